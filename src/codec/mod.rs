@@ -1,0 +1,11 @@
+//! Floor 1: bytes in, bytes out, and every length checked on the way.
+//!
+//! Nothing here knows an image, a bundle or a place. [`checked`] makes sure that what was read is
+//! what was promised; [`compression`] opens and makes the compressed forms that layers and archives
+//! come in; [`frame`] packs and opens single zstd frames; [`tarball`] writes and walks tars;
+//! [`split`] and [`chunk`] cut a tar into pieces that can be found again; [`atomic`] makes files
+//! that appear whole or not at all.
+
+pub mod atomic;
+pub mod checked;
+pub mod compression;

@@ -1,0 +1,190 @@
+//! Where images go.
+//!
+//! First the target is asked for a [`Plan`]; that changes nothing and is all that a dry run does.
+//! Then `operation::copy` carries the plan out: every [`BlobStep`] that sends, several at a time
+//! where the target allows it; then manifests in plan order; then tags; then `finish`.
+
+use std::io::Read;
+
+use super::source::{AttachmentKind, Form, Plain, Root};
+use crate::model::{Descriptor, Digest, Graph, ImageName, Result};
+
+/// An image to be delivered, whole.
+#[derive(Clone, Debug)]
+pub struct Parcel {
+    /// The image as its source named it.
+    pub root: Root,
+    /// Everything that it consists of.
+    pub graph: Graph,
+    /// What is attached to it, subjects before what is attached to them.
+    pub satellites: Vec<Satellite>,
+    /// Plain forms of its compressed layers, by the layer's digest, where they are known.
+    pub plain: Vec<(Digest, Plain)>,
+}
+
+impl Parcel {
+    /// The graph of the image and those of its satellites.
+    pub fn graphs(&self) -> impl Iterator<Item = &Graph> {
+        std::iter::once(&self.graph).chain(self.satellites.iter().map(|satellite| &satellite.graph))
+    }
+}
+
+/// An attached artifact, whole.
+#[derive(Clone, Debug)]
+pub struct Satellite {
+    /// How it is attached.
+    pub kind: AttachmentKind,
+    /// The manifest that it is attached to.
+    pub subject: Digest,
+    /// Everything that it consists of.
+    pub graph: Graph,
+}
+
+/// What is to be done about one blob or manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// The place has it; nothing is sent.
+    Present,
+    /// The place has it elsewhere and can link it: `from` is the other repository.
+    Mount {
+        /// Repository at the same registry that has the blob or will have it by then.
+        from: String,
+    },
+    /// It is sent.
+    Send,
+}
+
+/// One blob at one place.
+#[derive(Clone, Debug)]
+pub struct BlobStep {
+    /// The blob.
+    pub descriptor: Descriptor,
+    /// The form in which the target takes it.
+    pub form: Form,
+    /// Bytes that travel if it is sent, in that form.
+    pub bytes: u64,
+    /// Where at the target: the repository; empty where the target has only one place.
+    pub place: String,
+    /// What is to be done.
+    pub action: Action,
+}
+
+/// One manifest at one place, in the order in which manifests must arrive.
+#[derive(Clone, Debug)]
+pub struct ManifestStep {
+    /// The manifest.
+    pub descriptor: Descriptor,
+    /// Its exact bytes.
+    pub raw: std::sync::Arc<[u8]>,
+    /// Where at the target: the repository; empty where the target has only one place.
+    pub place: String,
+    /// The subject that it refers to, if any; the target may have to keep a list of referrers.
+    pub subject: Option<Digest>,
+    /// [`Action::Present`] or [`Action::Send`].
+    pub action: Action,
+}
+
+/// One name that is to point to a manifest.
+#[derive(Clone, Debug)]
+pub struct TagStep {
+    /// The manifest.
+    pub descriptor: Descriptor,
+    /// The name as the target spells it, for messages and for the tag itself.
+    pub name: ImageName,
+    /// [`Action::Present`] where it points there already.
+    pub action: Action,
+    /// What the name points to now, where it is known and something else.
+    pub replaces: Option<Digest>,
+}
+
+/// Which image ends up where.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// The image in the bundle: its name, or its digest where it has none.
+    pub image: String,
+    /// Its root digest in the bundle.
+    pub digest: Digest,
+    /// The name at the target, as people would write it there.
+    pub target: String,
+    /// The digest that it has there: the same, unless a target rebuilds it (a daemon's image ID).
+    pub target_digest: Digest,
+}
+
+/// What has to be done so that every image is there.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// Blobs, each once for each place.
+    pub blobs: Vec<BlobStep>,
+    /// Manifests, children before parents, subjects before what is attached to them.
+    pub manifests: Vec<ManifestStep>,
+    /// Names.
+    pub tags: Vec<TagStep>,
+    /// Images and where they go.
+    pub arrivals: Vec<Arrival>,
+    /// What the user should know, a sentence each: something that this target cannot hold.
+    pub notes: Vec<String>,
+}
+
+impl Plan {
+    /// Bytes that will be sent.
+    pub fn bytes_to_send(&self) -> u64 {
+        self.blobs.iter().filter(|step| step.action == Action::Send).map(|step| step.bytes).sum()
+    }
+
+    /// Bytes of blobs that need not be sent.
+    pub fn bytes_present(&self) -> u64 {
+        self.blobs.iter().filter(|step| step.action != Action::Send).map(|step| step.bytes).sum()
+    }
+}
+
+/// A place that images are brought to.
+pub trait Target: Send + Sync {
+    /// What people call the place.
+    fn describe(&self) -> String;
+
+    /// Says what has to be done, asking the place what it has. Changes nothing.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`](crate::model::Kind::Usage) where two images would get one name.
+    fn plan(&self, parcels: &[Parcel]) -> Result<Plan>;
+
+    /// How many blobs may be put at once. Archives and daemons take one stream: 1.
+    fn lanes(&self) -> usize {
+        1
+    }
+
+    /// Whether layers must be compressed here: registries hold gzip layers, and an image without
+    /// a registry digest is given one by compressing its layers.
+    fn wants_compressed_layers(&self) -> bool {
+        false
+    }
+
+    /// Called once before the first blob, after the plan was accepted. Nothing has been sent yet.
+    fn begin(&self, _plan: &Plan) -> Result<()> {
+        Ok(())
+    }
+
+    /// Puts one blob whose action is [`Action::Send`]. `open` gives its bytes from the start, in
+    /// the form of the step, digest-checked: the reader fails at its end where they are wrong, and
+    /// nothing may become visible at the target before that end. May be called again to retry.
+    fn put_blob(
+        &self,
+        step: &BlobStep,
+        open: &mut dyn FnMut() -> Result<Box<dyn Read + Send>>,
+    ) -> Result<()>;
+
+    /// Links a blob from elsewhere at the target. `Ok(false)` where it will not: the blob is then
+    /// put.
+    fn mount(&self, _step: &BlobStep) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Puts one manifest, under its digest only.
+    fn put_manifest(&self, step: &ManifestStep) -> Result<()>;
+
+    /// Points a name to a manifest, and makes sure that it does.
+    fn put_tag(&self, step: &TagStep) -> Result<()>;
+
+    /// Completes and checks what was brought; what was private becomes visible here at the latest.
+    fn finish(&self, plan: &Plan) -> Result<()>;
+}

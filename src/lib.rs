@@ -1,0 +1,39 @@
+//! sealift carries container images over an air gap.
+//!
+//! On the connected side images are gathered into one deduplicated, signed **bundle**; on the far
+//! side the bundle is proved whole and authentic, and loaded into a registry, a local daemon or a
+//! directory with every digest intact. This page is the map of the house; `docs/architecture.md`
+//! tells the same story at length and `docs/format.md` is the normative text of the bundle.
+//!
+//! # The way the data flows
+//!
+//! ```text
+//! export   transport (Source or Feed) ──copy──▶ bundle::Writer      packs, index, manifest, signatures
+//! verify   bundle::Bundle<Unverified> ──keys──▶ Bundle<Authentic>   every pack, every blob, every graph
+//! import   Bundle<Authentic> (Source) ──copy──▶ transport (Target)  blobs, manifests leaf to root, tags
+//! ```
+//!
+//! # The floors
+//!
+//! Each knows only those below it; `tests/architecture.rs` reads the imports and fails where one
+//! looks up.
+//!
+//! | Floor | Module | What lives there |
+//! |---|---|---|
+//! | 4 | [`cli`] | arguments, one function per command, progress drawing, rendering, exit codes |
+//! | 3 | [`operation`] | export, verify, import, inspect; `copy`, the only transfer loop |
+//! | 2 | [`bundle`] | the file: volumes, packs, index, manifest, writer, reader |
+//! | 2 | [`transport`] | the world: registries, daemons, layouts, archives |
+//! | 1 | [`codec`] | checked readers, zstd frames, tar splitting, chunking, atomic files |
+//! | 1 | [`trust`] | keys and signatures |
+//! | 1 | [`endpoint`] | the traits at which the floors above meet: `Source`, `Feed`, `Target`, `Progress` |
+//! | 0 | [`model`] | pure values: digest, reference, location, platform, manifest graph, limits, errors |
+
+pub mod bundle;
+pub mod cli;
+pub mod codec;
+pub mod endpoint;
+pub mod model;
+pub mod operation;
+pub mod transport;
+pub mod trust;

@@ -1,0 +1,67 @@
+//! Every limit on what comes from outside, in one place, with its reason.
+//!
+//! A length that is read from a bundle, an archive, a registry or a daemon is compared with one
+//! of these before anything is allocated for it.
+
+/// Bytes of an image manifest or index. Registries refuse more (distribution: 4 MiB).
+pub const MANIFEST_BYTES: u64 = 4 << 20;
+
+/// Bytes of an image configuration that is read into memory. Real ones are a few KiB; those with
+/// embedded SBOM labels reach a few hundred.
+pub const CONFIG_BYTES: u64 = 4 << 20;
+
+/// How deep indexes may nest. Real images use one level, some artifact tools two.
+pub const GRAPH_DEPTH: usize = 8;
+
+/// Manifests in the graph of one image: 16 platforms with attestations are 33.
+pub const GRAPH_NODES: usize = 4096;
+
+/// Descriptors in one manifest. Docker itself stops at 127 layers; indexes of big multi-platform
+/// artifacts list hundreds.
+pub const DESCRIPTORS: usize = 4096;
+
+/// Attached artifacts (signatures, attestations, SBOMs) of one image.
+pub const ATTACHMENTS: usize = 1024;
+
+/// How far attachments of attachments are followed: a signature on an SBOM is two.
+pub const ATTACHMENT_DEPTH: usize = 3;
+
+/// Small JSON documents of a streamed archive that are held until its table of contents is known.
+pub const HELD_DOCUMENTS_BYTES: u64 = 64 << 20;
+
+/// Entries of one image archive: 1,000 images of 127 layers with three files each fit.
+pub const ARCHIVE_ENTRIES: usize = 1 << 20;
+
+/// Bytes of the manifest of a bundle: at about 200 bytes a pack this is 80,000 packs, or 1.2 TB.
+pub const BUNDLE_MANIFEST_BYTES: u64 = 16 << 20;
+
+/// Signatures on one bundle.
+pub const SIGNATURES: usize = 16;
+
+/// Bytes of the unpacked index of a bundle. At about 20 bytes a chunk: 25 million chunks, or
+/// roughly one terabyte of layers.
+pub const INDEX_BYTES: u64 = 512 << 20;
+
+/// Content of one pack, unpacked: what one reader must hold.
+pub const PACK_CONTENT_BYTES: u64 = 64 << 20;
+
+/// Length of one pack as it lies in the volume. zstd adds at most 1/256 and a few bytes to what it
+/// cannot compress.
+pub const PACK_STORED_BYTES: u64 = PACK_CONTENT_BYTES + PACK_CONTENT_BYTES / 128 + 4096;
+
+/// Bytes of one chunk.
+pub const CHUNK_BYTES: u64 = 1 << 20;
+
+/// Volumes of one set.
+pub const VOLUMES: usize = 9999;
+
+/// `windowLog` of a zstd frame that we accept from outside (128 MiB): what docker and skopeo
+/// accept, and what `zstd --long=27` makes.
+pub const ZSTD_WINDOW_LOG: u32 = 27;
+
+/// Ratio by which a compressed layer may grow when opened before we call it a bomb; DEFLATE
+/// itself cannot pass 1032.
+pub const EXPANSION: u64 = 1100;
+
+/// Bytes of a key file.
+pub const KEY_FILE_BYTES: u64 = 64 << 10;

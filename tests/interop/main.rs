@@ -1,0 +1,9 @@
+//! sealift against the real parts: docker-registry, dockerd and skopeo as Debian packages them,
+//! started here on loopback and temporary folders, and stopped.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod archives;
+mod daemon;
+mod registry;
