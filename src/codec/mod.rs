@@ -9,3 +9,4 @@
 pub mod atomic;
 pub mod checked;
 pub mod compression;
+pub mod tarball;

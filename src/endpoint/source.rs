@@ -168,3 +168,11 @@ pub trait Feed {
     /// names a blob that never came.
     fn run(&mut self, intake: &mut dyn Intake) -> Result<Vec<Fed>>;
 }
+
+/// A place to take images from, of either sort.
+pub enum Origin {
+    /// It opens any blob at any time.
+    Source(Box<dyn Source>),
+    /// It delivers its blobs once, in its own order.
+    Feed(Box<dyn Feed>),
+}
