@@ -1,1 +1,26 @@
-//! To come.
+//! The Docker Engine API: images out of a daemon and into one.
+//!
+//! ```text
+//! DaemonFeed    GET /images/get ──▶ the stream parser of `archive` ──▶ intake
+//! DaemonTarget  put_blob ──▶ tar, composed on the fly ──▶ pipe ──▶ POST /images/load
+//! ```
+//!
+//! Nothing is staged by us; the daemon keeps a copy of its own while it loads and saves.
+//!
+//! A daemon has one of two stores. The **classic** one (graph driver) keeps unpacked layers and
+//! configurations; the image ID is the digest of the configuration ([`classic`]). The
+//! **containerd** store keeps the original blobs; the image ID is the digest of the manifest or
+//! index ([`containerd`]). To both, images are loaded without a name; names are given when what
+//! arrived was found right, so a load that fails leaves every name as it was.
+
+mod api;
+mod classic;
+mod containerd;
+mod endpoint;
+mod feed;
+mod load;
+mod target;
+
+pub use endpoint::Endpoint;
+pub use feed::DaemonFeed;
+pub use target::DaemonTarget;
