@@ -8,4 +8,7 @@
 
 pub mod atomic;
 pub mod checked;
+pub mod chunk;
 pub mod compression;
+pub mod frame;
+pub mod split;
