@@ -15,7 +15,7 @@ mod target;
 
 pub use progress::{Event, How, Progress, Silent, TransferId, Transfers};
 pub use source::{
-    Attachment, AttachmentKind, Fed, Feed, Form, Intake, Plain, Root, Source, read_small,
+    Attachment, AttachmentKind, Fed, Feed, Form, Intake, Origin, Plain, Root, Source, read_small,
 };
 pub use target::{
     Action, Arrival, BlobStep, ManifestStep, Parcel, Plan, Satellite, TagStep, Target,

@@ -168,3 +168,11 @@ pub trait Feed {
     /// names a blob that never came.
     fn run(&mut self, intake: &mut dyn Intake) -> Result<Vec<Fed>>;
 }
+
+/// A place, by the way in which it gives its images.
+pub enum Origin {
+    /// Opens any blob at any time.
+    Source(Box<dyn Source>),
+    /// Delivers its blobs once, in its own order.
+    Feed(Box<dyn Feed>),
+}
