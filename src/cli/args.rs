@@ -2,6 +2,12 @@
 //!
 //! The texts here are what `--help` prints, and snapshots in `tests/cli` hold them.
 
+#![allow(
+    clippy::doc_markdown,
+    clippy::struct_excessive_bools,
+    reason = "the comments are what --help prints, and options are what they are"
+)]
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 

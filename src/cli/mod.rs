@@ -83,8 +83,7 @@ fn execute(cli: Cli) -> Result<()> {
 fn leave_nothing_behind_on_interrupt() -> Result<()> {
     ctrlc::set_handler(|| {
         atomic::remove_unfinished();
-        let _ =
-            writeln!(std::io::stderr(), "\nsealift: interrupted");
+        let _ = writeln!(std::io::stderr(), "\nsealift: interrupted");
         std::process::exit(INTERRUPTED);
     })
     .map_err(|e| Error::new(Kind::Io, "cannot watch for interrupts").because(e))

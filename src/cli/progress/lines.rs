@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn a_line_at_the_end_of_each_phase_and_for_each_warning() {
         let paper = Paper::default();
-        let lines = Lines::start("export", Box::new(paper.clone()), Duration::from_secs(3600));
+        let lines = Lines::start("export", Box::new(paper.clone()), Duration::from_hours(1));
         lines.event(Event::Phase { title: "reading", total: Some(2048) });
         lines.event(Event::Started { id: 1, label: "a", size: None });
         lines.event(Event::Advanced { id: 1, bytes: 2048 });

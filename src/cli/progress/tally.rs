@@ -119,8 +119,7 @@ impl Tally {
     /// Bytes a second over the last seconds.
     pub(super) fn speed(&self, now: Instant) -> u64 {
         let Some((since, before)) = self.samples.front() else { return 0 };
-        let seconds = now.duration_since(*since).as_secs_f64();
-        if seconds < 0.001 { 0 } else { ((self.traffic - before) as f64 / seconds) as u64 }
+        per_second(self.traffic - before, now.duration_since(*since))
     }
 
     /// Time left at that speed; nothing where the total or the speed is unknown.
@@ -151,7 +150,7 @@ impl Tally {
             return None;
         }
         let took = now.duration_since(self.began);
-        let average = (self.traffic as f64 / took.as_secs_f64().max(0.001)) as u64;
+        let average = per_second(self.traffic, took);
         let moved = format!("{}: {} in {}", self.title, size(self.position()), duration(took));
         Some(if took < Duration::from_secs(1) {
             moved
@@ -159,6 +158,12 @@ impl Tally {
             format!("{moved}, {}/s", size(average))
         })
     }
+}
+
+/// Nothing where the time is too short to say.
+fn per_second(bytes: u64, time: Duration) -> u64 {
+    let speed = (u128::from(bytes) * 1000).checked_div(time.as_millis()).unwrap_or(0);
+    u64::try_from(speed).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -224,9 +229,9 @@ mod tests {
             let now = start + Duration::from_secs(second);
             tally.take(&Event::Advanced { id: 1, bytes }, now);
         }
-        assert_eq!(tally.speed(start + Duration::from_secs(60)), MIB);
+        assert_eq!(tally.speed(start + Duration::from_mins(1)), MIB);
         assert!(tally.samples.len() < 100);
-        assert_eq!(tally.left(start + Duration::from_secs(60)), None);
+        assert_eq!(tally.left(start + Duration::from_mins(1)), None);
     }
 
     #[test]
