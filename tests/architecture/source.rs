@@ -79,10 +79,9 @@ fn skip(chars: &[char], at: usize) -> usize {
     }
     // r"…", r#"…"#, br#"…"#; the letter must not be the end of a word.
     if chars[at] == 'r' {
-        let before = at.checked_sub(1);
-        let joined = is_word(before.and_then(|n| chars.get(n)))
-            && !(before.is_some_and(|n| chars[n] == 'b')
-                && !is_word(at.checked_sub(2).and_then(|n| chars.get(n))));
+        let word = |back: usize| is_word(at.checked_sub(back).and_then(|n| chars.get(n)));
+        let byte = at.checked_sub(1).is_some_and(|n| chars[n] == 'b') && !word(2);
+        let joined = word(1) && !byte;
         let hashes = chars[at + 1..].iter().take_while(|c| **c == '#').count();
         let open = at + 1 + hashes;
         if !joined && chars.get(open) == Some(&'"') {
@@ -218,7 +217,7 @@ fn tree(tokens: &[String], mut at: usize, path: &[String], out: &mut Paths) -> u
             "*" => at += 1,
             word if word.starts_with(|c: char| c.is_alphabetic() || c == '_') => {
                 // `use a::{self}` is `a`.
-                if !(word == "self" && !path.is_empty()) {
+                if word != "self" || path.is_empty() {
                     path.push(word.to_owned());
                 }
                 at += 1;
