@@ -19,7 +19,7 @@ demo: ## build, then carry an image made on the spot from end to end; no network
 check: ## formatting, lints, documentation, licences
 	cargo fmt --check
 	cargo clippy --locked --all-targets --all-features -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items --all-features
+	RUSTDOCFLAGS='-D warnings -A rustdoc::private_intra_doc_links' cargo doc --locked --no-deps --document-private-items --all-features
 	@if cargo deny --version >/dev/null 2>&1; \
 	then cargo deny --offline --all-features check bans licenses sources; \
 	else echo 'cargo-deny is not installed: licences and duplicates were not checked'; fi
