@@ -1,0 +1,246 @@
+//! The counting behind progress: what moved, how fast, how long yet.
+//!
+//! What is shown never goes back: a transfer that begins again leaves the high-water mark where it
+//! was, and the mark waits until the bytes have caught up.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use super::super::output::{duration, escape, size};
+use crate::endpoint::{Event, How, TransferId};
+
+/// The speed is that of the last seconds: long enough to be calm, short enough to be true.
+const WINDOW: Duration = Duration::from_secs(15);
+
+/// How finely the window is kept.
+const SAMPLE: Duration = Duration::from_millis(250);
+
+/// One transfer under way.
+#[derive(Debug)]
+pub(super) struct Running {
+    /// What is moved, safe to print.
+    pub(super) label: String,
+    /// Its bytes, where known.
+    pub(super) size: Option<u64>,
+    /// Bytes moved since it last began.
+    moved: u64,
+    /// The most that was ever moved of it.
+    pub(super) shown: u64,
+}
+
+/// Everything that is known about the phase.
+#[derive(Debug)]
+pub(super) struct Tally {
+    /// What is being done, safe to print; empty before the first phase.
+    pub(super) title: String,
+    /// Bytes of the whole phase, where known.
+    pub(super) total: Option<u64>,
+    /// Transfers under way, oldest first.
+    pub(super) running: BTreeMap<TransferId, Running>,
+    /// Bytes that count: moved, or found to be there already.
+    done: u64,
+    /// The most that `done` ever was.
+    high: u64,
+    /// Bytes that went through, counted again where a transfer began again.
+    traffic: u64,
+    samples: VecDeque<(Instant, u64)>,
+    began: Instant,
+}
+
+impl Tally {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            title: String::new(),
+            total: None,
+            running: BTreeMap::new(),
+            done: 0,
+            high: 0,
+            traffic: 0,
+            samples: VecDeque::from([(now, 0)]),
+            began: now,
+        }
+    }
+
+    /// Takes one event.
+    pub(super) fn take(&mut self, event: &Event<'_>, now: Instant) {
+        match *event {
+            Event::Phase { title, total } => {
+                *self = Self { title: escape(title).into_owned(), total, ..Self::new(now) };
+            }
+            Event::Started { id, label, size } => {
+                let label = escape(label).into_owned();
+                self.running.insert(id, Running { label, size, moved: 0, shown: 0 });
+            }
+            Event::Advanced { id, bytes } => {
+                if let Some(transfer) = self.running.get_mut(&id) {
+                    transfer.moved = transfer.moved.saturating_add(bytes);
+                    transfer.shown = transfer.shown.max(transfer.moved);
+                }
+                self.done = self.done.saturating_add(bytes);
+                self.traffic = self.traffic.saturating_add(bytes);
+                self.sample(now);
+            }
+            Event::Restarted { id } => {
+                if let Some(transfer) = self.running.get_mut(&id) {
+                    self.done = self.done.saturating_sub(transfer.moved);
+                    transfer.moved = 0;
+                }
+            }
+            Event::Finished { id, how } => {
+                if let (Some(transfer), How::Present | How::Mounted) =
+                    (self.running.remove(&id), how)
+                {
+                    let rest = transfer.size.unwrap_or(0).saturating_sub(transfer.moved);
+                    self.done = self.done.saturating_add(rest);
+                }
+            }
+            Event::Warning(_) => {}
+        }
+        self.high = self.high.max(self.done);
+    }
+
+    fn sample(&mut self, now: Instant) {
+        let fresh = self.samples.back().is_none_or(|(at, _)| now.duration_since(*at) >= SAMPLE);
+        if fresh {
+            self.samples.push_back((now, self.traffic));
+        }
+        while self.samples.len() > 2
+            && self.samples.get(1).is_some_and(|(at, _)| now.duration_since(*at) > WINDOW)
+        {
+            self.samples.pop_front();
+        }
+    }
+
+    /// Bytes done; never less than before within a phase, never more than its total.
+    pub(super) fn position(&self) -> u64 {
+        self.total.map_or(self.high, |total| self.high.min(total))
+    }
+
+    /// Bytes a second over the last seconds.
+    pub(super) fn speed(&self, now: Instant) -> u64 {
+        let Some((since, before)) = self.samples.front() else { return 0 };
+        per_second(self.traffic - before, now.duration_since(*since))
+    }
+
+    /// Time left at that speed; nothing where the total or the speed is unknown.
+    pub(super) fn left(&self, now: Instant) -> Option<Duration> {
+        let rest = self.total?.checked_sub(self.position())?;
+        match self.speed(now) {
+            0 => None,
+            speed => Some(Duration::from_secs(rest.div_ceil(speed))),
+        }
+    }
+
+    /// `312.0 MiB of 1.0 GiB, 45.1 MiB/s, about 16 s left`
+    pub(super) fn sentence(&self, now: Instant) -> String {
+        let mut text = size(self.position());
+        if let Some(total) = self.total {
+            text = format!("{text} of {}", size(total));
+        }
+        text = format!("{text}, {}/s", size(self.speed(now)));
+        if let Some(left) = self.left(now).filter(|left| !left.is_zero()) {
+            text = format!("{text}, about {} left", duration(left));
+        }
+        text
+    }
+
+    /// `reading images: 1.0 GiB in 23 s, 45.1 MiB/s`; nothing for a phase that moved nothing.
+    pub(super) fn summary(&self, now: Instant) -> Option<String> {
+        if self.title.is_empty() || self.high == 0 {
+            return None;
+        }
+        let took = now.duration_since(self.began);
+        let average = per_second(self.traffic, took);
+        let moved = format!("{}: {} in {}", self.title, size(self.position()), duration(took));
+        Some(if took < Duration::from_secs(1) {
+            moved
+        } else {
+            format!("{moved}, {}/s", size(average))
+        })
+    }
+}
+
+/// Nothing where the time is too short to say.
+fn per_second(bytes: u64, time: Duration) -> u64 {
+    let speed = (u128::from(bytes) * 1000).checked_div(time.as_millis()).unwrap_or(0);
+    u64::try_from(speed).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn begun(total: Option<u64>) -> (Tally, Instant) {
+        let start = Instant::now();
+        let mut tally = Tally::new(start);
+        tally.take(&Event::Phase { title: "reading images", total }, start);
+        tally.take(&Event::Started { id: 1, label: "a", size: Some(100 * MIB) }, start);
+        (tally, start)
+    }
+
+    #[test]
+    fn beginning_again_never_moves_the_mark_back() {
+        let (mut tally, now) = begun(Some(1024 * MIB));
+        tally.take(&Event::Advanced { id: 1, bytes: 60 * MIB }, now);
+        tally.take(&Event::Restarted { id: 1 }, now);
+        assert_eq!((tally.position(), tally.running[&1].shown), (60 * MIB, 60 * MIB));
+        tally.take(&Event::Advanced { id: 1, bytes: 50 * MIB }, now);
+        assert_eq!(tally.position(), 60 * MIB);
+        tally.take(&Event::Advanced { id: 1, bytes: 50 * MIB }, now);
+        assert_eq!((tally.position(), tally.running[&1].shown), (100 * MIB, 100 * MIB));
+    }
+
+    #[test]
+    fn what_was_there_counts_as_done_but_not_as_speed() {
+        let (mut tally, start) = begun(Some(200 * MIB));
+        tally.take(&Event::Finished { id: 1, how: How::Present }, start);
+        assert_eq!(tally.position(), 100 * MIB);
+        assert_eq!(tally.speed(start + Duration::from_secs(1)), 0);
+        assert!(tally.running.is_empty());
+    }
+
+    #[test]
+    fn more_than_was_announced_stays_at_the_total() {
+        let (mut tally, now) = begun(Some(MIB));
+        tally.take(&Event::Advanced { id: 1, bytes: 5 * MIB }, now);
+        assert_eq!(tally.position(), MIB);
+        assert_eq!(tally.left(now + Duration::from_secs(1)), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn the_sentence_says_how_far_how_fast_and_how_long() {
+        let (mut tally, start) = begun(Some(1024 * MIB));
+        for second in 1..=8 {
+            let now = start + Duration::from_secs(second);
+            tally.take(&Event::Advanced { id: 1, bytes: 39 * MIB }, now);
+        }
+        let now = start + Duration::from_secs(8);
+        assert_eq!(tally.sentence(now), "312.0 MiB of 1.0 GiB, 39.0 MiB/s, about 19 s left");
+        assert_eq!(tally.summary(now).unwrap(), "reading images: 312.0 MiB in 8 s, 39.0 MiB/s");
+    }
+
+    #[test]
+    fn the_speed_forgets_what_is_long_past() {
+        let (mut tally, start) = begun(None);
+        for second in 1..=60 {
+            let bytes = if second <= 30 { 100 * MIB } else { MIB };
+            let now = start + Duration::from_secs(second);
+            tally.take(&Event::Advanced { id: 1, bytes }, now);
+        }
+        assert_eq!(tally.speed(start + Duration::from_mins(1)), MIB);
+        assert!(tally.samples.len() < 100);
+        assert_eq!(tally.left(start + Duration::from_mins(1)), None);
+    }
+
+    #[test]
+    fn a_new_phase_counts_from_nothing() {
+        let (mut tally, now) = begun(Some(MIB));
+        tally.take(&Event::Advanced { id: 1, bytes: MIB }, now);
+        tally.take(&Event::Phase { title: "next\x1b[2J", total: None }, now);
+        assert_eq!((tally.position(), tally.running.len()), (0, 0));
+        assert_eq!(tally.title, "next\\u{1b}[2J");
+        assert_eq!(tally.summary(now), None);
+    }
+}

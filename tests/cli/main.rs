@@ -1,0 +1,4 @@
+//! The command line as its users see it: help, refusals, exit codes.
+
+mod help;
+mod refusals;
