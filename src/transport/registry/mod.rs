@@ -1,1 +1,45 @@
-//! To come.
+//! Registries: images over the OCI distribution protocol.
+//!
+//! A thin, blocking client of our own, because what an air gap needs is exactly what general
+//! clients leave out: raw bytes that are never re-serialised, uploads that stream in one request,
+//! credentials that stay where they belong, and errors that say what to do. Specification: OCI
+//! distribution 1.1; tokens as in Docker's registry token authentication.
+//!
+//! ```text
+//! RegistrySource ─┐                       ┌─ credentials ◀─ helper     who we are
+//! RegistryTarget ─┴─▶ client ─▶ exchange ─┼─ token ◀─ challenge        leave to ask
+//!                      (Registry, one     ├─ retry                     when to ask again
+//!                       for each host)    └─ tls, address              whom we are talking to
+//! ```
+//!
+//! An [`Ask`](exchange::Ask) says what is wanted; [`Registry`](client::Registry) sends it with the
+//! right authorization, follows redirects without taking the authorization along, renews a refused
+//! token once and waits out a registry that is busy. What comes back is judged by whoever asked;
+//! `failure` turns an answer that was not hoped for into an error that people understand.
+//!
+//! Nothing here reads the environment (but for the proxy variables, which the HTTP library reads):
+//! [`Options`] is pure data, filled in by the command line.
+
+mod address;
+mod blob;
+mod challenge;
+mod client;
+mod credentials;
+mod exchange;
+mod failure;
+mod helper;
+mod manifest;
+mod naming;
+mod referrers;
+mod retry;
+mod source;
+mod target;
+mod tls;
+mod token;
+mod upload;
+
+pub use client::{Client, Options};
+pub use credentials::{CredentialPaths, CredentialStore, Credentials, Secret};
+pub use retry::Patience;
+pub use source::RegistrySource;
+pub use target::RegistryTarget;
