@@ -72,7 +72,9 @@ impl Bars {
             if state.each.len() >= MOST {
                 break;
             }
-            let worth = transfer.size.is_none_or(|size| size >= WORTH_A_BAR);
+            // A transfer that is the whole phase has its bar already.
+            let worth = transfer.size.is_none_or(|size| size >= WORTH_A_BAR)
+                && transfer.label != state.tally.title;
             if !worth || state.each.contains_key(id) {
                 continue;
             }

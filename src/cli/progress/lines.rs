@@ -59,7 +59,8 @@ impl Lines {
                 let mut log = lock(&shared);
                 if !log.tally.title.is_empty() {
                     let sentence = log.tally.sentence(Instant::now());
-                    log.say(&sentence);
+                    let text = if sentence.is_empty() { log.tally.title.clone() } else { sentence };
+                    log.say(&text);
                 }
             }
         });

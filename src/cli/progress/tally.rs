@@ -37,7 +37,7 @@ pub(super) struct Tally {
     pub(super) total: Option<u64>,
     /// Transfers under way, oldest first.
     pub(super) running: BTreeMap<TransferId, Running>,
-    /// Bytes that count: moved, or found to be there already.
+    /// Bytes that count towards the total.
     done: u64,
     /// The most that `done` ever was.
     high: u64,
@@ -87,9 +87,9 @@ impl Tally {
                 }
             }
             Event::Finished { id, how } => {
-                if let (Some(transfer), How::Present | How::Mounted) =
-                    (self.running.remove(&id), how)
-                {
+                // What was moved in another way than through a reader counts too. What turned out
+                // to be there was no part of the total.
+                if let (Some(transfer), How::Moved) = (self.running.remove(&id), how) {
                     let rest = transfer.size.unwrap_or(0).saturating_sub(transfer.moved);
                     self.done = self.done.saturating_add(rest);
                 }
@@ -131,8 +131,12 @@ impl Tally {
         }
     }
 
-    /// `312.0 MiB of 1.0 GiB, 45.1 MiB/s, about 16 s left`
+    /// `312.0 MiB of 1.0 GiB, 45.1 MiB/s, about 16 s left`; empty where nothing moves and nothing
+    /// was announced.
     pub(super) fn sentence(&self, now: Instant) -> String {
+        if self.total.is_none() && self.high == 0 {
+            return String::new();
+        }
         let mut text = size(self.position());
         if let Some(total) = self.total {
             text = format!("{text} of {}", size(total));
@@ -193,12 +197,20 @@ mod tests {
     }
 
     #[test]
-    fn what_was_there_counts_as_done_but_not_as_speed() {
+    fn what_was_there_is_no_part_of_the_total() {
         let (mut tally, start) = begun(Some(200 * MIB));
-        tally.take(&Event::Finished { id: 1, how: How::Present }, start);
-        assert_eq!(tally.position(), 100 * MIB);
-        assert_eq!(tally.speed(start + Duration::from_secs(1)), 0);
+        tally.take(&Event::Finished { id: 1, how: How::Mounted }, start);
+        assert_eq!(tally.position(), 0);
         assert!(tally.running.is_empty());
+    }
+
+    #[test]
+    fn what_moved_unseen_counts_as_done_but_not_as_speed() {
+        let (mut tally, start) = begun(Some(200 * MIB));
+        tally.take(&Event::Advanced { id: 1, bytes: 15 * MIB }, start);
+        tally.take(&Event::Finished { id: 1, how: How::Moved }, start);
+        assert_eq!(tally.position(), 100 * MIB);
+        assert_eq!(tally.speed(start + Duration::from_secs(1)), 15 * MIB);
     }
 
     #[test]
@@ -232,6 +244,13 @@ mod tests {
         assert_eq!(tally.speed(start + Duration::from_mins(1)), MIB);
         assert!(tally.samples.len() < 100);
         assert_eq!(tally.left(start + Duration::from_mins(1)), None);
+    }
+
+    #[test]
+    fn a_phase_without_bytes_has_nothing_to_say() {
+        let mut tally = Tally::new(Instant::now());
+        tally.take(&Event::Phase { title: "asking", total: None }, Instant::now());
+        assert_eq!(tally.sentence(Instant::now()), "");
     }
 
     #[test]
