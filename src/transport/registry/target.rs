@@ -290,10 +290,10 @@ impl Target for RegistryTarget {
     }
 
     fn begin(&self, plan: &Plan) -> Result<()> {
-        let manifests = plan
-            .manifests
-            .iter()
-            .map(|step| (step.descriptor.digest, (step.descriptor.clone(), Arc::clone(&step.raw))));
+        let manifests = plan.manifests.iter().map(|step| {
+            let held = Held { descriptor: step.descriptor.clone(), raw: Arc::clone(&step.raw) };
+            (held.descriptor.digest, held)
+        });
         *lock(&self.manifests) = manifests.collect();
         lock(&self.listed).clear();
         Ok(())
