@@ -31,7 +31,11 @@ pub(super) fn origins(locations: &[Location], connection: &Connection) -> Result
                 };
                 Origin::Source(Box::new(RegistrySource::new(client, name.clone())))
             }
-            other => return Err(crate::model::Error::usage(format!("{other} cannot be read by this build"))),
+            other => {
+                return Err(crate::model::Error::usage(format!(
+                    "{other} cannot be read by this build"
+                )));
+            }
         }));
     }
     Ok(origins.into_iter().flatten().collect())
@@ -48,6 +52,10 @@ pub(super) fn target(
         Destination::Registry { host, prefix } => {
             Box::new(RegistryTarget::new(client(connection)?, host, prefix))
         }
-        other => return Err(crate::model::Error::usage(format!("{other} cannot be written by this build"))),
+        other => {
+            return Err(crate::model::Error::usage(format!(
+                "{other} cannot be written by this build"
+            )));
+        }
     })
 }
