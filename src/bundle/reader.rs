@@ -156,6 +156,11 @@ impl Bundle<Authentic> {
         &self.state.contents
     }
 
+    /// What is in it, when the file itself is no longer needed.
+    pub fn into_contents(self) -> Contents {
+        self.state.contents
+    }
+
     /// Who signed it, trusted or not; at least one is.
     pub fn signers(&self) -> &[Signer] {
         &self.state.signers

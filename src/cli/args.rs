@@ -259,6 +259,11 @@ pub(super) struct ImportArgs {
     #[arg(short, long, value_name = "NAME")]
     pub(super) image: Vec<String>,
 
+    /// Bring only the images for this platform, as in linux/arm64 (repeatable) [default: all; for
+    /// docker-archive, this machine's]
+    #[arg(short, long, value_name = "OS/ARCH")]
+    pub(super) platform: Vec<String>,
+
     /// Say what is there, what would be sent and how much, and send nothing
     #[arg(short = 'n', long)]
     pub(super) dry_run: bool,

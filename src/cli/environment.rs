@@ -12,6 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use zeroize::Zeroizing;
 
 use crate::model::{Error, Result};
+use crate::transport::registry::CredentialPaths;
 
 /// Where the system's administrator puts the public keys that every user trusts.
 const SYSTEM_TRUST: &str = "/etc/sealift/trust";
@@ -25,15 +26,16 @@ pub(super) struct Environment {
     config: Option<PathBuf>,
     /// Folders of trusted public keys, the user's first.
     trust: Vec<PathBuf>,
-    /// Files that may hold registry sign-ins, the first that knows a registry wins: docker's
-    /// `config.json` and podman's `auth.json`. They need not exist.
-    pub(super) credential_files: Vec<PathBuf>,
+    /// Where docker and podman keep registry sign-ins.
+    pub(super) credentials: CredentialPaths,
     /// `DOCKER_HOST`, as written.
     pub(super) docker_host: Option<String>,
     /// Folder for temporary files.
     pub(super) temporary: PathBuf,
     /// Seconds since 1970 that a bundle is dated with: `SOURCE_DATE_EPOCH`, else the clock.
     pub(super) created: u64,
+    /// Whether `SOURCE_DATE_EPOCH` said so: the same inputs are then to give the same bytes.
+    pub(super) created_is_pinned: bool,
     /// Threads to use where the user did not say.
     pub(super) jobs: NonZeroUsize,
     /// `SEALIFT_PASSPHRASE`.
@@ -82,25 +84,18 @@ impl Environment {
             folder("XDG_CONFIG_HOME").or_else(|| home.as_ref().map(|home| home.join(".config")));
         let config = configs.as_ref().map(|configs| configs.join("sealift"));
 
-        let docker = set("DOCKER_CONFIG")
-            .map(PathBuf::from)
-            .or_else(|| home.as_ref().map(|home| home.join(".docker")))
-            .map(|folder| folder.join("config.json"));
-        let podman = ["XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"]
-            .into_iter()
-            .filter_map(|name| match name {
-                "XDG_CONFIG_HOME" => configs.clone(),
-                _ => folder(name),
-            })
-            .map(|folder| folder.join("containers/auth.json"));
-        let credential_files = set("REGISTRY_AUTH_FILE")
-            .map(PathBuf::from)
-            .into_iter()
-            .chain(docker)
-            .chain(podman)
-            .collect();
+        let credentials = CredentialPaths {
+            registry_auth_file: set("REGISTRY_AUTH_FILE").map(PathBuf::from),
+            runtime_dir: folder("XDG_RUNTIME_DIR"),
+            config_home: configs,
+            docker_config: set("DOCKER_CONFIG").map(PathBuf::from),
+            home,
+            helper_path: None,
+        };
 
-        let created = match text("SOURCE_DATE_EPOCH")? {
+        let date = text("SOURCE_DATE_EPOCH")?;
+        let created_is_pinned = date.is_some();
+        let created = match date {
             None => clock,
             Some(text) => text.trim().parse().map_err(|e| {
                 Error::usage(format!("SOURCE_DATE_EPOCH is not a number of seconds: {text:?}"))
@@ -116,10 +111,11 @@ impl Environment {
                 .chain([PathBuf::from(SYSTEM_TRUST)])
                 .collect(),
             config,
-            credential_files,
+            credentials,
             docker_host: text("DOCKER_HOST")?,
             temporary,
             created,
+            created_is_pinned,
             jobs,
             passphrase: text("SEALIFT_PASSPHRASE")?.map(Zeroizing::new),
         })
@@ -205,13 +201,12 @@ mod tests {
             ("DOCKER_CONFIG", "/d"),
         ])
         .unwrap();
-        let expected = [
-            "mine.json",
-            "/d/config.json",
-            "/run/user/1/containers/auth.json",
-            "/h/.config/containers/auth.json",
-        ];
-        assert_eq!(environment.credential_files, expected.map(PathBuf::from));
+        let paths = environment.credentials;
+        assert_eq!(paths.registry_auth_file.as_deref(), Some(Path::new("mine.json")));
+        assert_eq!(paths.runtime_dir.as_deref(), Some(Path::new("/run/user/1")));
+        assert_eq!(paths.config_home.as_deref(), Some(Path::new("/h/.config")));
+        assert_eq!(paths.docker_config.as_deref(), Some(Path::new("/d")));
+        assert_eq!(paths.home.as_deref(), Some(Path::new("/h")));
     }
 
     #[test]

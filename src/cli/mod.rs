@@ -15,6 +15,7 @@ mod inspect;
 mod key;
 mod output;
 mod passphrase;
+mod places;
 mod progress;
 mod report;
 mod request;

@@ -8,6 +8,7 @@ use super::args;
 use super::environment::Environment;
 use super::passphrase::Passphrase;
 use crate::model::{Destination, Error, Kind, Location, Platform, Result};
+use crate::transport::registry::CredentialPaths;
 
 /// How registries and daemons are reached.
 #[derive(Clone, Debug)]
@@ -16,8 +17,8 @@ pub(super) struct Connection {
     pub(super) plain_http: bool,
     /// PEM files of further certificate authorities.
     pub(super) ca_files: Vec<PathBuf>,
-    /// Files that may hold sign-ins; they need not exist.
-    pub(super) credential_files: Vec<PathBuf>,
+    /// Where sign-ins are kept.
+    pub(super) credentials: CredentialPaths,
     /// `DOCKER_HOST`, if it is set.
     pub(super) docker_host: Option<String>,
 }
@@ -48,6 +49,8 @@ pub(super) struct Export {
     pub(super) jobs: NonZeroUsize,
     /// Date of the bundle, seconds since 1970.
     pub(super) created: u64,
+    /// Whether the user pinned it.
+    pub(super) created_is_pinned: bool,
     /// Folder for temporary files.
     pub(super) temporary: PathBuf,
     /// Result as JSON.
@@ -82,6 +85,10 @@ pub(super) struct Import {
     pub(super) keys: Vec<PathBuf>,
     /// Names or digests of the images to bring, as typed; empty for all.
     pub(super) images: Vec<String>,
+    /// Platforms to take out of indexes; empty for everything.
+    pub(super) platforms: Vec<Platform>,
+    /// Folder for temporary files.
+    pub(super) temporary: PathBuf,
     /// Plan only.
     pub(super) dry_run: bool,
     /// Result as JSON.
@@ -127,7 +134,7 @@ fn connection(args: args::RegistryArgs, environment: &Environment) -> Connection
     Connection {
         plain_http: args.plain_http,
         ca_files: args.ca_file,
-        credential_files: environment.credential_files.clone(),
+        credentials: environment.credentials.clone(),
         docker_host: environment.docker_host.clone(),
     }
 }
@@ -200,6 +207,7 @@ impl Export {
             attachments: !args.no_attachments,
             jobs: args.jobs.unwrap_or(environment.jobs),
             created: environment.created,
+            created_is_pinned: environment.created_is_pinned,
             temporary: environment.temporary.clone(),
             json: args.json,
             connection: connection(args.registry, environment),
@@ -226,6 +234,8 @@ impl Import {
             target: args.to.parse()?,
             keys: trusted(args.key, environment)?,
             images: args.image,
+            platforms: args.platform.iter().map(|text| text.parse()).collect::<Result<_>>()?,
+            temporary: environment.temporary.clone(),
             dry_run: args.dry_run,
             json: args.json,
             connection: connection(args.registry, environment),

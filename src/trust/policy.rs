@@ -21,7 +21,6 @@ pub struct Trusted {
 #[derive(Clone, Debug, Default)]
 pub struct Trust {
     keys: Vec<Trusted>,
-    searched: Vec<PathBuf>,
 }
 
 /// What became of one signature.
@@ -39,38 +38,6 @@ impl Trust {
         let mut trust = Self::default();
         for path in files {
             trust.add(path.as_ref())?;
-        }
-        Ok(trust)
-    }
-
-    /// Every `*.pub` in these folders; a folder that is not there holds none. A file that holds no
-    /// key is an error: a trust folder must not be half read.
-    pub fn from_folders(folders: &[PathBuf]) -> Result<Self> {
-        let mut trust = Self { searched: folders.to_vec(), ..Self::default() };
-        for folder in folders {
-            let entries = match std::fs::read_dir(folder) {
-                Ok(entries) => entries,
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
-                Err(e) => {
-                    return Err(Error::io(
-                        format!("cannot read the trust folder {}", folder.display()),
-                        e,
-                    ));
-                }
-            };
-            let mut files = Vec::new();
-            for entry in entries {
-                let entry = entry.map_err(|e| {
-                    Error::io(format!("cannot read the trust folder {}", folder.display()), e)
-                })?;
-                if entry.path().extension().is_some_and(|extension| extension == "pub") {
-                    files.push(entry.path());
-                }
-            }
-            files.sort();
-            for file in files {
-                trust.add(&file)?;
-            }
         }
         Ok(trust)
     }
@@ -118,17 +85,10 @@ impl Trust {
         what: &str,
     ) -> Result<Vec<Signer>> {
         if self.keys.is_empty() {
-            let place = match self.searched.first() {
-                Some(folder) => format!(
-                    "put the sender's public key into {} as NAME.pub, or name it with --key",
-                    folder.display()
-                ),
-                None => "name the sender's public key with --key".to_owned(),
-            };
             return Err(Error::untrusted(format!(
                 "no key is trusted on this machine, so {what} cannot be checked"
             ))
-            .hint(place));
+            .hint("name the sender's public key with --key"));
         }
         if signatures.is_empty() {
             return Err(Error::untrusted(format!("{what} is not signed"))
@@ -196,19 +156,5 @@ mod tests {
             assert_eq!(trust.require(b"m", &bad, "x").unwrap_err().kind(), Kind::Untrusted);
         }
         assert_eq!(Trust::default().require(b"m", &good, "x").unwrap_err().kind(), Kind::Untrusted);
-    }
-
-    #[test]
-    fn a_folder_gives_every_pub_once_and_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let key = SecretKey::generate().unwrap();
-        for name in ["a.pub", "b.pub", "c.txt"] {
-            std::fs::write(folder.path().join(name), key.public().to_pem().unwrap()).unwrap();
-        }
-        let trust =
-            Trust::from_folders(&[folder.path().to_owned(), folder.path().join("absent")]).unwrap();
-        assert_eq!(trust.keys.len(), 1);
-        std::fs::write(folder.path().join("bad.pub"), "nonsense").unwrap();
-        assert!(Trust::from_folders(&[folder.path().to_owned()]).is_err());
     }
 }

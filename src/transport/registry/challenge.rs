@@ -120,8 +120,8 @@ mod tests {
         Challenge::of(&headers)
     }
 
-    fn bearer(realm: &str, service: Option<&str>) -> Option<Challenge> {
-        Some(Challenge::Bearer { realm: realm.into(), service: service.map(Into::into) })
+    fn bearer(realm: &str, service: Option<&str>) -> Challenge {
+        Challenge::Bearer { realm: realm.into(), service: service.map(Into::into) }
     }
 
     #[test]
@@ -129,7 +129,7 @@ mod tests {
         let text = r#"Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:a/b:pull,push""#;
         assert_eq!(
             challenge(&[text]),
-            bearer("https://auth.docker.io/token", Some("registry.docker.io"))
+            Some(bearer("https://auth.docker.io/token", Some("registry.docker.io")))
         );
         assert_eq!(challenge(&[r#"Basic realm="x""#]), Some(Challenge::Basic));
         assert_eq!(challenge(&["basic"]), Some(Challenge::Basic));
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn several_quoted_spaced_and_unquoted() {
-        let wanted = bearer("https://h/t", Some("a,b"));
+        let wanted = Some(bearer("https://h/t", Some("a,b")));
         for lines in [
             &[r#"Basic realm="x", Bearer realm="https://h/t", service="a,b""#][..],
             &[

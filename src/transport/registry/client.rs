@@ -119,7 +119,7 @@ impl Client {
         if let Some(registry) = registries.get(name) {
             return Ok(Arc::clone(registry));
         }
-        let registry = Arc::new(Registry::greet(self.clone_unregistered(), name)?);
+        let registry = Arc::new(Registry::greet(self, name)?);
         registries.insert(name.to_owned(), Arc::clone(&registry));
         Ok(registry)
     }
@@ -152,7 +152,7 @@ pub(super) struct Registry {
 impl Registry {
     /// Says hello (`GET /v2/`), and so learns whether it speaks TLS and how it wants us to prove
     /// who we are.
-    fn greet(client: Client, name: &str) -> Result<Self> {
+    fn greet(client: &Client, name: &str) -> Result<Self> {
         let plain = client.options().plain_http;
         let schemes: &[&str] = match () {
             () if plain => &["http"],
@@ -166,13 +166,13 @@ impl Registry {
             let registry = Self {
                 name: name.to_owned(),
                 base,
-                client: client.clone(),
+                client: client.clone_unregistered(),
                 authority: Mutex::default(),
             };
             match registry.hello(more) {
                 Ok(()) => return Ok(registry),
                 Err(Fault::Broken(error)) if more && !failure::is_certificate_problem(&error) => {
-                    first_error = Some(failure::broken(&registry, &registry.greeting(), error));
+                    first_error = Some(failure::broken(&registry, &registry.greeting(), &error));
                 }
                 // Where plain HTTP did not help either, what TLS ran into is the better story,
                 // unless nothing at all answers.
@@ -274,7 +274,7 @@ impl Registry {
 
     pub(super) fn fault(&self, what: &str, fault: Fault) -> Error {
         match fault {
-            Fault::Broken(error) => failure::broken(self, what, error),
+            Fault::Broken(error) => failure::broken(self, what, &error),
             Fault::Cut(error) => failure::cut(self, what, error),
             Fault::Final(error) => error,
         }

@@ -97,12 +97,10 @@ impl Reported {
         let mut text = code;
         for (part, open, close) in [(printable(&self.message), ": ", ""), (detail, " (", ")")] {
             if !part.is_empty() && part != "{}" && part != "[]" {
-                if !text.is_empty() {
-                    text.push_str(open);
-                    text.push_str(&part);
-                    text.push_str(close);
-                } else {
+                if text.is_empty() {
                     text = part;
+                } else {
+                    text.extend([open, &part, close]);
                 }
             }
         }
@@ -158,9 +156,9 @@ fn hint(registry: &Registry, status: StatusCode, said: &str) -> Option<String> {
 }
 
 /// The error for a request that did not get through.
-pub(super) fn broken(registry: &Registry, what: &str, error: reqwest::Error) -> Error {
+pub(super) fn broken(registry: &Registry, what: &str, error: &reqwest::Error) -> Error {
     let host = registry.name();
-    let hint = if let Some(problem) = tls_problem(&error) {
+    let hint = if let Some(problem) = tls_problem(error) {
         match problem {
             rustls::Error::InvalidMessage(_) => {
                 "the registry does not speak TLS there; if it is meant to be so, use --plain-http"
@@ -175,12 +173,12 @@ pub(super) fn broken(registry: &Registry, what: &str, error: reqwest::Error) -> 
         format!("check the network and that {host} is up, then try again")
     } else if error.is_dns() {
         format!("check how {host} is spelt, and that this machine can resolve names")
-    } else if is_refused(&error) {
+    } else if is_refused(error) {
         format!("check host and port, and that the registry at {host} runs")
     } else {
         "check the network and try again".to_owned()
     };
-    let said = match deepest(&error) {
+    let said = match deepest(error) {
         Some(said) if !error.is_timeout() => said,
         _ if error.is_timeout() => "no answer in time".to_owned(),
         _ => error.to_string(),

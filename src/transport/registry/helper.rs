@@ -20,7 +20,7 @@ use crate::model::{Error, Result};
 const ANSWER_BYTES: u64 = 256 << 10;
 
 /// How long a helper may take: it may ask a person to unlock a key ring.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What all helpers say when they know nobody at the server.
 const NOT_FOUND: &str = "credentials not found in native keychain";

@@ -43,11 +43,11 @@ impl Default for Patience {
             attempts: 6,
             first_wait: Duration::from_millis(500),
             longest_wait: Duration::from_secs(20),
-            longest_retry_after: Duration::from_secs(60),
+            longest_retry_after: Duration::from_mins(1),
             connect: Duration::from_secs(20),
             silence: Duration::from_secs(90),
-            small_answer: Duration::from_secs(300),
-            commit: Duration::from_secs(900),
+            small_answer: Duration::from_mins(5),
+            commit: Duration::from_mins(15),
             slowest_upload: 4 << 10,
             last_words: Duration::from_secs(2),
         }
@@ -90,7 +90,10 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         // More digits than fit are as good as the largest number: the wait is capped anyway.
         return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
-    let when = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+    let when = jiff::fmt::rfc2822::DateTimeParser::new()
+        .relaxed_weekday(true)
+        .parse_timestamp(text)
+        .ok()?;
     let wait = when.duration_since(jiff::Timestamp::now());
     Some(Duration::try_from(wait).unwrap_or(Duration::ZERO))
 }

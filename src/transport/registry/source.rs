@@ -12,7 +12,7 @@ use crate::endpoint::{Attachment, AttachmentKind, Form, Root, Source};
 use crate::model::{Descriptor, Digest, Error, ImageName, Result};
 
 /// The suffixes of the tags under which cosign files signatures, attestations and SBOMs (cosign,
-/// specs/SIGNATURE_SPEC.md).
+/// `specs/SIGNATURE_SPEC.md`).
 const COSIGN_SUFFIXES: [&str; 3] = [".sig", ".att", ".sbom"];
 
 /// One image at a registry.
@@ -103,12 +103,11 @@ impl Source for RegistrySource {
     }
 
     fn roots(&self) -> Result<Vec<Root>> {
-        let descriptor = match self.root.get() {
-            Some(descriptor) => descriptor.clone(),
-            None => {
-                let found = self.resolve()?;
-                self.root.get_or_init(|| found).clone()
-            }
+        let descriptor = if let Some(descriptor) = self.root.get() {
+            descriptor.clone()
+        } else {
+            let found = self.resolve()?;
+            self.root.get_or_init(|| found).clone()
         };
         Ok(vec![Root {
             name: Some(self.name.clone()),

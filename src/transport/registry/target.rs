@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::client::{Client, Registry, lock};
-use super::manifest::{Found, Named};
+use super::manifest::{Found, Held, Named};
 use super::naming::{self, Place};
 use super::token::Scope;
 use super::{blob, manifest, referrers, upload};
@@ -37,7 +37,7 @@ pub struct RegistryTarget {
     host: String,
     prefix: String,
     /// Manifests of the accepted plan, for tags.
-    manifests: Mutex<HashMap<Digest, (Descriptor, Arc<[u8]>)>>,
+    manifests: Mutex<HashMap<Digest, Held>>,
     /// Repository and manifest where the registry said that it lists the manifest itself.
     listed: Mutex<HashSet<(String, Digest)>>,
 }
@@ -290,10 +290,10 @@ impl Target for RegistryTarget {
     }
 
     fn begin(&self, plan: &Plan) -> Result<()> {
-        let manifests = plan
-            .manifests
-            .iter()
-            .map(|step| (step.descriptor.digest, (step.descriptor.clone(), Arc::clone(&step.raw))));
+        let manifests = plan.manifests.iter().map(|step| {
+            let held = Held { descriptor: step.descriptor.clone(), raw: Arc::clone(&step.raw) };
+            (held.descriptor.digest, held)
+        });
         *lock(&self.manifests) = manifests.collect();
         lock(&self.listed).clear();
         Ok(())
@@ -329,13 +329,13 @@ impl Target for RegistryTarget {
             Error::usage(format!("{} has no tag to point to {}", step.name, step.descriptor.digest))
         })?;
         let held = lock(&self.manifests).get(&step.descriptor.digest).cloned();
-        let (descriptor, raw) = held.ok_or_else(|| {
+        let held = held.ok_or_else(|| {
             Error::usage(format!(
                 "{} is to point to {}, which is not in the plan",
                 step.name, step.descriptor.digest
             ))
         })?;
-        manifest::put(&registry, repository, Named::Tag(tag), &descriptor, &raw)?;
+        manifest::put(&registry, repository, Named::Tag(tag), &held.descriptor, &held.raw)?;
         let scope = Scope::push(repository);
         match manifest::look(&registry, repository, Named::Tag(tag), &scope)? {
             Found::This(digest) if digest == step.descriptor.digest => Ok(()),

@@ -205,16 +205,16 @@ impl Counter<'_> {
         let (mut answer, url) = match credentials {
             Some(Credentials::Identity(token)) => {
                 let form = self.form(scope, token);
-                (self.ask(&what, Method::POST, &url, None, Some(&form))?, url)
+                (self.ask(&what, &Method::POST, &url, None, Some(&form))?, url)
             }
             Some(Credentials::Password { user, password }) => {
                 let url = self.query(url, scope, Some(user));
                 let authorization = basic(user, password)?;
-                (self.ask(&what, Method::GET, &url, Some(&authorization), None)?, url)
+                (self.ask(&what, &Method::GET, &url, Some(&authorization), None)?, url)
             }
             None => {
                 let url = self.query(url, scope, None);
-                (self.ask(&what, Method::GET, &url, None, None)?, url)
+                (self.ask(&what, &Method::GET, &url, None, None)?, url)
             }
         };
         if !answer.status.is_success() {
@@ -276,7 +276,7 @@ impl Counter<'_> {
     fn ask(
         &self,
         what: &str,
-        method: Method,
+        method: &Method,
         url: &Url,
         authorization: Option<&HeaderValue>,
         form: Option<&Secret>,
