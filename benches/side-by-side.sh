@@ -66,8 +66,8 @@ measure() {
     temp=$(cat "$work/times/temporary")
     wall[$name]=$(awk "BEGIN { print ${wall[$name]:-0} + $seconds }")
     cpu[$name]=$(awk "BEGIN { print ${cpu[$name]:-0} + $busy }")
-    peak[$name]=$(awk "BEGIN { a = ${peak[$name]:-0}; print a > $rss ? a : $rss }")
-    temporary[$name]=$(awk "BEGIN { a = ${temporary[$name]:-0}; b = ${temp:-0}; print a > b ? a : b }")
+    peak[$name]=$(awk "BEGIN { a = ${peak[$name]:-0}; print (a > $rss ? a : $rss) }")
+    temporary[$name]=$(awk "BEGIN { a = ${temporary[$name]:-0}; b = ${temp:-0}; print (a > b ? a : b) }")
 }
 
 # ── the runs ────────────────────────────────────────────────────────────────────────────────────
@@ -132,7 +132,7 @@ row() { # TITLE NAME BESIDE-TITLE BESIDE
         -v bpeak="${peak[$4]}" 'BEGIN {
         printf "| %s | %.1f s | %.1f s | %.0f MiB | %.0f MiB | %s | %.1f s | %.1f s | %.0f MiB | **%.2f** |\n",
             title, wall, cpu, peak / 1024, temp / 1048576, beside, bwall, bcpu, bpeak / 1024,
-            bwall > 0 ? wall / bwall : 0 }'
+            (bwall > 0 ? wall / bwall : 0) }'
 }
 
 model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)

@@ -4,6 +4,8 @@
 # Every step is checked; the first that does not do what it says ends the demo with a failure.
 set -eu
 
+# One stream, so that messages stand where they were said.
+exec 2>&1
 sealift=$(realpath "${1:?usage: $0 PATH-TO-SEALIFT}")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -130,10 +132,7 @@ refused 4 verify damaged.sealift
 
 step 'So is a copy that was cut short, and nothing reaches the destination'
 head -c $middle demo.sealift >cut.sealift
-code=0
-run import cut.sealift --to oci:nowhere || code=$?
-echo "exit code $code"
-case $code in 4 | 7) ;; *) fail 'expected exit code 4 or 7' ;; esac
+refused 4 import cut.sealift --to oci:nowhere
 [ ! -e nowhere ] || fail 'the destination was touched'
 
 step 'So is one that somebody else signed (5: untrusted)'

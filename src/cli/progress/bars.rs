@@ -29,6 +29,13 @@ struct State {
     each: HashMap<TransferId, ProgressBar>,
 }
 
+const WHOLE: &str = "{prefix} {bar:20} {percent:>3}%  {wide_msg}";
+const WHOLE_COLOURED: &str = "{prefix} {bar:20.cyan} {percent:>3}%  {wide_msg}";
+const WHOLE_UNKNOWN: &str = "{prefix} {spinner} {wide_msg}";
+const EACH: &str = "  {bar:12}  {wide_msg}";
+const EACH_COLOURED: &str = "  {bar:12.dim}  {wide_msg}";
+const EACH_UNKNOWN: &str = "  {spinner:12}  {wide_msg}";
+
 /// The templates are constants; one that does not parse is found by the tests, not by a user.
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
@@ -53,11 +60,11 @@ impl Bars {
         self.wipe(state);
         let bar = match state.tally.total {
             Some(total) => ProgressBar::new(total).with_style(style(if self.colours {
-                "{prefix} {bar:30.cyan/dim} {percent:>3}%  {msg}"
+                WHOLE_COLOURED
             } else {
-                "{prefix} {bar:30} {percent:>3}%  {msg}"
+                WHOLE
             })),
-            None => ProgressBar::new_spinner().with_style(style("{prefix} {spinner} {msg}")),
+            None => ProgressBar::new_spinner().with_style(style(WHOLE_UNKNOWN)),
         };
         bar.set_prefix(state.tally.title.clone());
         let bar = self.multi.insert(0, bar);
@@ -80,15 +87,13 @@ impl Bars {
             }
             let bar = match transfer.size {
                 Some(size) => ProgressBar::new(size).with_style(style(if self.colours {
-                    "  {bar:20.dim} {binary_bytes:>10} of {binary_total_bytes:<10} {binary_bytes_per_sec:>12} {eta:>4}  {wide_msg}"
+                    EACH_COLOURED
                 } else {
-                    "  {bar:20} {binary_bytes:>10} of {binary_total_bytes:<10} {binary_bytes_per_sec:>12} {eta:>4}  {wide_msg}"
+                    EACH
                 })),
-                None => ProgressBar::no_length().with_style(style(
-                    "  {spinner:20} {binary_bytes:>10}    {binary_bytes_per_sec:>22}       {wide_msg}",
-                )),
+                None => ProgressBar::no_length().with_style(style(EACH_UNKNOWN)),
             };
-            bar.set_message(transfer.label.clone());
+            bar.set_message(transfer.sentence(Instant::now()));
             state.each.insert(*id, self.multi.add(bar));
         }
     }
@@ -114,18 +119,12 @@ impl Progress for Bars {
         match event {
             Event::Phase { .. } => self.begin_phase(state),
             Event::Started { .. } => self.fill(state),
-            Event::Advanced { id, .. } => {
+            Event::Advanced { id, .. } | Event::Restarted { id } => {
                 if let (Some(bar), Some(transfer)) =
                     (state.each.get(&id), state.tally.running.get(&id))
                 {
                     bar.set_position(transfer.shown);
-                }
-            }
-            Event::Restarted { id } => {
-                if let (Some(bar), Some(transfer)) =
-                    (state.each.get(&id), state.tally.running.get(&id))
-                {
-                    bar.set_message(format!("{} (again)", transfer.label));
+                    bar.set_message(transfer.sentence(now));
                 }
             }
             Event::Finished { id, .. } => {
@@ -225,9 +224,9 @@ mod tests {
         bars.event(Event::Finished { id: 1, how: How::Moved });
         drop(bars);
         let drawn = roll.0.lock().unwrap().clone();
-        assert!(drawn.contains("sending ━━━━━━━╸"), "{drawn}");
-        assert!(drawn.contains(" 25%  1.0 MiB of 4.0 MiB, "), "{drawn}");
-        assert!(drawn.contains("sha256:abc"), "{drawn}");
+        assert!(drawn.contains("sending ━━━━━"), "{drawn}");
+        assert!(drawn.contains(" 25%  1.0 MiB of 4.0 MiB"), "{drawn}");
+        assert!(drawn.contains("1.0 MiB of 2.0 MiB  sha256:abc"), "{drawn}");
     }
 
     #[test]
@@ -250,11 +249,7 @@ mod tests {
 
     #[test]
     fn every_template_parses() {
-        for template in [
-            "{prefix} {bar:30.cyan/dim} {percent:>3}%  {msg}",
-            "  {bar:20.dim} {binary_bytes:>10} of {binary_total_bytes:<10} {binary_bytes_per_sec:>12} {eta:>4}  {wide_msg}",
-            "  {spinner:20} {binary_bytes:>10}    {binary_bytes_per_sec:>22}       {wide_msg}",
-        ] {
+        for template in [WHOLE, WHOLE_COLOURED, WHOLE_UNKNOWN, EACH, EACH_COLOURED, EACH_UNKNOWN] {
             assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
         }
     }

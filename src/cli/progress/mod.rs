@@ -1,11 +1,12 @@
 //! How far an operation is: bars on a terminal, a plain line every few seconds elsewhere, nothing
 //! but warnings when quiet.
 //!
-//! [`tally`] does the counting and the wording, apart from any drawing; [`bars`] and [`lines`]
+//! [`tally`] does the counting and the wording, apart from any drawing, and [`pace`] the speed; [`bars`] and [`lines`]
 //! show what it says.
 
 mod bars;
 mod lines;
+mod pace;
 mod tally;
 
 use std::io::{self, IsTerminal};

@@ -3,17 +3,12 @@
 //! What is shown never goes back: a transfer that begins again leaves the high-water mark where it
 //! was, and the mark waits until the bytes have caught up.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::super::output::{duration, escape, size};
+use super::pace::Pace;
 use crate::endpoint::{Event, How, TransferId};
-
-/// The speed is that of the last seconds: long enough to be calm, short enough to be true.
-const WINDOW: Duration = Duration::from_secs(15);
-
-/// How finely the window is kept.
-const SAMPLE: Duration = Duration::from_millis(250);
 
 /// One transfer under way.
 #[derive(Debug)]
@@ -22,10 +17,20 @@ pub(super) struct Running {
     pub(super) label: String,
     /// Its bytes, where known.
     pub(super) size: Option<u64>,
-    /// Bytes moved since it last began.
-    moved: u64,
     /// The most that was ever moved of it.
     pub(super) shown: u64,
+    /// Bytes moved since it last began.
+    moved: u64,
+    pace: Pace,
+    again: bool,
+}
+
+impl Running {
+    /// `12.0 MiB of 100.0 MiB, 4.2 MiB/s, 21 s left  sha256:…`
+    pub(super) fn sentence(&self, now: Instant) -> String {
+        let again = if self.again { " (again)" } else { "" };
+        format!("{}  {}{again}", how_far(self.shown, self.size, &self.pace, now), self.label)
+    }
 }
 
 /// Everything that is known about the phase.
@@ -41,10 +46,7 @@ pub(super) struct Tally {
     done: u64,
     /// The most that `done` ever was.
     high: u64,
-    /// Bytes that went through, counted again where a transfer began again.
-    traffic: u64,
-    samples: VecDeque<(Instant, u64)>,
-    began: Instant,
+    pace: Pace,
 }
 
 impl Tally {
@@ -55,9 +57,7 @@ impl Tally {
             running: BTreeMap::new(),
             done: 0,
             high: 0,
-            traffic: 0,
-            samples: VecDeque::from([(now, 0)]),
-            began: now,
+            pace: Pace::new(now),
         }
     }
 
@@ -69,21 +69,24 @@ impl Tally {
             }
             Event::Started { id, label, size } => {
                 let label = escape(label).into_owned();
-                self.running.insert(id, Running { label, size, moved: 0, shown: 0 });
+                let pace = Pace::new(now);
+                let running = Running { label, size, shown: 0, moved: 0, pace, again: false };
+                self.running.insert(id, running);
             }
             Event::Advanced { id, bytes } => {
                 if let Some(transfer) = self.running.get_mut(&id) {
                     transfer.moved = transfer.moved.saturating_add(bytes);
                     transfer.shown = transfer.shown.max(transfer.moved);
+                    transfer.pace.add(bytes, now);
                 }
                 self.done = self.done.saturating_add(bytes);
-                self.traffic = self.traffic.saturating_add(bytes);
-                self.sample(now);
+                self.pace.add(bytes, now);
             }
             Event::Restarted { id } => {
                 if let Some(transfer) = self.running.get_mut(&id) {
                     self.done = self.done.saturating_sub(transfer.moved);
                     transfer.moved = 0;
+                    transfer.again = true;
                 }
             }
             Event::Finished { id, how } => {
@@ -99,36 +102,9 @@ impl Tally {
         self.high = self.high.max(self.done);
     }
 
-    fn sample(&mut self, now: Instant) {
-        let fresh = self.samples.back().is_none_or(|(at, _)| now.duration_since(*at) >= SAMPLE);
-        if fresh {
-            self.samples.push_back((now, self.traffic));
-        }
-        while self.samples.len() > 2
-            && self.samples.get(1).is_some_and(|(at, _)| now.duration_since(*at) > WINDOW)
-        {
-            self.samples.pop_front();
-        }
-    }
-
     /// Bytes done; never less than before within a phase, never more than its total.
     pub(super) fn position(&self) -> u64 {
         self.total.map_or(self.high, |total| self.high.min(total))
-    }
-
-    /// Bytes a second over the last seconds.
-    pub(super) fn speed(&self, now: Instant) -> u64 {
-        let Some((since, before)) = self.samples.front() else { return 0 };
-        per_second(self.traffic - before, now.duration_since(*since))
-    }
-
-    /// Time left at that speed; nothing where the total or the speed is unknown.
-    pub(super) fn left(&self, now: Instant) -> Option<Duration> {
-        let rest = self.total?.checked_sub(self.position())?;
-        match self.speed(now) {
-            0 => None,
-            speed => Some(Duration::from_secs(rest.div_ceil(speed))),
-        }
     }
 
     /// `312.0 MiB of 1.0 GiB, 45.1 MiB/s, about 16 s left`; empty where nothing moves and nothing
@@ -137,15 +113,7 @@ impl Tally {
         if self.total.is_none() && self.high == 0 {
             return String::new();
         }
-        let mut text = size(self.position());
-        if let Some(total) = self.total {
-            text = format!("{text} of {}", size(total));
-        }
-        text = format!("{text}, {}/s", size(self.speed(now)));
-        if let Some(left) = self.left(now).filter(|left| !left.is_zero()) {
-            text = format!("{text}, about {} left", duration(left));
-        }
-        text
+        how_far(self.position(), self.total, &self.pace, now)
     }
 
     /// `reading images: 1.0 GiB in 23 s, 45.1 MiB/s`; nothing for a phase that moved nothing.
@@ -153,21 +121,28 @@ impl Tally {
         if self.title.is_empty() || self.high == 0 {
             return None;
         }
-        let took = now.duration_since(self.began);
-        let average = per_second(self.traffic, took);
-        let moved = format!("{}: {} in {}", self.title, size(self.position()), duration(took));
-        Some(if took < Duration::from_secs(1) {
-            moved
-        } else {
-            format!("{moved}, {}/s", size(average))
+        let time = duration(self.pace.elapsed(now));
+        let moved = format!("{}: {} in {time}", self.title, size(self.position()));
+        Some(match self.pace.average(now) {
+            Some(average) => format!("{moved}, {}/s", size(average)),
+            None => moved,
         })
     }
 }
 
-/// Nothing where the time is too short to say.
-fn per_second(bytes: u64, time: Duration) -> u64 {
-    let speed = (u128::from(bytes) * 1000).checked_div(time.as_millis()).unwrap_or(0);
-    u64::try_from(speed).unwrap_or(u64::MAX)
+fn how_far(done: u64, total: Option<u64>, pace: &Pace, now: Instant) -> String {
+    let mut text = size(done);
+    if let Some(total) = total {
+        text = format!("{text} of {}", size(total));
+    }
+    if let Some(speed) = pace.speed(now) {
+        text = format!("{text}, {}/s", size(speed));
+    }
+    let left = total.and_then(|total| pace.time_for(total.saturating_sub(done), now));
+    match left.filter(|left| *left > Duration::ZERO) {
+        Some(left) => format!("{text}, about {} left", duration(left)),
+        None => text,
+    }
 }
 
 #[cfg(test)]
@@ -192,6 +167,7 @@ mod tests {
         assert_eq!((tally.position(), tally.running[&1].shown), (60 * MIB, 60 * MIB));
         tally.take(&Event::Advanced { id: 1, bytes: 50 * MIB }, now);
         assert_eq!(tally.position(), 60 * MIB);
+        assert_eq!(tally.running[&1].sentence(now), "60.0 MiB of 100.0 MiB  a (again)");
         tally.take(&Event::Advanced { id: 1, bytes: 50 * MIB }, now);
         assert_eq!((tally.position(), tally.running[&1].shown), (100 * MIB, 100 * MIB));
     }
@@ -209,16 +185,17 @@ mod tests {
         let (mut tally, start) = begun(Some(200 * MIB));
         tally.take(&Event::Advanced { id: 1, bytes: 15 * MIB }, start);
         tally.take(&Event::Finished { id: 1, how: How::Moved }, start);
-        assert_eq!(tally.position(), 100 * MIB);
-        assert_eq!(tally.speed(start + Duration::from_secs(1)), 15 * MIB);
+        assert_eq!(
+            tally.sentence(start + Duration::from_secs(1)),
+            "100.0 MiB of 200.0 MiB, 15.0 MiB/s, about 7 s left"
+        );
     }
 
     #[test]
     fn more_than_was_announced_stays_at_the_total() {
         let (mut tally, now) = begun(Some(MIB));
         tally.take(&Event::Advanced { id: 1, bytes: 5 * MIB }, now);
-        assert_eq!(tally.position(), MIB);
-        assert_eq!(tally.left(now + Duration::from_secs(1)), Some(Duration::ZERO));
+        assert_eq!(tally.sentence(now), "1.0 MiB of 1.0 MiB");
     }
 
     #[test]
@@ -231,19 +208,6 @@ mod tests {
         let now = start + Duration::from_secs(8);
         assert_eq!(tally.sentence(now), "312.0 MiB of 1.0 GiB, 39.0 MiB/s, about 19 s left");
         assert_eq!(tally.summary(now).unwrap(), "reading images: 312.0 MiB in 8 s, 39.0 MiB/s");
-    }
-
-    #[test]
-    fn the_speed_forgets_what_is_long_past() {
-        let (mut tally, start) = begun(None);
-        for second in 1..=60 {
-            let bytes = if second <= 30 { 100 * MIB } else { MIB };
-            let now = start + Duration::from_secs(second);
-            tally.take(&Event::Advanced { id: 1, bytes }, now);
-        }
-        assert_eq!(tally.speed(start + Duration::from_mins(1)), MIB);
-        assert!(tally.samples.len() < 100);
-        assert_eq!(tally.left(start + Duration::from_mins(1)), None);
     }
 
     #[test]
