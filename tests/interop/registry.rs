@@ -383,8 +383,8 @@ fn a_registry_with_an_authority_of_its_own_needs_its_certificate() {
     assert_eq!(error.kind(), Kind::Remote);
     assert!(error.get_hint().is_some_and(|hint| hint.contains("--ca-file")), "{error:?}");
 
-    let plain = client(Options { plain_http: true, ..Options::default() });
-    let error = source(&plain, &name).roots().unwrap_err();
+    let untrusting = client(Options { plain_http: true, ..Options::default() });
+    let error = source(&untrusting, &name).roots().unwrap_err();
     assert!(error.get_hint().is_some_and(|hint| hint.contains("--plain-http")), "{error:?}");
 
     let trusting = client(Options { ca_files: vec![registry.ca_file()], ..Options::default() });
