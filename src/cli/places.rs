@@ -52,6 +52,9 @@ pub(super) fn target(
         Destination::Registry { host, prefix } => {
             Box::new(RegistryTarget::new(client(connection)?, host, prefix))
         }
+        Destination::DockerDaemon => Box::new(crate::transport::daemon::DaemonTarget::new(
+            crate::transport::daemon::Endpoint::new(connection.docker_host.as_deref())?,
+        )),
         other => {
             return Err(crate::model::Error::usage(format!(
                 "{other} cannot be written by this build"

@@ -288,7 +288,9 @@ impl Planner<'_> {
                     || images.iter().all(|image| inventory.has_manifest(image)))
         });
         let mut present: HashSet<Digest> = HashSet::new();
-        if let (Some(inventory), true) = (self.inventory, self.tells_manifests) {
+        // An older daemon shows after a load whether one image is complete, but not which of several.
+        let can_check = self.tells_manifests || images.len() == 1;
+        if let Some(inventory) = self.inventory.filter(|_| can_check) {
             for node in &parcel.graph.nodes {
                 let Manifest::Image(image) = &node.manifest else { continue };
                 if inventory.has_manifest(&node.descriptor.digest) {
@@ -415,18 +417,22 @@ impl Target for DaemonTarget {
 
     /// Completes the archive, waits for the load, compares image IDs, and only then names images.
     fn finish(&self, plan: &Plan) -> Result<()> {
-        let state = std::mem::take(&mut *self.state());
+        let (images, load) = {
+            let mut state = self.state();
+            (std::mem::take(&mut state.images), state.load.take())
+        };
         let engine = self.engine()?;
-        let missing: Vec<&Wanted> = state.images.iter().filter(|image| image.missing).collect();
+        let missing: Vec<&Wanted> = images.iter().filter(|image| image.missing).collect();
         if !missing.is_empty() {
-            let mut load = state.load.unwrap_or_else(|| Load::begin(Arc::clone(engine)));
+            let mut load = load.unwrap_or_else(|| Load::begin(Arc::clone(engine)));
             for (name, content) in contents(&missing) {
                 load.file(name, content.len() as u64, &mut &content[..])?;
             }
             load.end()?;
         }
+        let listed: HashSet<String> = engine.images()?.into_iter().map(|image| image.id).collect();
         for image in &missing {
-            check(engine, image)?;
+            check(engine, image, &listed)?;
         }
         for step in plan.tags.iter().filter(|step| step.action == Action::Send) {
             let repository = format!("{}/{}", step.name.registry(), step.name.repository());
@@ -485,7 +491,7 @@ fn contents(images: &[&Wanted]) -> Vec<(&'static str, Vec<u8>)> {
 }
 
 /// The image is there, with the ID that it must have, and complete.
-fn check(engine: &Engine, image: &Wanted) -> Result<()> {
+fn check(engine: &Engine, image: &Wanted, listed: &HashSet<String>) -> Result<()> {
     let wrong = |what: String| {
         Error::remote(format!("{} was loaded into the daemon, but {what}; no name points to it", image.name))
             .hint("docker image prune removes what was loaded; the daemon's log may say why: journalctl -u docker")
@@ -495,6 +501,10 @@ fn check(engine: &Engine, image: &Wanted) -> Result<()> {
     };
     if found.id != image.id.to_string() {
         return Err(wrong(format!("its ID is {}, not {}", found.id, image.id)));
+    }
+    // containerd's store knows an image whose content is missing, but does not list it.
+    if !listed.contains(&found.id) {
+        return Err(wrong("its content is not all there".to_owned()));
     }
     if let (WantedContent::Containerd { manifests, .. }, Some(available)) =
         (&image.content, found.available())
