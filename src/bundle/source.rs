@@ -53,7 +53,13 @@ impl Source for Bundle<Authentic> {
             .iter()
             .map(|image| Root {
                 name: image.name.clone(),
-                descriptor: image.root.descriptor(),
+                descriptor: Descriptor {
+                    platform: match image.platforms.as_slice() {
+                        [only] => Some(only.clone()),
+                        _ => None,
+                    },
+                    ..image.root.descriptor()
+                },
                 synthesized: image.synthesized,
                 from_index: image.from_index,
             })

@@ -187,4 +187,9 @@ pub trait Target: Send + Sync {
 
     /// Completes and checks what was brought; what was private becomes visible here at the latest.
     fn finish(&self, plan: &Plan) -> Result<()>;
+    /// After a run that failed: another plan that relies less on what the place seemed to have,
+    /// where there is one.
+    fn fallback(&self, _parcels: &[Parcel]) -> Result<Option<Plan>> {
+        Ok(None)
+    }
 }

@@ -39,7 +39,7 @@ pub(super) fn exists(
         // A redirect to the storage is only made for what is there.
         200..=399 => Ok(true),
         404 | 405 | 412 => Ok(false),
-        _ => Err(failure::refused(registry, &ask.what, answer)),
+        _ => Err(failure::refused_head(registry, &ask, answer)),
     }
 }
 

@@ -85,7 +85,8 @@ impl Client {
                 .user_agent(USER_AGENT)
                 .redirect(reqwest::redirect::Policy::none())
                 .referer(false)
-                .timeout(None)
+                // Of the client, not of each request: there it would limit whole downloads.
+                .timeout(options.patience.silence)
                 .connect_timeout(options.patience.connect)
                 .pool_idle_timeout(IDLE)
                 .tcp_keepalive(KEEPALIVE);
@@ -253,8 +254,7 @@ impl Registry {
         .map_err(|fault| self.fault(&ask.what, fault))
     }
 
-    /// Asks once, without waiting out anything; for uploads, whose content must be opened again.
-    /// What the registry says goes through the authorization that is at hand.
+    /// What to ask with. Only an upload needs to know: its content cannot be sent twice.
     pub(super) fn authorization(&self, scope: &Scope) -> Result<Option<HeaderValue>> {
         lock(&self.authority).authorization(self, scope)
     }
@@ -332,8 +332,10 @@ impl Registry {
                 .client
                 .wire(&url)
                 .request(ask.method.clone(), url.clone())
-                .headers(ask.headers.clone())
-                .timeout(ask.patience.unwrap_or(self.patience().silence));
+                .headers(ask.headers.clone());
+            if let Some(patience) = ask.patience {
+                request = request.timeout(patience);
+            }
             if let (Some(value), true) = (authorization, at_home) {
                 request = request.header(AUTHORIZATION, value.clone());
             }

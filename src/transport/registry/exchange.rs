@@ -25,7 +25,7 @@ pub(super) struct Ask {
     pub(super) content: Option<Arc<[u8]>>,
     /// What cannot be done where it fails: `cannot read manifest 1.0 of h.example/app`.
     pub(super) what: String,
-    /// How long the registry may be silent, where it is not as usual.
+    /// How long the whole exchange may take, where not only silence counts.
     pub(super) patience: Option<Duration>,
 }
 

@@ -4,11 +4,11 @@ use std::error::Error as StdError;
 use std::fmt::Write as _;
 use std::io;
 
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 
 use super::client::Registry;
-use super::exchange::Answer;
+use super::exchange::{Answer, Ask};
 use crate::model::Error;
 
 /// Bytes of an error's body that are read. Registries say it in a few hundred; a proxy's page is
@@ -55,6 +55,20 @@ pub(super) fn refused(registry: &Registry, what: &str, mut answer: Answer) -> Er
     match hint(registry, answer.status, &said) {
         Some(hint) => error.hint(hint),
         None => error,
+    }
+}
+
+/// The same for a `HEAD`, whose answer has no words: they are asked for with `GET`. Harbor says only
+/// there that a project is missing where others say that somebody has to sign in.
+pub(super) fn refused_head(registry: &Registry, ask: &Ask, answer: Answer) -> Error {
+    let again = Ask {
+        method: Method::GET,
+        headers: ask.headers.clone(),
+        ..Ask::get(ask.url.clone(), ask.scope.clone(), ask.what.clone())
+    };
+    match registry.send(&again) {
+        Ok(spoken) if spoken.status == answer.status => refused(registry, &ask.what, spoken),
+        _ => refused(registry, &ask.what, answer),
     }
 }
 
@@ -135,6 +149,9 @@ fn hint(registry: &Registry, status: StatusCode, said: &str) -> Option<String> {
         // Go's server says so itself.
         400 if registry.base().scheme() == "http" && said.contains("HTTPS server") => {
             "leave out --plain-http: this registry speaks TLS".to_owned()
+        }
+        401 | 403 | 404 if said.contains("project") && said.contains("not found") => {
+            format!("create the project at {host} first, or bring the images below another one")
         }
         401 => format!("sign in with `docker login {host}`, as somebody who may do this"),
         403 if said.contains("quota") || said.contains("exceed") => {

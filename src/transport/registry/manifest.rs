@@ -155,7 +155,7 @@ pub(super) fn look(
         412 => return Ok(Found::Untold),
         // It has it elsewhere, or does not take the question in this form.
         300..=399 | 405 => {}
-        _ => return Err(failure::refused(registry, &ask.what, answer)),
+        _ => return Err(failure::refused_head(registry, &ask, answer)),
     }
     drop(answer);
     let held = get(registry, repository, named, scope.clone())?;

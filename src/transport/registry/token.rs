@@ -295,8 +295,7 @@ impl Counter<'_> {
                 .client()
                 .wire(url)
                 .request(method.clone(), url.clone())
-                .headers(headers.clone())
-                .timeout(patience.silence);
+                .headers(headers.clone());
             if let Some(form) = form {
                 request = request.body(form.expose().to_owned());
             }
