@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::credentials::{Credentials, Secret};
+use super::identity::{Credentials, Secret};
 use crate::model::{Error, Result};
 
 /// Bytes of a helper's answer. Identity tokens of cloud providers reach ten KiB.
