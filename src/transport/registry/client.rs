@@ -77,35 +77,27 @@ impl Registry {
     /// Says hello (`GET /v2/`), and so learns whether it speaks TLS and how it wants us to prove
     /// who we are.
     fn greet(wires: &Arc<Wires>, name: &str) -> Result<Self> {
-        let plain = wires.options.plain_http;
-        let schemes: &[&str] = match () {
-            () if plain => &["http"],
-            () if address::is_loopback(&address::base("https", name)?) => &["https", "http"],
-            () => &["https"],
-        };
-        let mut first_error = None;
-        for (index, scheme) in schemes.iter().enumerate() {
-            let base = address::base(scheme, name)?;
-            let more = index + 1 < schemes.len();
-            let registry = Self {
+        let at = |scheme| {
+            address::base(scheme, name).map(|base| Self {
                 peer: Peer { name: name.to_owned(), base },
                 wires: Arc::clone(wires),
                 authority: Mutex::default(),
-            };
-            match registry.hello(more) {
-                Ok(()) => return Ok(registry),
-                Err(Fault::Broken(error)) if more && !tls::is_certificate_problem(&error) => {
-                    first_error =
-                        Some(failure::broken(&registry.peer, &registry.greeting(), &error));
-                }
-                // Where plain HTTP did not help either, what TLS ran into is the better story,
-                // unless nothing at all answers.
-                Err(fault) => {
-                    return Err(failure::fault(&registry.peer, &registry.greeting(), fault));
-                }
-            }
+            })
+        };
+        let mut registry = at(if wires.options.plain_http { "http" } else { "https" })?;
+        let may_be_plain = !wires.options.plain_http && address::is_loopback(&registry.peer.base);
+        let mut greeted = registry.hello(may_be_plain);
+        // A registry on this machine that speaks TLS is held to it.
+        if may_be_plain
+            && matches!(&greeted, Err(Fault::Broken(error)) if !tls::is_certificate_problem(error))
+        {
+            registry = at("http")?;
+            greeted = registry.hello(false);
         }
-        Err(first_error.unwrap_or_else(|| Error::remote(format!("cannot reach registry {name}"))))
+        match greeted {
+            Ok(()) => Ok(registry),
+            Err(fault) => Err(failure::fault(&registry.peer, &registry.greeting(), fault)),
+        }
     }
 
     fn greeting(&self) -> String {
@@ -126,6 +118,16 @@ impl Registry {
             authority.learn(Challenge::of(&answer.headers));
         }
         drop(authority);
+        let (asked, answered) = (&self.peer.base, &answer.url);
+        if asked.scheme() == "http"
+            && answered.scheme() == "https"
+            && asked.host() == answered.host()
+        {
+            return Err(Fault::Final(
+                Error::remote(format!("{}: it wants to be spoken to over TLS", ask.what))
+                    .hint("leave out --plain-http"),
+            ));
+        }
         // Some registries hide `/v2/`, so any answer will do that is not plainly wrong.
         if answer.status == StatusCode::BAD_REQUEST || answer.status.is_server_error() {
             return Err(Fault::Final(failure::refused(&self.peer, &ask.what, answer)));
@@ -269,9 +271,11 @@ impl Registry {
                     .hint("have the registry's storage answer over https"),
                 ));
             }
-            // A registry that knows where something lies has it. The address that it signed for
-            // us may be good for one method only, so the storage is not asked.
-            if ask.method == Method::HEAD && !address::same_origin(&next, &self.peer.base) {
+            // A registry that knows where in its storage something lies has it. The address that
+            // it signed for us may be good for one method only, so the storage is not asked.
+            // Where the path stays, though, it is the registry that is elsewhere.
+            let is_elsewhere = !address::same_origin(&next, &url) && next.path() != url.path();
+            if ask.method == Method::HEAD && is_elsewhere {
                 return Ok(answer);
             }
             url = next;
