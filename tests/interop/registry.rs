@@ -4,11 +4,13 @@
 mod faults;
 #[path = "registry/pictures.rs"]
 mod pictures;
+#[path = "registry/tokens.rs"]
+mod tokens;
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 
 use sealift::codec::checked::VerifiedReader;
@@ -21,7 +23,7 @@ use sealift::transport::registry::{
     RegistryTarget,
 };
 
-use crate::support::registry::{Registry, Setup};
+use crate::support::registry::{Registry, Setup, run};
 use faults::{Server, reply};
 use pictures::{Layout, push, push_image, raw};
 
@@ -356,13 +358,16 @@ fn a_credential_helper_is_asked() {
     let host = registry.host();
     push(&registry, "app");
     let folder = tempfile::tempdir().unwrap();
-    let helper = folder.path().join("docker-credential-test");
     let script = format!(
         "#!/bin/sh\nread server\necho \"$1 $server\" >> {}\necho '{{\"Username\":\"user\",\"Secret\":\"pass\"}}'\n",
         folder.path().join("asked").display()
     );
-    std::fs::write(&helper, script).unwrap();
-    std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let text = folder.path().join("text");
+    std::fs::write(&text, script).unwrap();
+    // Made by another process: what a child forked by some other test may hold open for writing
+    // cannot be run.
+    let helper = folder.path().join("docker-credential-test");
+    run(Command::new("install").args(["-m", "755"]).arg(text).arg(helper));
     for text in [
         format!(r#"{{"credHelpers":{{"{host}":"test"}}}}"#),
         format!(r#"{{"auths":{{"{host}":{{}}}},"credsStore":"test"}}"#),
@@ -433,7 +438,8 @@ fn storage_behind_a_redirect_is_asked_without_authorization_and_only_over_tls() 
         client(Options { credentials, ca_files: registry.ca_files(), ..Options::default() })
     };
 
-    let plain = Registry::start_with(Setup { login, redirect: redirect.clone(), tls: false });
+    let plain =
+        Registry::start_with(Setup { login, redirect: redirect.clone(), ..Setup::default() });
     let layer = push_image(&plain);
     let source_of =
         |registry: &Registry| source(&signed_in(registry), &format!("{}/app:1", registry.host()));
@@ -445,7 +451,7 @@ fn storage_behind_a_redirect_is_asked_without_authorization_and_only_over_tls() 
     let target = RegistryTarget::new(signed_in(&plain), plain.host(), "");
     assert!(all_present(&target.plan(&[parcel(&source_of(&plain)).unwrap()]).unwrap()));
 
-    let secure = Registry::start_with(Setup { login, redirect, tls: true });
+    let secure = Registry::start_with(Setup { login, redirect, tls: true, ..Setup::default() });
     let layer = push_image(&secure);
     let error = content(&source_of(&secure), &layer).unwrap_err();
     assert!(error.message().contains("not encrypted"), "{error:?}");

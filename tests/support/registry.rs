@@ -22,8 +22,18 @@ pub(crate) struct Setup {
     pub(crate) login: Option<(&'static str, &'static str)>,
     /// Whether it speaks TLS, with a certificate of an authority of its own.
     pub(crate) tls: bool,
+    /// Whose tokens it wants.
+    pub(crate) tokens: Option<TokenService>,
     /// Where it sends those who want a blob.
     pub(crate) redirect: Option<String>,
+}
+
+/// A token service: `test` is the name of the registry there, `issuer` its own.
+#[derive(Clone)]
+pub(crate) struct TokenService {
+    pub(crate) realm: String,
+    /// The certificate that its tokens are signed with.
+    pub(crate) certificate: PathBuf,
 }
 
 /// One request as the registry logged it.
@@ -61,6 +71,14 @@ impl Registry {
             let path = folder.path().join("htpasswd");
             fs::write(&path, entry).unwrap();
             write!(auth, "auth: {{htpasswd: {{realm: test, path: {}}}}}", path.display()).unwrap();
+        }
+        if let Some(TokenService { realm, certificate }) = &setup.tokens {
+            let certificate = certificate.display();
+            write!(
+                auth,
+                "auth: {{token: {{realm: \"{realm}\", service: test, issuer: issuer, rootcertbundle: {certificate}}}}}"
+            )
+            .unwrap();
         }
         for _ in 0..ATTEMPTS {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

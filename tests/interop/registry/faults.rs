@@ -27,6 +27,16 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    pub(super) fn header(&self, name: &str) -> Option<&String> {
+        self.headers.get(name)
+    }
+
+    /// What stands behind the question mark, decoded.
+    pub(super) fn query(&self) -> Vec<(String, String)> {
+        let (_, query) = self.path.split_once('?').unwrap_or_default();
+        url::form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+    }
+
     pub(super) fn has_credentials(&self) -> bool {
         self.headers.contains_key("authorization")
             || self.path.contains("canary")
@@ -65,7 +75,7 @@ impl Reply {
         self
     }
 
-    fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+    pub(super) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self
     }
