@@ -4,11 +4,13 @@
 mod faults;
 #[path = "registry/pictures.rs"]
 mod pictures;
+#[path = "registry/tokens.rs"]
+mod tokens;
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 
 use sealift::codec::checked::VerifiedReader;
@@ -21,8 +23,9 @@ use sealift::transport::registry::{
     RegistryTarget,
 };
 
-use crate::support::registry::{Registry, Setup};
-use pictures::{Layout, push, raw};
+use crate::support::registry::{Registry, Setup, run};
+use faults::{Server, reply};
+use pictures::{Layout, push, push_image, raw};
 
 fn client(options: Options) -> Client {
     Client::new(options).unwrap()
@@ -70,8 +73,12 @@ fn carry_out(source: &RegistrySource, target: &RegistryTarget, plan: &Plan) -> R
             Ok(Box::new(VerifiedReader::new(reader, digest, size, "test")))
         })
     };
-    for step in plan.blobs.iter().filter(|step| step.action == Action::Send) {
-        put(step)?;
+    let sent: Vec<_> = plan.blobs.iter().filter(|step| step.action == Action::Send).collect();
+    for steps in sent.chunks(target.lanes()) {
+        std::thread::scope(|scope| {
+            let lanes: Vec<_> = steps.iter().map(|step| scope.spawn(|| put(step))).collect();
+            lanes.into_iter().try_for_each(|lane| lane.join().unwrap())
+        })?;
     }
     for step in plan.blobs.iter().filter(|step| matches!(step.action, Action::Mount { .. })) {
         if !target.mount(step)? {
@@ -114,11 +121,13 @@ fn an_image_and_what_is_attached_to_it_arrive_byte_for_byte() {
     let plan = target.plan(std::slice::from_ref(&parcel)).unwrap();
     assert!(plan.blobs.iter().all(|step| step.action == Action::Send), "{plan:?}");
     assert_eq!(plan.arrivals[0].target, format!("{}/mirror/team/app:1", to.host()));
-    assert_eq!(
-        to.accesses().iter().filter(|access| access.method != "GET").count(),
-        to.accesses().iter().filter(|access| access.method == "HEAD").count(),
-        "a plan changes nothing"
+    let asked = to.accesses_since(1);
+    assert!(
+        asked.iter().all(|access| access.method == "HEAD" || access.path == "/v2/"),
+        "a plan changes nothing: {asked:?}"
     );
+    let heads = asked.iter().filter(|access| access.path.contains("/blobs/")).count();
+    assert_eq!(heads, plan.blobs.len(), "each blob is asked for once");
     carry_out(&source, &target, &plan).unwrap();
 
     for tag in ["1", &pushed.referrers_tag, &pushed.signature_tag] {
@@ -349,13 +358,16 @@ fn a_credential_helper_is_asked() {
     let host = registry.host();
     push(&registry, "app");
     let folder = tempfile::tempdir().unwrap();
-    let helper = folder.path().join("docker-credential-test");
     let script = format!(
         "#!/bin/sh\nread server\necho \"$1 $server\" >> {}\necho '{{\"Username\":\"user\",\"Secret\":\"pass\"}}'\n",
         folder.path().join("asked").display()
     );
-    std::fs::write(&helper, script).unwrap();
-    std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let text = folder.path().join("text");
+    std::fs::write(&text, script).unwrap();
+    // Made by another process: what a child forked by some other test may hold open for writing
+    // cannot be run.
+    let helper = folder.path().join("docker-credential-test");
+    run(Command::new("install").args(["-m", "755"]).arg(text).arg(helper));
     for text in [
         format!(r#"{{"credHelpers":{{"{host}":"test"}}}}"#),
         format!(r#"{{"auths":{{"{host}":{{}}}},"credsStore":"test"}}"#),
@@ -387,7 +399,7 @@ fn a_registry_with_an_authority_of_its_own_needs_its_certificate() {
     let error = source(&untrusting, &name).roots().unwrap_err();
     assert!(error.get_hint().is_some_and(|hint| hint.contains("--plain-http")), "{error:?}");
 
-    let trusting = client(Options { ca_files: vec![registry.ca_file()], ..Options::default() });
+    let trusting = client(Options { ca_files: registry.ca_files(), ..Options::default() });
     let source = source(&trusting, &name);
     let found = parcel(&source).unwrap();
     assert_eq!(found.root.descriptor.digest, pushed.root.digest);
@@ -413,4 +425,35 @@ fn what_is_not_there_is_said_with_a_hint() {
     assert_eq!(error.kind(), Kind::Remote);
     assert!(error.chain().contains("refused"), "{error:?}");
     assert!(error.get_hint().is_some_and(|hint| hint.contains(&host)), "{error:?}");
+}
+
+#[test]
+fn storage_behind_a_redirect_is_asked_without_authorization_and_only_over_tls() {
+    let login = Some(("user", "pass"));
+    let storage = Server::start(|_| reply(404));
+    let redirect = Some(format!("http://{}/", storage.host()));
+    let signed_in = |registry: &Registry| {
+        let given = BTreeMap::from([(registry.host(), Credentials::password("user", "pass"))]);
+        let credentials = CredentialStore::with(given, CredentialPaths::default());
+        client(Options { credentials, ca_files: registry.ca_files(), ..Options::default() })
+    };
+
+    let plain =
+        Registry::start_with(Setup { login, redirect: redirect.clone(), ..Setup::default() });
+    let layer = push_image(&plain);
+    let source_of =
+        |registry: &Registry| source(&signed_in(registry), &format!("{}/app:1", registry.host()));
+    let error = content(&source_of(&plain), &layer).unwrap_err();
+    assert!(error.message().contains(&format!("{}, to which", storage.host())), "{error:?}");
+    assert_eq!(storage.seen().len(), 1);
+    assert!(!storage.seen()[0].has_credentials(), "{:?}", storage.seen());
+    // What it has, it has, wherever it lies.
+    let target = RegistryTarget::new(signed_in(&plain), plain.host(), "");
+    assert!(all_present(&target.plan(&[parcel(&source_of(&plain)).unwrap()]).unwrap()));
+
+    let secure = Registry::start_with(Setup { login, redirect, tls: true, ..Setup::default() });
+    let layer = push_image(&secure);
+    let error = content(&source_of(&secure), &layer).unwrap_err();
+    assert!(error.message().contains("not encrypted"), "{error:?}");
+    assert_eq!(storage.seen().len(), 1, "nothing more was asked of it");
 }

@@ -16,12 +16,24 @@ const START: Duration = Duration::from_secs(20);
 const ATTEMPTS: usize = 5;
 
 /// What a registry is to be like.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Setup {
     /// Name and password that it wants (basic authentication).
     pub(crate) login: Option<(&'static str, &'static str)>,
     /// Whether it speaks TLS, with a certificate of an authority of its own.
     pub(crate) tls: bool,
+    /// Whose tokens it wants.
+    pub(crate) tokens: Option<TokenService>,
+    /// Where it sends those who want a blob.
+    pub(crate) redirect: Option<String>,
+}
+
+/// A token service: `test` is the name of the registry there, `issuer` its own.
+#[derive(Clone)]
+pub(crate) struct TokenService {
+    pub(crate) realm: String,
+    /// The certificate that its tokens are signed with.
+    pub(crate) certificate: PathBuf,
 }
 
 /// One request as the registry logged it.
@@ -60,9 +72,17 @@ impl Registry {
             fs::write(&path, entry).unwrap();
             write!(auth, "auth: {{htpasswd: {{realm: test, path: {}}}}}", path.display()).unwrap();
         }
+        if let Some(TokenService { realm, certificate }) = &setup.tokens {
+            let certificate = certificate.display();
+            write!(
+                auth,
+                "auth: {{token: {{realm: \"{realm}\", service: test, issuer: issuer, rootcertbundle: {certificate}}}}}"
+            )
+            .unwrap();
+        }
         for _ in 0..ATTEMPTS {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            let mut child = spawn(folder.path(), port, setup.tls, &auth);
+            let mut child = spawn(folder.path(), port, &setup, &auth);
             if comes_up(&mut child, port, setup.tls) {
                 return Self { child, port, setup, folder };
             }
@@ -87,9 +107,9 @@ impl Registry {
         self.setup.login
     }
 
-    /// The certificate of its authority, as PEM.
-    pub(crate) fn ca_file(&self) -> PathBuf {
-        self.folder.path().join("ca.pem")
+    /// The certificate of its authority, as PEM; none where it speaks no TLS.
+    pub(crate) fn ca_files(&self) -> Vec<PathBuf> {
+        self.setup.tls.then(|| self.folder.path().join("ca.pem")).into_iter().collect()
     }
 
     /// Every request so far, in the order in which they ended.
@@ -147,19 +167,22 @@ fn answers(port: u16, tls: bool) -> bool {
         && answer.starts_with("HTTP/1.0 ")
 }
 
-fn spawn(folder: &Path, port: u16, tls: bool, auth: &str) -> Child {
+fn spawn(folder: &Path, port: u16, setup: &Setup, auth: &str) -> Child {
     let at = folder.display();
-    let certificates = if tls {
+    let certificates = if setup.tls {
         format!(", tls: {{certificate: {at}/server.pem, key: {at}/server.key}}")
     } else {
         String::new()
     };
+    let redirect = setup.redirect.as_ref().map_or_else(String::new, |place| {
+        format!("middleware: {{storage: [{{name: redirect, options: {{baseurl: \"{place}\"}}}}]}}")
+    });
     let config = format!(
         "version: 0.1\n\
          log: {{level: warn, accesslog: {{disabled: false}}}}\n\
          storage: {{filesystem: {{rootdirectory: {at}/data}}, delete: {{enabled: true}}}}\n\
          http: {{addr: \"127.0.0.1:{port}\", secret: test{certificates}}}\n\
-         {auth}\n"
+         {auth}\n{redirect}\n"
     );
     let path = folder.join("config.yml");
     fs::write(&path, config).unwrap();

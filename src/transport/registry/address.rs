@@ -38,6 +38,14 @@ pub(super) fn base(scheme: &str, registry: &str) -> Result<Url> {
     if plain { Ok(url) } else { Err(bad()) }
 }
 
+/// A registry, as it is talked to.
+pub(super) struct Peer {
+    /// The name that images give it.
+    pub(super) name: String,
+    /// `https://HOST/v2/`.
+    pub(super) base: Url,
+}
+
 /// Whether the host is this very machine. Docker, too, speaks plain HTTP to such registries.
 pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {

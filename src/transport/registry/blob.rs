@@ -11,7 +11,7 @@ use url::Url;
 use super::client::Registry;
 use super::exchange::{Answer, Ask};
 use super::failure;
-use super::token::Scope;
+use super::scope::Scope;
 use crate::model::{Descriptor, Digest, Error, Result};
 
 /// How often a download may break off without having come further in between.
@@ -39,7 +39,7 @@ pub(super) fn exists(
         // A redirect to the storage is only made for what is there.
         200..=399 => Ok(true),
         404 | 405 | 412 => Ok(false),
-        _ => Err(failure::refused_head(registry, &ask, answer)),
+        _ => Err(registry.refused(&ask, answer)),
     }
 }
 
@@ -106,7 +106,7 @@ impl BlobReader {
                     ))
                 })?
             }
-            _ => return Err(failure::refused(&self.registry, &self.what, answer)),
+            _ => return Err(failure::refused(self.registry.peer(), &self.what, answer)),
         };
         let length: Option<u64> = answer.header(CONTENT_LENGTH).and_then(|text| text.parse().ok());
         if let Some(length) = length
@@ -150,7 +150,7 @@ impl BlobReader {
         if self.breaks > BREAKS || self.stuck > STUCK {
             let cause = cause.unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into());
             return Err(failure::cut(
-                &self.registry,
+                self.registry.peer(),
                 &format!("{} (at byte {} of {})", self.what, self.offset, self.size),
                 cause,
             ));

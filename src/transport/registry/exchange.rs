@@ -9,7 +9,9 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Method, StatusCode};
 use url::Url;
 
-use super::token::Scope;
+use super::retry::{Patience, is_passing, retry_after};
+use super::scope::Scope;
+use super::tls::tls_problem;
 use crate::model::Error;
 
 /// How often an answer may send us elsewhere: registry, storage and a mirror of it are three.
@@ -140,9 +142,7 @@ impl Fault {
     /// Whether trying again may help.
     pub(super) fn is_passing(&self) -> bool {
         match self {
-            Self::Broken(error) => {
-                !error.is_builder() && super::failure::tls_problem(error).is_none()
-            }
+            Self::Broken(error) => !error.is_builder() && tls_problem(error).is_none(),
             Self::Cut(_) => true,
             Self::Final(_) => false,
         }
@@ -151,5 +151,58 @@ impl Fault {
     /// Whether not even a connection came up.
     pub(super) fn is_connect(&self) -> bool {
         matches!(self, Self::Broken(error) if error.is_connect())
+    }
+}
+
+/// Does it until it works, fails for good, or was tried often enough. `refused_too` says that
+/// a connection that does not come up is tried again.
+pub(super) fn persist<T: AsAnswer>(
+    patience: &Patience,
+    attempts: u32,
+    refused_too: bool,
+    mut once: impl FnMut() -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let mut attempt = 1;
+    loop {
+        let asked = match once() {
+            Ok(done) if is_passing(done.answer().status) && attempt < attempts => {
+                retry_after(&done.answer().headers)
+            }
+            Err(fault)
+                if attempt < attempts
+                    && fault.is_passing()
+                    && (refused_too || !fault.is_connect()) =>
+            {
+                None
+            }
+            other => return other,
+        };
+        std::thread::sleep(patience.wait(attempt, asked));
+        attempt += 1;
+    }
+}
+
+/// An answer that was read whole; the body only where it was a success.
+pub(super) struct Fetched {
+    /// Its head, and in case of a refusal the rest.
+    pub(super) answer: Answer,
+    /// Its body.
+    pub(super) body: Vec<u8>,
+}
+
+/// What tells whether asking again may help.
+pub(super) trait AsAnswer {
+    fn answer(&self) -> &Answer;
+}
+
+impl AsAnswer for Answer {
+    fn answer(&self) -> &Answer {
+        self
+    }
+}
+
+impl AsAnswer for Fetched {
+    fn answer(&self) -> &Answer {
+        &self.answer
     }
 }

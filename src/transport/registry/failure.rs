@@ -3,17 +3,22 @@
 use std::error::Error as StdError;
 use std::fmt::Write as _;
 use std::io;
+use std::time::Duration;
 
-use reqwest::{Method, StatusCode};
+use reqwest::StatusCode;
 use serde::Deserialize;
 
-use super::client::Registry;
-use super::exchange::{Answer, Ask};
+use super::address::{Peer, same_origin};
+use super::exchange::{Answer, Fault};
+use super::tls::{cause, tls_problem};
 use crate::model::Error;
 
 /// Bytes of an error's body that are read. Registries say it in a few hundred; a proxy's page is
 /// not read to its end.
 const BODY_BYTES: u64 = 64 << 10;
+
+/// How long that may take.
+const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// Errors of one answer that are told. A manifest with a hundred missing layers has a hundred.
 const TOLD: usize = 3;
@@ -38,37 +43,23 @@ struct Reported {
 }
 
 /// The error for an answer that is not what `what` needed.
-pub(super) fn refused(registry: &Registry, what: &str, mut answer: Answer) -> Error {
-    let body = answer.read_small(BODY_BYTES, registry.patience().silence).unwrap_or_default();
+pub(super) fn refused(peer: &Peer, what: &str, mut answer: Answer) -> Error {
+    let body = answer.read_small(BODY_BYTES, BODY_TIME).unwrap_or_default();
     let said = told(&answer.media_type(), &body);
-    let at_home = super::address::same_origin(&answer.url, registry.base());
+    let at_home = same_origin(&answer.url, &peer.base);
     let whom = if at_home {
-        format!("registry {}", registry.name())
+        format!("registry {}", peer.name)
     } else {
-        format!("{}, to which registry {} redirects,", answer.url.authority(), registry.name())
+        format!("{}, to which registry {} redirects,", answer.url.authority(), peer.name)
     };
     let mut message = format!("{what}: {whom} answered {}", status_text(answer.status));
     if !said.is_empty() {
         let _ = write!(message, ": {said}");
     }
     let error = Error::remote(message);
-    match hint(registry, answer.status, &said) {
+    match hint(peer, answer.status, &said) {
         Some(hint) => error.hint(hint),
         None => error,
-    }
-}
-
-/// The same for a `HEAD`, whose answer has no words: they are asked for with `GET`. Harbor says only
-/// there that a project is missing where others say that somebody has to sign in.
-pub(super) fn refused_head(registry: &Registry, ask: &Ask, answer: Answer) -> Error {
-    let again = Ask {
-        method: Method::GET,
-        headers: ask.headers.clone(),
-        ..Ask::get(ask.url.clone(), ask.scope.clone(), ask.what.clone())
-    };
-    match registry.send(&again) {
-        Ok(spoken) if spoken.status == answer.status => refused(registry, &ask.what, spoken),
-        _ => refused(registry, &ask.what, answer),
     }
 }
 
@@ -143,11 +134,11 @@ pub(super) fn printable(text: &str) -> String {
     out
 }
 
-fn hint(registry: &Registry, status: StatusCode, said: &str) -> Option<String> {
-    let host = registry.name();
+fn hint(peer: &Peer, status: StatusCode, said: &str) -> Option<String> {
+    let host = &peer.name;
     Some(match status.as_u16() {
         // Go's server says so itself.
-        400 if registry.base().scheme() == "http" && said.contains("HTTPS server") => {
+        400 if peer.base.scheme() == "http" && said.contains("HTTPS server") => {
             "leave out --plain-http: this registry speaks TLS".to_owned()
         }
         401 | 403 | 404 if said.contains("project") && said.contains("not found") => {
@@ -172,9 +163,18 @@ fn hint(registry: &Registry, status: StatusCode, said: &str) -> Option<String> {
     })
 }
 
+/// The error for a request that has no answer.
+pub(super) fn fault(peer: &Peer, what: &str, fault: Fault) -> Error {
+    match fault {
+        Fault::Broken(error) => broken(peer, what, &error),
+        Fault::Cut(error) => cut(peer, what, error),
+        Fault::Final(error) => error,
+    }
+}
+
 /// The error for a request that did not get through.
-pub(super) fn broken(registry: &Registry, what: &str, error: &reqwest::Error) -> Error {
-    let host = registry.name();
+pub(super) fn broken(peer: &Peer, what: &str, error: &reqwest::Error) -> Error {
+    let host = &peer.name;
     let hint = if let Some(problem) = tls_problem(error) {
         match problem {
             rustls::Error::InvalidMessage(_) => {
@@ -204,44 +204,15 @@ pub(super) fn broken(registry: &Registry, what: &str, error: &reqwest::Error) ->
 }
 
 /// The error for an answer that broke off.
-pub(super) fn cut(registry: &Registry, what: &str, error: io::Error) -> Error {
-    Error::remote(format!("{what}: the answer of registry {} broke off", registry.name()))
+pub(super) fn cut(peer: &Peer, what: &str, error: io::Error) -> Error {
+    Error::remote(format!("{what}: the answer of registry {} broke off", peer.name))
         .because(error)
         .hint("check the network and try again")
 }
 
-/// Whether the certificate of the other side is the problem, and not that it speaks no TLS.
-pub(super) fn is_certificate_problem(error: &reqwest::Error) -> bool {
-    matches!(tls_problem(error), Some(rustls::Error::InvalidCertificate(_)))
-}
-
-/// The TLS error at the bottom of a failed request.
-pub(super) fn tls_problem(error: &reqwest::Error) -> Option<&rustls::Error> {
-    find(error, |cause| cause.downcast_ref::<rustls::Error>())
-}
-
 fn is_refused(error: &reqwest::Error) -> bool {
-    find(error, |cause| cause.downcast_ref::<io::Error>())
+    cause(error, |cause| cause.downcast_ref::<io::Error>())
         .is_some_and(|cause| cause.kind() == io::ErrorKind::ConnectionRefused)
-}
-
-/// Searches the causes, also those that an [`io::Error`] carries and passes over in `source`.
-fn find<'a, T>(
-    error: &'a (dyn StdError + 'static),
-    wanted: impl Fn(&'a (dyn StdError + 'static)) -> Option<&'a T>,
-) -> Option<&'a T> {
-    let mut next = Some(error);
-    while let Some(cause) = next {
-        if let Some(found) = wanted(cause) {
-            return Some(found);
-        }
-        let carried = cause.downcast_ref::<io::Error>().and_then(|cause| cause.get_ref());
-        next = match carried {
-            Some(carried) => Some(carried),
-            None => cause.source(),
-        };
-    }
-    None
 }
 
 /// What the last cause says: the ones above only say that there was an error.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::credentials::{Credentials, Secret};
+use super::identity::{Credentials, Secret};
 use crate::model::{Error, Result};
 
 /// Bytes of a helper's answer. Identity tokens of cloud providers reach ten KiB.
@@ -124,13 +124,16 @@ fn find(program: &str, path: &OsStr) -> Option<PathBuf> {
 mod tests {
     use super::*;
     use crate::model::Kind;
-    use std::os::unix::fs::PermissionsExt;
 
     fn ask(script: &str) -> Result<Option<Credentials>> {
         let folder = tempfile::tempdir().unwrap();
+        let text = folder.path().join("text");
+        std::fs::write(&text, format!("#!/bin/sh\n{script}\n")).unwrap();
+        // Made by another process: a program that this one has open for writing, or a child that
+        // some other test forks at that moment, cannot be run.
         let file = folder.path().join("docker-credential-test");
-        std::fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let made = Command::new("install").args(["-m", "755"]).arg(text).arg(file).status();
+        assert!(made.unwrap().success());
         get_within("test", "h.example", Some(folder.path().as_os_str()), Duration::from_secs(2))
     }
 

@@ -6,8 +6,8 @@ use reqwest::{Method, StatusCode};
 
 use super::client::Registry;
 use super::exchange::{Answer, Ask};
-use super::failure::{self, printable};
-use super::token::Scope;
+use super::failure::printable;
+use super::scope::Scope;
 use crate::model::limits::MANIFEST_BYTES;
 use crate::model::manifest::media;
 use crate::model::{Descriptor, Digest, Error, Manifest, Result};
@@ -68,7 +68,7 @@ pub(super) fn get(
     match fetched.answer.status {
         StatusCode::OK => {}
         StatusCode::NOT_FOUND => return Ok(None),
-        _ => return Err(failure::refused(registry, &ask.what, fetched.answer)),
+        _ => return Err(registry.refused(&ask, fetched.answer)),
     }
     let raw = fetched.body;
     let announced = announced(&fetched.answer);
@@ -155,7 +155,7 @@ pub(super) fn look(
         412 => return Ok(Found::Untold),
         // It has it elsewhere, or does not take the question in this form.
         300..=399 | 405 => {}
-        _ => return Err(failure::refused_head(registry, &ask, answer)),
+        _ => return Err(registry.refused(&ask, answer)),
     }
     drop(answer);
     let held = get(registry, repository, named, scope.clone())?;
@@ -180,7 +180,7 @@ pub(super) fn put(
         .content(&content_type, Arc::clone(raw));
     let answer = registry.send(&ask)?;
     if !answer.status.is_success() {
-        return Err(failure::refused(registry, &ask.what, answer));
+        return Err(registry.refused(&ask, answer));
     }
     if let Some(announced) = announced(&answer)
         && announced.algorithm() == descriptor.digest.algorithm()

@@ -12,7 +12,7 @@ use url::Url;
 use super::client::Registry;
 use super::exchange::Ask;
 use super::manifest::{self, Named};
-use super::token::Scope;
+use super::scope::Scope;
 use super::{address, failure};
 use crate::model::json::parse_strict;
 use crate::model::limits::{ATTACHMENTS, MANIFEST_BYTES};
@@ -41,7 +41,7 @@ pub(super) fn list(
             return Ok(None);
         }
         if !answer.status.is_success() {
-            return Err(failure::refused(registry, &what, answer));
+            return Err(failure::refused(registry.peer(), &what, answer));
         }
         let index = match Manifest::parse(media::OCI_INDEX, &fetched.body) {
             Ok(Manifest::Index(index)) if answer.media_type() != "text/html" => index,
@@ -55,7 +55,7 @@ pub(super) fn list(
         let next =
             answer.headers.get_all(LINK).iter().find_map(|value| next_page(value.to_str().ok()?));
         let Some(next) = next else { return Ok(Some(found)) };
-        url = page_address(registry.base(), &answer.url, &next)
+        url = page_address(&registry.peer().base, &answer.url, &next)
             .ok_or_else(|| Error::remote(format!("{what}: the next page is at another place")))?;
     }
     Err(Error::remote(format!("{what}: the list has more than {PAGES} pages")))

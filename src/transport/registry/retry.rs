@@ -29,8 +29,8 @@ pub struct Patience {
     /// How long a registry may take over an upload besides the transfer itself: it hashes or
     /// copies ten gigabytes before it answers.
     pub commit: Duration,
-    /// The slowest upload that is still waited for, in bytes a second: half a second-class
-    /// modem line. Slower, and a multi-gigabyte layer would take weeks.
+    /// The slowest upload that is still waited for, in bytes a second: that of a modem. Slower,
+    /// and one large layer would take weeks.
     pub slowest_upload: u64,
     /// How long a broken upload waits for what the registry may have wanted to say, such as a
     /// proxy's `413`, before it is tried again.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use super::client::{Client, Registry, lock};
 use super::manifest::{self, Held, Named};
-use super::token::Scope;
+use super::scope::Scope;
 use super::{blob, referrers};
 use crate::endpoint::{Attachment, AttachmentKind, Form, Root, Source};
 use crate::model::{Descriptor, Digest, Error, ImageName, Result};

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use super::client::{Client, Registry, lock};
 use super::manifest::{Found, Held, Named};
 use super::naming::{self, Place};
-use super::token::Scope;
+use super::scope::Scope;
 use super::{blob, manifest, referrers, upload};
 use crate::endpoint::{
     Action, Arrival, AttachmentKind, BlobStep, Form, ManifestStep, Parcel, Plan, TagStep, Target,

@@ -1,5 +1,8 @@
-//! Whom we trust to be who they say: the roots that a registry's certificate must lead to.
+//! Whom we trust to be who they say: the roots that a registry's certificate must lead to, and
+//! what of a failed request is a matter of TLS.
 
+use std::error::Error as StdError;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -55,6 +58,35 @@ fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
             .hint("give the certificate of the authority as PEM (-----BEGIN CERTIFICATE-----)"));
     }
     Ok(certificates)
+}
+
+/// Whether the certificate of the other side is the problem, and not that it speaks no TLS.
+pub(super) fn is_certificate_problem(error: &reqwest::Error) -> bool {
+    matches!(tls_problem(error), Some(rustls::Error::InvalidCertificate(_)))
+}
+
+/// The TLS error at the bottom of a failed request.
+pub(super) fn tls_problem(error: &reqwest::Error) -> Option<&rustls::Error> {
+    cause(error, |cause| cause.downcast_ref::<rustls::Error>())
+}
+
+/// Searches the causes, also those that an [`io::Error`] carries and passes over in `source`.
+pub(super) fn cause<'a, T>(
+    error: &'a (dyn StdError + 'static),
+    wanted: impl Fn(&'a (dyn StdError + 'static)) -> Option<&'a T>,
+) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        if let Some(found) = wanted(cause) {
+            return Some(found);
+        }
+        let carried = cause.downcast_ref::<io::Error>().and_then(|cause| cause.get_ref());
+        next = match carried {
+            Some(carried) => Some(carried),
+            None => cause.source(),
+        };
+    }
+    None
 }
 
 #[cfg(test)]

@@ -17,13 +17,13 @@ use serde::Deserialize;
 use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
-use super::address;
+use super::address::{self, Peer};
 use super::challenge::Challenge;
-use super::client::Registry;
-use super::credentials::{Credentials, Secret};
-use super::exchange::{Answer, Fault};
+use super::exchange::{Answer, Fault, persist};
 use super::failure;
-use super::retry::{is_passing, retry_after};
+use super::identity::{Credentials, Secret};
+use super::scope::Scope;
+use super::wire::Wires;
 use crate::model::{Error, Result};
 
 /// Bytes of a token service's answer. Tokens that list the rights on hundreds of repositories
@@ -35,48 +35,6 @@ const DEFAULT_LIFE: u64 = 60;
 
 /// The longest that we believe a token to live.
 const LONGEST_LIFE: u64 = 24 * 3600;
-
-/// What must be allowed.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Scope {
-    repository: String,
-    push: bool,
-    /// Another repository to be read: where a blob is mounted from.
-    also: Option<String>,
-}
-
-impl Scope {
-    /// Nothing but saying hello.
-    pub(super) fn none() -> Self {
-        Self::pull("")
-    }
-
-    /// Reading a repository.
-    pub(super) fn pull(repository: &str) -> Self {
-        Self { repository: repository.to_owned(), push: false, also: None }
-    }
-
-    /// Reading and writing a repository.
-    pub(super) fn push(repository: &str) -> Self {
-        Self { repository: repository.to_owned(), push: true, also: None }
-    }
-
-    /// Reading another one besides.
-    pub(super) fn and_pull(mut self, repository: &str) -> Self {
-        self.also = Some(repository.to_owned());
-        self
-    }
-
-    fn texts(&self) -> Vec<String> {
-        if self.repository.is_empty() {
-            return Vec::new();
-        }
-        let actions = if self.push { "pull,push" } else { "pull" };
-        let own = format!("repository:{}:{actions}", self.repository);
-        let also = self.also.as_ref().map(|other| format!("repository:{other}:pull"));
-        std::iter::once(own).chain(also).collect()
-    }
-}
 
 /// A token as it goes into the header.
 struct Token {
@@ -104,14 +62,15 @@ impl Authority {
 
     fn credentials(
         &mut self,
-        registry: &Registry,
+        peer: &Peer,
+        wires: &Wires,
         repository: &str,
     ) -> Result<Option<Credentials>> {
         if let Some(known) = self.known.get(repository) {
             return Ok(known.clone());
         }
-        let store = &registry.client().options().credentials;
-        let found = store.find(registry.name(), repository)?;
+        let store = &wires.options.credentials;
+        let found = store.find(&peer.name, repository)?;
         self.known.insert(repository.to_owned(), found.clone());
         Ok(found)
     }
@@ -119,13 +78,14 @@ impl Authority {
     /// The authorization to ask with.
     pub(super) fn authorization(
         &mut self,
-        registry: &Registry,
+        peer: &Peer,
+        wires: &Wires,
         scope: &Scope,
     ) -> Result<Option<HeaderValue>> {
         match self.challenge.clone() {
             None => Ok(None),
             Some(Challenge::Basic) => {
-                match self.credentials(registry, &scope.repository)? {
+                match self.credentials(peer, wires, scope.repository())? {
                     Some(Credentials::Password { user, password }) => {
                         basic(&user, &password).map(Some)
                     }
@@ -139,8 +99,8 @@ impl Authority {
                 {
                     return Ok(Some(token.header.clone()));
                 }
-                let credentials = self.credentials(registry, &scope.repository)?;
-                let counter = Counter { registry, realm: &realm, service: service.as_deref() };
+                let credentials = self.credentials(peer, wires, scope.repository())?;
+                let counter = Counter { peer, wires, realm: &realm, service: service.as_deref() };
                 let token = counter.token(scope, credentials.as_ref())?;
                 let header = token.header.clone();
                 self.tokens.insert(scope.clone(), token);
@@ -152,7 +112,8 @@ impl Authority {
     /// Another authorization than `used`, which was refused; `None` where there is no other.
     pub(super) fn renew(
         &mut self,
-        registry: &Registry,
+        peer: &Peer,
+        wires: &Wires,
         scope: &Scope,
         used: Option<&HeaderValue>,
     ) -> Result<Option<HeaderValue>> {
@@ -160,7 +121,7 @@ impl Authority {
         if self.tokens.get(scope).is_some_and(|token| Some(&token.header) == used) {
             self.tokens.remove(scope);
         }
-        let renewed = self.authorization(registry, scope)?;
+        let renewed = self.authorization(peer, wires, scope)?;
         Ok(renewed.filter(|renewed| Some(renewed) != used))
     }
 }
@@ -180,7 +141,8 @@ fn sensitive(text: &str) -> Result<HeaderValue> {
 
 /// A token service, and the registry that sends us there.
 struct Counter<'a> {
-    registry: &'a Registry,
+    peer: &'a Peer,
+    wires: &'a Wires,
     realm: &'a str,
     service: Option<&'a str>,
 }
@@ -194,9 +156,9 @@ struct Granted {
 
 impl Counter<'_> {
     fn token(&self, scope: &Scope, credentials: Option<&Credentials>) -> Result<Token> {
-        let options = self.registry.client().options();
+        let options = &self.wires.options;
         let url = realm_address(
-            self.registry.base(),
+            &self.peer.base,
             self.realm,
             credentials.is_some(),
             &options.token_hosts,
@@ -220,10 +182,10 @@ impl Counter<'_> {
         if !answer.status.is_success() {
             return Err(self.refusal(&what, credentials, answer));
         }
-        let patience = self.registry.patience();
+        let patience = &self.wires.options.patience;
         let body = answer
             .read_small(ANSWER_BYTES, patience.small_answer)
-            .map_err(|fault| self.registry.fault(&what, fault))?;
+            .map_err(|fault| failure::fault(self.peer, &what, fault))?;
         let body = Zeroizing::new(body);
         // The parser's own words could quote the token.
         let granted: Granted = serde_json::from_slice(&body).map_err(|_| {
@@ -242,9 +204,9 @@ impl Counter<'_> {
     }
 
     fn what(&self, scope: &Scope) -> String {
-        match scope.repository.as_str() {
-            "" => format!("cannot get a token for registry {}", self.registry.name()),
-            repository => format!("cannot get a token for {}/{repository}", self.registry.name()),
+        match scope.repository() {
+            "" => format!("cannot get a token for registry {}", self.peer.name),
+            repository => format!("cannot get a token for {}/{repository}", self.peer.name),
         }
     }
 
@@ -281,41 +243,28 @@ impl Counter<'_> {
         authorization: Option<&HeaderValue>,
         form: Option<&Secret>,
     ) -> Result<Answer> {
-        let patience = self.registry.patience();
+        let patience = &self.wires.options.patience;
         let mut headers = HeaderMap::new();
         headers.extend(authorization.map(|value| (AUTHORIZATION, value.clone())));
         if form.is_some() {
             let value = HeaderValue::from_static("application/x-www-form-urlencoded");
             headers.insert(CONTENT_TYPE, value);
         }
-        let mut attempt = 1;
-        loop {
-            let mut request = self
-                .registry
-                .client()
-                .wire(url)
-                .request(method.clone(), url.clone())
-                .headers(headers.clone());
+        persist(patience, patience.attempts, true, || {
+            let mut request =
+                self.wires.to(url).request(method.clone(), url.clone()).headers(headers.clone());
             if let Some(form) = form {
                 request = request.body(form.expose().to_owned());
             }
-            let outcome = request.send().map_err(Fault::broken);
-            let asked = match outcome.map(|response| Answer::new(url.clone(), response)) {
-                Ok(answer) if is_passing(answer.status) && attempt < patience.attempts => {
-                    retry_after(&answer.headers)
-                }
-                Err(fault) if fault.is_passing() && attempt < patience.attempts => None,
-                other => return other.map_err(|fault| self.registry.fault(what, fault)),
-            };
-            std::thread::sleep(patience.wait(attempt, asked));
-            attempt += 1;
-        }
+            Ok(Answer::new(url.clone(), request.send().map_err(Fault::broken)?))
+        })
+        .map_err(|fault| failure::fault(self.peer, what, fault))
     }
 
     fn refusal(&self, what: &str, credentials: Option<&Credentials>, answer: Answer) -> Error {
-        let host = self.registry.name();
+        let host = &self.peer.name;
         let status = answer.status.as_u16();
-        let error = failure::refused(self.registry, what, answer);
+        let error = failure::refused(self.peer, what, answer);
         match credentials {
             Some(credentials) if matches!(status, 400 | 401 | 403) => Error::remote(format!(
                 "{}; {} were not accepted",
@@ -400,16 +349,6 @@ mod tests {
         assert!(asked(plain, "http://127.0.0.1:5001/token", true));
         assert!(!asked(plain, "http://127.0.0.2:5001/token", true));
         assert!(!asked(plain, "http://169.254.169.254/latest", false));
-    }
-
-    #[test]
-    fn scopes_name_every_repository() {
-        assert!(Scope::none().texts().is_empty());
-        assert_eq!(Scope::pull("a/b").texts(), ["repository:a/b:pull"]);
-        assert_eq!(
-            Scope::push("a/b").and_pull("c").texts(),
-            ["repository:a/b:pull,push", "repository:c:pull"]
-        );
     }
 
     #[test]

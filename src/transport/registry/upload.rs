@@ -17,7 +17,7 @@ use url::Url;
 use super::client::{Registry, lock};
 use super::exchange::{Answer, Ask, Fault};
 use super::retry::{is_passing, retry_after};
-use super::token::Scope;
+use super::scope::Scope;
 use super::{address, blob, failure, manifest};
 use crate::model::{Descriptor, Error, Result};
 
@@ -85,7 +85,7 @@ pub(super) fn mount(
         // It opened a session for an upload instead, which would lie about until it is purged.
         if let Some(Ok(session)) = answer
             .header(LOCATION)
-            .map(|text| address::upload_location(registry.base(), &answer.url, text))
+            .map(|text| address::upload_location(&registry.peer().base, &answer.url, text))
         {
             let cancel = Ask::new(Method::DELETE, session, scope, ask.what);
             let _ = registry.send(&cancel);
@@ -129,9 +129,9 @@ impl Upload<'_> {
                 {
                     return self.judge(answer);
                 }
-                Ok(Outcome::Broken(self.registry.fault(&self.what, fault), None))
+                Ok(Outcome::Broken(failure::fault(self.registry.peer(), &self.what, fault), None))
             }
-            Err(fault) => Err(self.registry.fault(&self.what, fault)),
+            Err(fault) => Err(failure::fault(self.registry.peer(), &self.what, fault)),
         }
     }
 
@@ -141,7 +141,7 @@ impl Upload<'_> {
         let ask = Ask::new(Method::POST, url, self.scope.clone(), self.what.clone());
         let answer = self.registry.send(&ask)?;
         if answer.status != StatusCode::ACCEPTED {
-            return Err(failure::refused(self.registry, &self.what, answer));
+            return Err(failure::refused(self.registry.peer(), &self.what, answer));
         }
         let location = answer.header(LOCATION).ok_or_else(|| {
             Error::remote(format!(
@@ -150,7 +150,8 @@ impl Upload<'_> {
                 self.registry.name()
             ))
         })?;
-        let mut target = address::upload_location(self.registry.base(), &answer.url, location)?;
+        let mut target =
+            address::upload_location(&self.registry.peer().base, &answer.url, location)?;
         // Whatever the address carries already is the registry's own and stays as it is.
         target.query_pairs_mut().append_pair("digest", &self.descriptor.digest.to_string());
         Ok(target)
@@ -161,8 +162,8 @@ impl Upload<'_> {
         let authorization = self.registry.authorization(&self.scope).map_err(Fault::Final)?;
         let mut request = self
             .registry
-            .client()
-            .wire(target)
+            .wires()
+            .to(target)
             .put(target.clone())
             .header(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))
             .timeout(self.registry.patience().upload(size))
@@ -202,7 +203,7 @@ impl Upload<'_> {
             }
             _ => is_passing(status),
         };
-        let error = failure::refused(self.registry, &self.what, answer);
+        let error = failure::refused(self.registry.peer(), &self.what, answer);
         if again { Ok(Outcome::Broken(error, asked)) } else { Err(error) }
     }
 

@@ -19,7 +19,7 @@ const CONTENT_LIMIT: u64 = 8 << 20;
 
 /// A request as it came.
 #[derive(Clone, Debug)]
-struct Seen {
+pub(super) struct Seen {
     method: String,
     path: String,
     headers: HashMap<String, String>,
@@ -27,7 +27,17 @@ struct Seen {
 }
 
 impl Seen {
-    fn has_credentials(&self) -> bool {
+    pub(super) fn header(&self, name: &str) -> Option<&String> {
+        self.headers.get(name)
+    }
+
+    /// What stands behind the question mark, decoded.
+    pub(super) fn query(&self) -> Vec<(String, String)> {
+        let (_, query) = self.path.split_once('?').unwrap_or_default();
+        url::form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+    }
+
+    pub(super) fn has_credentials(&self) -> bool {
         self.headers.contains_key("authorization")
             || self.path.contains("canary")
             || String::from_utf8_lossy(&self.body).contains("canary")
@@ -36,7 +46,7 @@ impl Seen {
 
 /// What is answered.
 #[derive(Clone, Debug)]
-struct Reply {
+pub(super) struct Reply {
     status: u16,
     headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
@@ -48,7 +58,7 @@ struct Reply {
     pause: Duration,
 }
 
-fn reply(status: u16) -> Reply {
+pub(super) fn reply(status: u16) -> Reply {
     Reply {
         status,
         headers: Vec::new(),
@@ -65,7 +75,7 @@ impl Reply {
         self
     }
 
-    fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+    pub(super) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self
     }
@@ -74,14 +84,14 @@ impl Reply {
 type Answer = dyn Fn(&Seen) -> Reply + Send + Sync;
 
 /// The server; it stops taking connections when it is dropped.
-struct Server {
+pub(super) struct Server {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
     stopped: Arc<AtomicBool>,
 }
 
 impl Server {
-    fn start(answer: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
+    pub(super) fn start(answer: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
         Self::start_at(Ipv4Addr::LOCALHOST, answer)
     }
 
@@ -107,11 +117,11 @@ impl Server {
         Self { address, seen, stopped }
     }
 
-    fn host(&self) -> String {
+    pub(super) fn host(&self) -> String {
         self.address.to_string()
     }
 
-    fn seen(&self) -> Vec<Seen> {
+    pub(super) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 

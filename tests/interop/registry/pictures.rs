@@ -166,6 +166,19 @@ pub(crate) fn push(to: &Registry, repository: &str) -> Pushed {
     Pushed { layout, root, shared_layer, referrer, referrers_tag, signature_tag }
 }
 
+/// A small image, pushed as `app:1`; its layer.
+pub(crate) fn push_image(to: &Registry) -> Descriptor {
+    let mut layout = Layout::new();
+    let layer = layout.add(media::OCI_LAYER, &noise(3, 50_000));
+    let image = layout.add_image("amd64", std::slice::from_ref(&layer));
+    layout.name("image", &image);
+    let credentials = to.login().map(|(user, password)| format!("{user}:{password}"));
+    let more: Vec<&str> =
+        credentials.iter().flat_map(|pair| ["--dest-creds", pair.as_str()]).collect();
+    layout.push("image", &format!("{}/app:1", to.host()), &more);
+    layer
+}
+
 fn curl(login: Option<(&str, &str)>) -> Command {
     let mut command = Command::new("curl");
     command.args(["--silent", "--show-error", "--fail", "--insecure"]);
