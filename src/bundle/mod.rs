@@ -22,6 +22,7 @@
 //! a [`Source`](crate::endpoint::Source). `docs/format.md` is the normative text.
 
 mod blob;
+mod cache;
 mod examine;
 mod index;
 mod manifest;

@@ -11,7 +11,10 @@ use crate::codec::frame::Effort;
 use crate::model::{Error, Result};
 
 /// Content of a full pack. Larger ones compress little better and cost every reader memory.
-pub(super) const PACK_CONTENT: usize = 16 << 20;
+const PACK_CONTENT: usize = 16 << 20;
+
+/// Content of a full pack of what is only wrapped: large enough for long reads, and no larger.
+const OPAQUE_PACK_CONTENT: usize = 4 << 20;
 
 /// Level for content.
 pub(super) const LEVEL: i32 = 9;
@@ -32,6 +35,13 @@ pub(super) enum Class {
 const CLASSES: [Class; 3] = [Class::Meta, Class::Data, Class::Opaque];
 
 impl Class {
+    fn capacity(self) -> usize {
+        match self {
+            Self::Meta | Self::Data => PACK_CONTENT,
+            Self::Opaque => OPAQUE_PACK_CONTENT,
+        }
+    }
+
     fn effort(self) -> Effort {
         let level = match self {
             Self::Meta | Self::Data => LEVEL,
@@ -86,12 +96,12 @@ impl Packs {
             Error::malformed("more chunks than one bundle can hold")
                 .hint("export fewer images into one bundle")
         })?;
-        if self.open[class as usize].content.len() + chunk.len() > PACK_CONTENT {
+        if self.open[class as usize].content.len() + chunk.len() > class.capacity() {
             self.seal(class)?;
         }
         let open = &mut self.open[class as usize];
         if open.content.capacity() == 0 {
-            open.content.reserve_exact(PACK_CONTENT);
+            open.content.reserve_exact(class.capacity());
         }
         open.content.extend_from_slice(chunk);
         open.chunks.push(number);
