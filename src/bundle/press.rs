@@ -159,14 +159,13 @@ fn compress(full: &Receiver<Full>, pressed: &Sender<Pressed>) -> Result<()> {
     // One encoder for each effort that was met: its tables are worth keeping.
     let mut encoders: Vec<(Effort, Encoder)> = Vec::new();
     for pack in full {
-        let at = match encoders.iter().position(|(effort, _)| *effort == pack.effort) {
-            Some(at) => at,
-            None => {
-                let encoder =
-                    Encoder::new(pack.effort).map_err(|e| Error::io("zstd cannot start", e))?;
-                encoders.push((pack.effort, encoder));
-                encoders.len() - 1
-            }
+        let at = if let Some(at) = encoders.iter().position(|(effort, _)| *effort == pack.effort) {
+            at
+        } else {
+            let encoder =
+                Encoder::new(pack.effort).map_err(|e| Error::io("zstd cannot start", e))?;
+            encoders.push((pack.effort, encoder));
+            encoders.len() - 1
         };
         let stored = encoders[at]
             .1

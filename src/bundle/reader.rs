@@ -298,8 +298,7 @@ fn read_tail(volume: Volume, manifest_at: u64) -> Result<Bundle<Unverified>> {
             .and_then(KeyId::parse);
         let (Some(id), true) = (id, size == SIGNATURE_BYTES as u64) else {
             return Err(Error::malformed(format!(
-                "{path}: {:?} does not belong between manifest and tail",
-                name
+                "{path}: {name:?} does not belong between manifest and tail"
             )));
         };
         if signatures.len() == limits::SIGNATURES {

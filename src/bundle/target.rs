@@ -81,10 +81,10 @@ impl BundleTarget {
                 }
                 Manifest::Index(_) => None,
             };
-            if let Some(platform) = platform.cloned().or_else(own) {
-                if !platforms.contains(&platform) {
-                    platforms.push(platform);
-                }
+            if let Some(platform) = platform.cloned().or_else(own)
+                && !platforms.contains(&platform)
+            {
+                platforms.push(platform);
             }
         }
         let attached = parcel.satellites.iter().map(|satellite| {

@@ -10,7 +10,8 @@ use crate::model::{Error, Result};
 use crate::trust::{PublicKey, SecretKey};
 
 pub(super) fn generate(request: &request::Generate, console: &Console) -> Result<()> {
-    let passphrase = request.passphrase.as_ref().map(|from| from.for_new_key()).transpose()?;
+    let passphrase =
+        request.passphrase.as_ref().map(super::passphrase::Passphrase::for_new_key).transpose()?;
     let key = SecretKey::generate()?;
     for path in [&request.signing_key, &request.public_key] {
         make_folder(path)?;

@@ -46,7 +46,7 @@ pub(super) fn origins(locations: &[Location], connection: &Connection) -> Result
 pub(super) fn target(
     destination: &Destination,
     connection: &Connection,
-    platform: Option<Platform>,
+    _platform: Option<Platform>,
 ) -> Result<Box<dyn Target>> {
     Ok(match destination {
         Destination::Registry { host, prefix } => {

@@ -73,7 +73,7 @@ fn show(bundle: &Bundle<Authentic>, report: &Report, as_json: bool) -> Result<()
     for signer in bundle.signers() {
         match &signer.trusted {
             Some(trusted) => {
-                out.line(format!("signed by {} ({})", signer.id.short(), trusted.path.display()))?
+                out.line(format!("signed by {} ({})", signer.id.short(), trusted.path.display()))?;
             }
             None => out
                 .line(format!("also signed by {}, which is not trusted here", signer.id.short()))?,

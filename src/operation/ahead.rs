@@ -148,7 +148,7 @@ mod tests {
                 match ahead.take(at) {
                     Ok(Content::Fetched(mut file)) => file.read_to_end(&mut out).map(drop).unwrap(),
                     Ok(Content::Direct(mut reader)) => {
-                        reader.read_to_end(&mut out).map(drop).unwrap()
+                        reader.read_to_end(&mut out).map(drop).unwrap();
                     }
                     Err(error) => {
                         assert_eq!((at, error.message()), (17, "blob 17 is gone"));

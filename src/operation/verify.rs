@@ -163,17 +163,17 @@ fn members(bundle: &Bundle<Authentic>, root: &Root, depth: Depth) -> Result<Memb
                     found.problems.push(Error::malformed(format!(
                         "{} has {} bytes, its manifest says {}",
                         leaf.descriptor.digest, blob.size, leaf.descriptor.size
-                    )))
+                    )));
                 }
                 Some(_) => {}
             }
         }
         for node in &graph.nodes {
             found.all.push(node.descriptor.digest);
-            if depth == Depth::Full {
-                if let Manifest::Image(image) = &node.manifest {
-                    found.problems.extend(diff_ids(bundle, image));
-                }
+            if depth == Depth::Full
+                && let Manifest::Image(image) = &node.manifest
+            {
+                found.problems.extend(diff_ids(bundle, image));
             }
             for attachment in bundle.attachments(&node.descriptor)? {
                 if queued.len() < limits::ATTACHMENTS && queued.insert(attachment.descriptor.digest)

@@ -101,17 +101,16 @@ impl Trust {
         let known = signers
             .iter()
             .find(|signer| self.keys.iter().any(|trusted| trusted.key.id() == signer.id));
-        Err(match known {
-            Some(signer) => Error::untrusted(format!(
-                "the signature of {} on {what} does not fit: the manifest was changed or damaged after it was signed",
-                signer.id.short()
-            ))
-            .hint("do not use this copy; ask for another one"),
-            None => {
-                let ids: Vec<String> = signers.iter().map(|signer| signer.id.short()).collect();
-                Error::untrusted(format!("{what} is signed by {}, which is not trusted here", ids.join(", ")))
-                    .hint("compare the key with the sender over another channel; if it is theirs, name it with --key or put it into the trust folder")
-            }
+        Err(if let Some(signer) = known {
+            Error::untrusted(format!(
+            "the signature of {} on {what} does not fit: the manifest was changed or damaged after it was signed",
+            signer.id.short()
+        ))
+        .hint("do not use this copy; ask for another one")
+        } else {
+            let ids: Vec<String> = signers.iter().map(|signer| signer.id.short()).collect();
+            Error::untrusted(format!("{what} is signed by {}, which is not trusted here", ids.join(", ")))
+                .hint("compare the key with the sender over another channel; if it is theirs, name it with --key or put it into the trust folder")
         })
     }
 }

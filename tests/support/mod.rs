@@ -1,5 +1,5 @@
 //! What tests need around sealift: real servers on loopback, and images made on the spot.
 
-pub mod dockerd;
-pub mod images;
-pub mod registry;
+pub(crate) mod dockerd;
+pub(crate) mod images;
+pub(crate) mod registry;

@@ -25,7 +25,7 @@ const ANSWER_BYTES: u64 = 64 << 20;
 
 /// How long a question may take. A busy daemon answers within seconds; loading and saving have no
 /// limit of their own.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// How long the daemon may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -368,14 +368,14 @@ fn escape(text: &str) -> String {
 fn own_error(error: &reqwest::Error) -> Option<Error> {
     let mut next = std::error::Error::source(error);
     while let Some(cause) = next {
-        if let Some(io) = cause.downcast_ref::<std::io::Error>() {
-            if let Some(own) = io.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-                let error = Error::new(own.kind(), own.chain());
-                return Some(match own.get_hint() {
-                    Some(hint) => error.hint(hint),
-                    None => error,
-                });
-            }
+        if let Some(io) = cause.downcast_ref::<std::io::Error>()
+            && let Some(own) = io.get_ref().and_then(|inner| inner.downcast_ref::<Error>())
+        {
+            let error = Error::new(own.kind(), own.chain());
+            return Some(match own.get_hint() {
+                Some(hint) => error.hint(hint),
+                None => error,
+            });
         }
         next = cause.source();
     }

@@ -92,10 +92,10 @@ impl Load {
     /// Ends the archive and waits until the daemon has loaded it.
     pub(super) fn end(mut self) -> Result<()> {
         self.write(&[0; 1024])?;
-        if let Some(archive) = self.archive.take() {
-            if archive.end().is_err() {
-                return Err(self.broken_off());
-            }
+        if let Some(archive) = self.archive.take()
+            && archive.end().is_err()
+        {
+            return Err(self.broken_off());
         }
         self.wait()
     }

@@ -123,20 +123,17 @@ fn choose<'a>(
             .find(|(_, platform)| platform.is_some_and(|offered| own.accepts(offered)))
             .map(|(node, _)| *node),
     };
-    match found.map(|node| (node, &node.manifest)) {
-        Some((node, Manifest::Image(image))) => Ok((node, image)),
-        _ => {
-            let offered: Vec<String> = images
-                .iter()
-                .filter_map(|(_, platform)| platform.map(ToString::to_string))
-                .collect();
-            Err(Error::usage(format!("{name} has no image for {own}, which the daemon is")).hint(
-                format!(
-                    "it is there for {}; leave it out with --image, or pick one with --platform",
-                    offered.join(", ")
-                ),
-            ))
-        }
+    if let Some((node, Manifest::Image(image))) = found.map(|node| (node, &node.manifest)) {
+        Ok((node, image))
+    } else {
+        let offered: Vec<String> =
+            images.iter().filter_map(|(_, platform)| platform.map(ToString::to_string)).collect();
+        Err(Error::usage(format!("{name} has no image for {own}, which the daemon is")).hint(
+            format!(
+                "it is there for {}; leave it out with --image, or pick one with --platform",
+                offered.join(", ")
+            ),
+        ))
     }
 }
 
@@ -202,32 +199,27 @@ impl Planner<'_> {
             ));
         }
         let descriptor = Descriptor { digest: wanted.id, ..parcel.root.descriptor.clone() };
-        let target = match parcel.root.name.as_ref().filter(|name| name.tag().is_some()) {
-            Some(tag) => {
-                let tag = tag.without_digest();
-                if self
-                    .names
-                    .insert(tag.to_string(), wanted.id)
-                    .is_some_and(|other| other != wanted.id)
-                {
-                    return Err(Error::usage(format!("two images of the bundle are named {tag}"))
-                        .hint("pick one with --image or --platform"));
-                }
-                self.plan.tags.push(TagStep {
-                    descriptor,
-                    name: tag.clone(),
-                    action: Action::Send,
-                    replaces: None,
-                });
-                tag.familiar()
+        let target = if let Some(tag) =
+            parcel.root.name.as_ref().filter(|name| name.tag().is_some())
+        {
+            let tag = tag.without_digest();
+            if self.names.insert(tag.to_string(), wanted.id).is_some_and(|other| other != wanted.id)
+            {
+                return Err(Error::usage(format!("two images of the bundle are named {tag}"))
+                    .hint("pick one with --image or --platform"));
             }
-            None => {
-                self.plan.notes.push(format!(
-                    "{name} has no tag: it is loaded without a name, as {}",
-                    wanted.id
-                ));
-                wanted.id.to_string()
-            }
+            self.plan.tags.push(TagStep {
+                descriptor,
+                name: tag.clone(),
+                action: Action::Send,
+                replaces: None,
+            });
+            tag.familiar()
+        } else {
+            self.plan
+                .notes
+                .push(format!("{name} has no tag: it is loaded without a name, as {}", wanted.id));
+            wanted.id.to_string()
         };
         self.plan.arrivals.push(Arrival {
             image: name.to_owned(),
