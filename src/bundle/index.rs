@@ -380,7 +380,7 @@ impl<'a> Cursor<'a> {
             ALGORITHM_SHA512 => Algorithm::Sha512,
             _ => return Err(bad("a digest has an unknown algorithm")),
         };
-        Digest::from_bytes(algorithm, self.take(algorithm.len())?)
+        Digest::from_bytes(algorithm, self.take(algorithm.digest_bytes())?)
             .ok_or_else(|| bad("a digest has another length"))
     }
 }

@@ -30,6 +30,9 @@ struct Pressed {
     content: u64,
 }
 
+/// The file, and the packs that were written to it.
+type Written = (Output, Vec<PackEntry>);
+
 /// The file of one volume while packs are appended to it.
 pub(super) struct Output {
     pub(super) file: AtomicFile,
@@ -78,7 +81,7 @@ pub(super) struct Press {
     /// One token for each pack that is on its way; sending waits while there are too many.
     tokens: Sender<()>,
     workers: Vec<JoinHandle<Result<()>>>,
-    writer: Option<JoinHandle<Result<(Output, Vec<PackEntry>)>>>,
+    writer: Option<JoinHandle<Result<Written>>>,
     next: usize,
 }
 
@@ -113,7 +116,7 @@ impl Press {
     }
 
     /// Waits for everything and gives the file back, with the packs that were written.
-    pub(super) fn finish(mut self) -> Result<(Output, Vec<PackEntry>)> {
+    pub(super) fn finish(mut self) -> Result<Written> {
         self.full = None;
         for worker in self.workers.drain(..) {
             worker.join().unwrap_or_else(|_| Err(died()))?;
@@ -189,7 +192,7 @@ fn write(
     mut output: Output,
     pressed: &Receiver<Pressed>,
     tokens: &Receiver<()>,
-) -> Result<(Output, Vec<PackEntry>)> {
+) -> Result<Written> {
     let mut entries = Vec::new();
     let mut early = BTreeMap::new();
     for pack in pressed {

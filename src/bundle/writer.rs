@@ -413,7 +413,7 @@ fn shrinks(head: &[u8]) -> bool {
 /// not open, or grows past all measure.
 fn open_layer(form: Compression, pieces: Receiver<Vec<u8>>) -> Option<Plain> {
     let came = AtomicU64::new(0);
-    let stream = Pieces { pieces, piece: Vec::new(), at: 0, came: &came };
+    let stream = Pieces { coming: pieces, piece: Vec::new(), at: 0, came: &came };
     let mut reader = compression::open(form, BufReader::with_capacity(256 << 10, stream)).ok()?;
     let mut hasher = Hasher::new(Algorithm::Sha256);
     let mut size = 0u64;
@@ -436,7 +436,7 @@ fn open_layer(form: Compression, pieces: Receiver<Vec<u8>>) -> Option<Plain> {
 
 /// Pieces from another thread as one stream.
 struct Pieces<'a> {
-    pieces: Receiver<Vec<u8>>,
+    coming: Receiver<Vec<u8>>,
     piece: Vec<u8>,
     at: usize,
     came: &'a AtomicU64,
@@ -445,7 +445,7 @@ struct Pieces<'a> {
 impl Read for Pieces<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         while self.at == self.piece.len() {
-            match self.pieces.recv() {
+            match self.coming.recv() {
                 Ok(piece) => (self.piece, self.at) = (piece, 0),
                 Err(_) => return Ok(0),
             }

@@ -183,7 +183,7 @@ fn show(report: &Report, sealing: &Sealing, as_json: bool, console: &Console) ->
         ]);
     }
     out.table(&table)?;
-    let share = if report.content == 0 { 100 } else { sealed.bytes * 100 / report.content };
+    let share = (sealed.bytes * 100).checked_div(report.content).unwrap_or(100);
     out.line(format!(
         "{}: {} of images in {} ({share} %), {blobs} blobs, signed",
         sealing.output.display(),

@@ -1,5 +1,7 @@
 //! `sealift import`.
 
+use std::fmt::Write as _;
+
 use serde_json::json;
 
 use super::console::Console;
@@ -129,7 +131,7 @@ fn show(plan: &Plan, target: &str, request: &request::Import) -> Result<()> {
         part(totals.present)
     );
     if totals.mounted.0 > 0 {
-        text.push_str(&format!("; linked: {}", part(totals.mounted)));
+        let _ = write!(text, "; linked: {}", part(totals.mounted));
     }
     out.line(text)
 }

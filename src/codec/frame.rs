@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_frame_opens_to_what_was_packed() {
-        for content in [&b""[..], b"a", &[7; 100_000]] {
+        for content in [&b""[..], b"a", &vec![7; 100_000]] {
             assert_eq!(decode(&pack(content), content.len() as u64, "it").unwrap(), content);
         }
     }

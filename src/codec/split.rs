@@ -316,8 +316,8 @@ mod tests {
         let tar = sample();
         for step in [1, 511, 512, 513, 10_000, tar.len()] {
             let (sides, stretches) = split(&tar, step);
-            let sizes: Vec<usize> = sides.files.iter().map(Vec::len).collect();
-            assert_eq!(sizes, [1, 512, 100_000, 3, 5]);
+            let lengths: Vec<usize> = sides.files.iter().map(Vec::len).collect();
+            assert_eq!(lengths, [1, 512, 100_000, 3, 5]);
             assert_eq!(join(&sides, &stretches), tar);
         }
         assert!(is_tar(&tar) && !is_tar(&tar[1..]) && !is_tar(b"short"));

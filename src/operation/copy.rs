@@ -80,17 +80,17 @@ impl<'a> Copy<'a> {
         steps: &[&BlobStep],
         act: impl Fn(&BlobStep) -> Result<()> + Sync,
     ) -> Result<()> {
-        let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let (cursor, failing) = (AtomicUsize::new(0), AtomicBool::new(false));
         let failed = Mutex::new(None);
         std::thread::scope(|scope| {
             for _ in 0..self.target.lanes().min(steps.len()) {
                 scope.spawn(|| {
-                    while !stop.load(Ordering::Relaxed) {
-                        let Some(step) = steps.get(next.fetch_add(1, Ordering::Relaxed)) else {
+                    while !failing.load(Ordering::Relaxed) {
+                        let Some(step) = steps.get(cursor.fetch_add(1, Ordering::Relaxed)) else {
                             return;
                         };
                         if let Err(error) = act(step) {
-                            stop.store(true, Ordering::Relaxed);
+                            failing.store(true, Ordering::Relaxed);
                             failed
                                 .lock()
                                 .unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -181,12 +181,10 @@ impl<'a> Copy<'a> {
     fn checked(&self, step: &BlobStep) -> Result<Box<dyn Read + Send + 'a>> {
         let blob = &step.descriptor;
         let reader = self.source.open(blob, step.form)?;
-        let (digest, size) = match (step.form, self.source.plain(&blob.digest)) {
-            (Form::Exact, _) => (blob.digest, blob.size),
-            (Form::Plain, Some(plain)) => (plain.digest, plain.size),
-            // A layer without another plain form is plain itself.
-            (Form::Plain, None) => (blob.digest, blob.size),
-        };
+        // A layer without another plain form is plain itself.
+        let plain = self.source.plain(&blob.digest).filter(|_| step.form == Form::Plain);
+        let (digest, size) =
+            plain.map_or((blob.digest, blob.size), |plain| (plain.digest, plain.size));
         if size != step.bytes {
             return Err(Error::malformed(format!(
                 "{} was planned with {} bytes and has {size}",

@@ -227,9 +227,9 @@ fn run_feed(
     progress
         .event(Event::Phase { title: "exporting", total: (announced > 0).then_some(announced) });
     let mut intake = FeedIntake { target, transfers: Transfers::new(progress) };
-    let fed = feed.run(&mut intake)?;
+    let delivered = feed.run(&mut intake)?;
     let mut parcels = Vec::new();
-    for image in fed {
+    for image in delivered {
         parcels.push(fed_parcel(image, target, &feed.describe())?);
     }
     if !wanted.platforms.is_empty() {

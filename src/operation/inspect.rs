@@ -53,6 +53,9 @@ pub struct Layer {
     pub shared: u64,
 }
 
+/// Bytes that a pack takes, and bytes that are in it.
+type Rate = (u64, u64);
+
 /// What is in a bundle.
 #[derive(Debug)]
 pub struct Report {
@@ -178,9 +181,9 @@ fn chunks<'a>(index: &'a Index, blob: &'a BlobEntry) -> impl Iterator<Item = (u3
     runs.into_iter().flat_map(|runs| index.chunks_of(runs))
 }
 
-/// Stored bytes for a byte of content, for each pack.
-fn rates(contents: &Contents) -> Vec<f64> {
-    contents.manifest.packs.iter().map(|pack| pack.size as f64 / pack.content as f64).collect()
+/// Stored and content bytes of each pack.
+fn rates(contents: &Contents) -> Vec<Rate> {
+    contents.manifest.packs.iter().map(|pack| (pack.size, pack.content)).collect()
 }
 
 fn image(
@@ -188,7 +191,7 @@ fn image(
     entry: &ImageEntry,
     graphs: &[Graph],
     users: &ChunkUsers,
-    rates: &[f64],
+    rates: &[Rate],
     blob_users: &HashMap<Digest, usize>,
 ) -> Image {
     let (mut content, mut shared) = (0, 0);
@@ -239,12 +242,14 @@ fn layer(
     index: &Index,
     blob: &BlobEntry,
     users: &ChunkUsers,
-    rates: &[f64],
+    rates: &[Rate],
     blob_users: &HashMap<Digest, usize>,
 ) -> Layer {
-    let (mut stored, mut shared) = (0.0, 0);
+    let (mut stored, mut shared) = (0u128, 0);
     for (chunk, pack, length) in chunks(index, blob) {
-        stored += f64::from(length) * rates[pack as usize];
+        let (size, content) = rates[pack as usize];
+        // In 1/256 of a byte: many chunks are smaller than what rounding would lose.
+        stored += u128::from(length) * 256 * u128::from(size) / u128::from(content.max(1));
         if users.blobs[chunk as usize] == Users::Several {
             shared += u64::from(length);
         }
@@ -258,7 +263,7 @@ fn layer(
             Body::Chunks(_) => "stored",
             Body::Tar { .. } => "chunked",
         },
-        stored: stored as u64,
+        stored: (stored / 256) as u64,
         images: blob_users.get(&blob.digest).copied().unwrap_or(0),
         shared,
     }

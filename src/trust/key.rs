@@ -217,6 +217,7 @@ fn read_key_file(path: &Path, secret: bool) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine as _;
     use std::os::unix::fs::PermissionsExt;
 
     fn no_passphrase() -> Result<Zeroizing<String>> {
@@ -266,7 +267,6 @@ mod tests {
         point[0] = 1;
         let mut der = hex::decode("302a300506032b6570032100").unwrap();
         der.extend(point);
-        use base64::Engine as _;
         let body = base64::engine::general_purpose::STANDARD.encode(der);
         let pem = format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n");
         assert!(PublicKey::from_pem(&pem, "it").unwrap_err().message().contains("weak"));

@@ -97,6 +97,12 @@ struct Version {
     api_version: String,
 }
 
+/// How the daemon words a refusal.
+#[derive(Deserialize)]
+struct Message {
+    message: String,
+}
+
 /// What the daemon is.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -236,16 +242,12 @@ impl Engine {
 
     /// Sends a request and makes an error of every answer but a success.
     fn send(&self, request: RequestBuilder, what: &str) -> Result<Response> {
-        let response = request.send().map_err(|e| self.unreachable(e, what))?;
+        let response = request.send().map_err(|e| self.unreachable(&e, what))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
         let text = read_bounded(response, 64 << 10, "the daemon's answer").unwrap_or_default();
-        #[derive(Deserialize)]
-        struct Message {
-            message: String,
-        }
         let said = serde_json::from_slice::<Message>(&text).map_or_else(
             |_| String::from_utf8_lossy(&text).trim().chars().take(300).collect(),
             |message| message.message,
@@ -261,12 +263,12 @@ impl Engine {
         })
     }
 
-    fn unreachable(&self, error: reqwest::Error, what: &str) -> Error {
+    fn unreachable(&self, error: &reqwest::Error, what: &str) -> Error {
         // An error of our own body travels inside; it says more than that the request failed.
-        if let Some(own) = own_error(&error) {
+        if let Some(own) = own_error(error) {
             return own;
         }
-        let text = error_chain(&error);
+        let text = error_chain(error);
         let hint = if text.contains("ermission denied") {
             "run as root, or as a member of the docker group"
         } else if text.contains("No such file") || text.contains("refused") {
@@ -307,7 +309,7 @@ impl Engine {
         let request = self
             .request(Method::GET, &format!("/images/{}/json{query}", escape(name)))
             .timeout(PATIENCE);
-        let response = request.send().map_err(|e| self.unreachable(e, "look for an image"))?;
+        let response = request.send().map_err(|e| self.unreachable(&e, "look for an image"))?;
         if response.status().as_u16() == 404 {
             return Ok(None);
         }

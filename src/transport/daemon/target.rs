@@ -48,7 +48,7 @@ enum WantedContent {
     /// For the classic store: configuration, and the paths of the layers in the archive.
     Classic { config: Digest, layers: Vec<String> },
     /// For containerd's: the root, and the manifests that must be complete.
-    Containerd { root: Descriptor, manifests: Vec<Digest> },
+    Containerd { root: Box<Descriptor>, manifests: Vec<Digest> },
 }
 
 /// Where a blob lies in the archive.
@@ -190,7 +190,7 @@ impl Planner<'_> {
         }
         let wanted = match self.store {
             StoreKind::Classic => self.classic(parcel, plain, name)?,
-            StoreKind::Containerd => self.containerd(parcel, plain, name)?,
+            StoreKind::Containerd => self.containerd(parcel, plain, name),
         };
         if !parcel.satellites.is_empty() {
             self.plan.notes.push(format!(
@@ -270,7 +270,7 @@ impl Planner<'_> {
         parcel: &Parcel,
         plain: &HashMap<Digest, Plain>,
         name: &str,
-    ) -> Result<Wanted> {
+    ) -> Wanted {
         let root = &parcel.root.descriptor;
         let images: Vec<Digest> =
             parcel.graph.images().iter().map(|(node, _)| node.descriptor.digest).collect();
@@ -315,12 +315,12 @@ impl Planner<'_> {
                 action: if there { Action::Present } else { Action::Send },
             });
         }
-        Ok(Wanted {
+        Wanted {
             name: name.to_owned(),
             id: root.digest,
             missing: !there,
-            content: WantedContent::Containerd { root: root.clone(), manifests: images },
-        })
+            content: WantedContent::Containerd { root: Box::new(root.clone()), manifests: images },
+        }
     }
 }
 
