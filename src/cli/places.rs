@@ -3,6 +3,9 @@
 use super::request::Connection;
 use crate::endpoint::{Origin, Target};
 use crate::model::{Destination, Location, Platform, Result};
+use crate::transport::archive::{self, ArchiveKind, DockerArchiveTarget, OciArchiveTarget};
+use crate::transport::daemon::{DaemonFeed, DaemonTarget, Endpoint};
+use crate::transport::layout::{LayoutSource, LayoutTarget};
 use crate::transport::registry::{
     Client, CredentialStore, Options, RegistrySource, RegistryTarget,
 };
@@ -17,11 +20,17 @@ fn client(connection: &Connection) -> Result<Client> {
     })
 }
 
+fn daemon(connection: &Connection) -> Result<Endpoint> {
+    Endpoint::new(connection.docker_host.as_deref())
+}
+
 /// Opens the places that images come from, in their order. Images of the daemon are asked for
 /// together, at the place of the first of them: it then delivers what they share once.
 pub(super) fn origins(locations: &[Location], connection: &Connection) -> Result<Vec<Origin>> {
     let mut client_of_all = None;
+    let mut from_daemon = Vec::new();
     let mut origins: Vec<Option<Origin>> = Vec::new();
+    let mut daemon_at = None;
     for location in locations {
         origins.push(Some(match location {
             Location::Registry(name) => {
@@ -31,12 +40,27 @@ pub(super) fn origins(locations: &[Location], connection: &Connection) -> Result
                 };
                 Origin::Source(Box::new(RegistrySource::new(client, name.clone())))
             }
-            other => {
-                return Err(crate::model::Error::usage(format!(
-                    "{other} cannot be read by this build"
-                )));
+            Location::DockerDaemon(name) => {
+                from_daemon.push(name.clone());
+                daemon_at.get_or_insert(origins.len());
+                origins.push(None);
+                continue;
+            }
+            Location::OciLayout(path, tag) => {
+                Origin::Source(Box::new(LayoutSource::open(path, tag.clone())?))
+            }
+            Location::OciArchive(path, tag) => {
+                archive::open(path, ArchiveKind::Oci, tag.as_deref())?
+            }
+            Location::DockerArchive(path, name) => {
+                let name = name.as_ref().map(ToString::to_string);
+                archive::open(path, ArchiveKind::Docker, name.as_deref())?
             }
         }));
+    }
+    if let Some(at) = daemon_at {
+        let feed = DaemonFeed::new(daemon(connection)?, from_daemon);
+        origins[at] = Some(Origin::Feed(Box::new(feed)));
     }
     Ok(origins.into_iter().flatten().collect())
 }
@@ -46,19 +70,15 @@ pub(super) fn origins(locations: &[Location], connection: &Connection) -> Result
 pub(super) fn target(
     destination: &Destination,
     connection: &Connection,
-    _platform: Option<Platform>,
+    platform: Option<Platform>,
 ) -> Result<Box<dyn Target>> {
     Ok(match destination {
         Destination::Registry { host, prefix } => {
             Box::new(RegistryTarget::new(client(connection)?, host, prefix))
         }
-        Destination::DockerDaemon => Box::new(crate::transport::daemon::DaemonTarget::new(
-            crate::transport::daemon::Endpoint::new(connection.docker_host.as_deref())?,
-        )),
-        other => {
-            return Err(crate::model::Error::usage(format!(
-                "{other} cannot be written by this build"
-            )));
-        }
+        Destination::DockerDaemon => Box::new(DaemonTarget::new(daemon(connection)?)),
+        Destination::OciLayout(path) => Box::new(LayoutTarget::create(path)?),
+        Destination::OciArchive(path) => Box::new(OciArchiveTarget::create(path)),
+        Destination::DockerArchive(path) => Box::new(DockerArchiveTarget::create(path, platform)),
     })
 }

@@ -12,3 +12,4 @@ pub mod chunk;
 pub mod compression;
 pub mod frame;
 pub mod split;
+pub mod tarball;

@@ -169,10 +169,10 @@ pub trait Feed {
     fn run(&mut self, intake: &mut dyn Intake) -> Result<Vec<Fed>>;
 }
 
-/// A place, by the way in which it gives its images.
+/// A place to take images from, of either sort.
 pub enum Origin {
-    /// Opens any blob at any time.
+    /// It opens any blob at any time.
     Source(Box<dyn Source>),
-    /// Delivers its blobs once, in its own order.
+    /// It delivers its blobs once, in its own order.
     Feed(Box<dyn Feed>),
 }

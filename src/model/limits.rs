@@ -32,6 +32,28 @@ pub const HELD_DOCUMENTS_BYTES: u64 = 64 << 20;
 /// Entries of one image archive: 1,000 images of 127 layers with three files each fit.
 pub const ARCHIVE_ENTRIES: usize = 1 << 20;
 
+/// Bytes of all names that an image archive's table of contents may keep; at 100 bytes a name this
+/// is what [`ARCHIVE_ENTRIES`] needs.
+pub const ARCHIVE_NAMES_BYTES: usize = 128 << 20;
+
+/// Bytes of a long name or PAX record inside a tar: Go's reader stops there too.
+pub const TAR_RECORD_BYTES: u64 = 1 << 20;
+
+/// Bytes of one tar member. Far beyond any layer (64 TiB), and far from where sums overflow.
+pub const TAR_MEMBER_BYTES: u64 = 1 << 46;
+
+/// Bytes of the `index.json` of a layout: thousands of images of a few hundred bytes each.
+pub const LAYOUT_INDEX_BYTES: u64 = 32 << 20;
+
+/// Images that one layout, archive or daemon may list.
+pub const LISTED_IMAGES: usize = 1 << 16;
+
+/// Bytes of a JSON answer of a daemon: a list of some ten thousand images.
+pub const DAEMON_ANSWER_BYTES: u64 = 64 << 20;
+
+/// Bytes of one line of the progress that a daemon reports while it loads.
+pub const DAEMON_LINE_BYTES: u64 = 1 << 20;
+
 /// Bytes of the manifest of a bundle: at about 200 bytes a pack this is 80,000 packs, or 1.2 TB.
 pub const BUNDLE_MANIFEST_BYTES: u64 = 16 << 20;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::engine::{Endpoint, Engine};
 use crate::endpoint::{Fed, Feed, Intake};
 use crate::model::{Digest, Error, Result};
-use crate::transport::archive::stream;
+use crate::transport::archive::read_saved;
 
 /// Images of a daemon, delivered by one save.
 pub struct DaemonFeed {
@@ -62,7 +62,7 @@ impl Feed for DaemonFeed {
             .into_iter()
             .collect();
         let archive = engine.save(&names)?;
-        let fed = stream(archive, &self.describe(), intake)?;
+        let fed = read_saved(archive, &self.describe(), intake)?;
         // The ID is the digest of the configuration in the classic store, of the root in
         // containerd's: what came must hold one or the other.
         for (name, id, _) in &wanted {

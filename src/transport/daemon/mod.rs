@@ -11,11 +11,11 @@
 
 mod body;
 mod engine;
-//mod feed;
+mod feed;
 mod load;
 mod store;
 mod target;
 
 pub use engine::Endpoint;
-//pub use feed::DaemonFeed;
+pub use feed::DaemonFeed;
 pub use target::DaemonTarget;
