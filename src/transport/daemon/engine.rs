@@ -273,6 +273,9 @@ impl Engine {
             "run as root, or as a member of the docker group"
         } else if text.contains("No such file") || text.contains("refused") {
             "is the daemon running? DOCKER_HOST says where it listens, else /var/run/docker.sock"
+        } else if text.contains("receiver is gone") {
+            // The client loses an answer that comes while the body is still being sent.
+            "the daemon broke it off; its log says why (journalctl -u docker), often that its disk is full"
         } else {
             "the daemon's own log says more: journalctl -u docker"
         };
