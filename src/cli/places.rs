@@ -21,7 +21,7 @@ fn client(connection: &Connection) -> Result<Client> {
 }
 
 fn daemon(connection: &Connection) -> Result<Endpoint> {
-    Endpoint::new(connection.docker_host.as_deref())
+    connection.docker_host.as_deref().map_or_else(|| Ok(Endpoint::default()), str::parse)
 }
 
 /// Opens the places that images come from, in their order. Images of the daemon are asked for
@@ -59,7 +59,7 @@ pub(super) fn origins(locations: &[Location], connection: &Connection) -> Result
         }));
     }
     if let Some(at) = daemon_at {
-        let feed = DaemonFeed::new(daemon(connection)?, from_daemon);
+        let feed = DaemonFeed::new(&daemon(connection)?, from_daemon)?;
         origins[at] = Some(Origin::Feed(Box::new(feed)));
     }
     Ok(origins.into_iter().flatten().collect())
@@ -76,7 +76,7 @@ pub(super) fn target(
         Destination::Registry { host, prefix } => {
             Box::new(RegistryTarget::new(client(connection)?, host, prefix))
         }
-        Destination::DockerDaemon => Box::new(DaemonTarget::new(daemon(connection)?)),
+        Destination::DockerDaemon => Box::new(DaemonTarget::new(&daemon(connection)?, platform)?),
         Destination::OciLayout(path) => Box::new(LayoutTarget::create(path)?),
         Destination::OciArchive(path) => Box::new(OciArchiveTarget::create(path)),
         Destination::DockerArchive(path) => Box::new(DockerArchiveTarget::create(path, platform)),

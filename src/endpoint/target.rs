@@ -182,14 +182,17 @@ pub trait Target: Send + Sync {
     /// Puts one manifest, under its digest only.
     fn put_manifest(&self, step: &ManifestStep) -> Result<()>;
 
+    /// Called when every blob and manifest has been put, before the first tag: makes sure that all
+    /// of it arrived. `Some` where something that the plan took to be present turned out not to
+    /// be: a plan that sends it after all, to be carried out in the same way from `begin` on, and
+    /// to take the place of the first. A target asks for this once at most.
+    fn settle(&self, _plan: &Plan) -> Result<Option<Plan>> {
+        Ok(None)
+    }
+
     /// Points a name to a manifest, and makes sure that it does.
     fn put_tag(&self, step: &TagStep) -> Result<()>;
 
     /// Completes and checks what was brought; what was private becomes visible here at the latest.
     fn finish(&self, plan: &Plan) -> Result<()>;
-    /// After a run that failed: another plan that relies less on what the place seemed to have,
-    /// where there is one.
-    fn fallback(&self, _parcels: &[Parcel]) -> Result<Option<Plan>> {
-        Ok(None)
-    }
 }

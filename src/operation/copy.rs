@@ -31,39 +31,39 @@ pub struct Surroundings<'a> {
     pub title: &'a str,
 }
 
-/// Carries out `plan`, which came from `target` for images of `source`.
+/// Carries out `plan`, which came from `target` for images of `source`, and returns it, or the one
+/// that took its place because the target had less than it seemed to.
 pub fn run(
     source: &dyn Source,
     target: &dyn Target,
-    plan: &Plan,
+    plan: Plan,
     around: &Surroundings<'_>,
-) -> Result<()> {
+) -> Result<Plan> {
     let copy = Copy {
         source,
         target,
         transfers: Transfers::new(around.progress),
         temporary: around.temporary,
     };
-    around.progress.event(Event::Phase { title: around.title, total: Some(plan.bytes_to_send()) });
-    target.begin(plan)?;
-    let sent: Vec<&BlobStep> =
-        plan.blobs.iter().filter(|step| step.action == Action::Send).collect();
-    if target.lanes() > 1 {
-        copy.in_lanes(&sent, |step| copy.put(step))?;
-    } else {
-        copy.one_by_one(&sent)?;
-    }
-    // What is linked from another repository must be there by now.
-    let mounted: Vec<&BlobStep> =
-        plan.blobs.iter().filter(|step| matches!(step.action, Action::Mount { .. })).collect();
-    copy.in_lanes(&mounted, |step| copy.mount(step))?;
-    for step in plan.manifests.iter().filter(|step| step.action == Action::Send) {
-        target.put_manifest(step)?;
+    let mut plan = plan;
+    loop {
+        around
+            .progress
+            .event(Event::Phase { title: around.title, total: Some(plan.bytes_to_send()) });
+        copy.content(&plan)?;
+        match target.settle(&plan)? {
+            None => break,
+            Some(other) => plan = other,
+        }
+        around.progress.event(Event::Warning(
+            "the target has less than it seemed to have: what was left out is sent after all",
+        ));
     }
     for step in plan.tags.iter().filter(|step| step.action == Action::Send) {
         target.put_tag(step)?;
     }
-    target.finish(plan)
+    target.finish(&plan)?;
+    Ok(plan)
 }
 
 struct Copy<'a> {
@@ -74,6 +74,25 @@ struct Copy<'a> {
 }
 
 impl<'a> Copy<'a> {
+    /// Blobs, then manifests.
+    fn content(&self, plan: &Plan) -> Result<()> {
+        self.target.begin(plan)?;
+        let with = |wanted: fn(&Action) -> bool| -> Vec<&BlobStep> {
+            plan.blobs.iter().filter(|step| wanted(&step.action)).collect()
+        };
+        let sent = with(|action| *action == Action::Send);
+        if self.target.lanes() > 1 {
+            self.in_lanes(&sent, |step| self.put(step))?;
+        } else {
+            self.one_by_one(&sent)?;
+        }
+        // What is linked from another repository must be there by now.
+        let mounted = with(|action| matches!(action, Action::Mount { .. }));
+        self.in_lanes(&mounted, |step| self.mount(step))?;
+        let manifests = plan.manifests.iter().filter(|step| step.action == Action::Send);
+        manifests.into_iter().try_for_each(|step| self.target.put_manifest(step))
+    }
+
     /// Does something for every step, several at a time; the first failure stops the rest.
     fn in_lanes(
         &self,

@@ -121,7 +121,7 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
     let carried: Vec<Parcel> =
         parcels.iter().filter(|parcel| sources.holds(parcel)).cloned().collect();
     let plan = target.plan(&carried)?;
-    copy::run(&sources, &target, &plan, &around)?;
+    copy::run(&sources, &target, plan, &around)?;
     progress.event(Event::Phase { title: "sealing", total: None });
     let content = distinct_bytes(&parcels);
     let sealed = target.seal(&parcels, &request.signers)?;

@@ -7,7 +7,7 @@ use super::copy::{self, Surroundings};
 use super::gather::{Wanted, display_name, gather_root};
 use crate::bundle::{Authentic, Bundle};
 use crate::endpoint::{Event, Parcel, Plan, Progress, Root, Source, Target};
-use crate::model::{Error, ImageName, Kind, Platform, Result};
+use crate::model::{Error, ImageName, Platform, Result};
 
 /// What is to be imported, and how.
 pub struct Request<'a> {
@@ -59,19 +59,7 @@ pub fn import(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> 
     let mut plan = request.target.plan(&parcels)?;
     if !request.dry_run {
         let around = Surroundings { progress, temporary: request.temporary, title: "importing" };
-        if let Err(error) = copy::run(source, request.target, &plan, &around) {
-            // What is wrong with the bundle stays wrong however it is sent.
-            let again = if error.kind() == Kind::Remote {
-                request.target.fallback(&parcels)?
-            } else {
-                None
-            };
-            let Some(cautious) = again else { return Err(error) };
-            progress
-                .event(Event::Warning("the target had less than it seemed to: sending everything"));
-            copy::run(source, request.target, &cautious, &around)?;
-            plan = cautious;
-        }
+        plan = copy::run(source, request.target, plan, &around)?;
     }
     Ok(Report { plan, parcels })
 }

@@ -1,84 +1,127 @@
-//! Reads images as the daemon saves them.
+//! Images out of a daemon.
 
-use std::collections::BTreeSet;
-
-use super::engine::{Endpoint, Engine};
+use super::api::Api;
+use super::endpoint::Endpoint;
 use crate::endpoint::{Fed, Feed, Intake};
-use crate::model::{Digest, Error, Result};
+use crate::model::{Digest, Error, ImageName, Result, Role};
 use crate::transport::archive::read_saved;
 
-/// Images of a daemon, delivered by one save.
+/// Images of a daemon, saved in one stream.
 pub struct DaemonFeed {
-    endpoint: Endpoint,
-    names: Vec<String>,
+    api: Api,
+    wanted: Vec<Wanted>,
+}
+
+/// An image that was asked for.
+struct Wanted {
+    /// As the user wrote it.
+    written: String,
+    /// `None` where it was asked for by its ID.
+    name: Option<ImageName>,
+    id: Digest,
+    size: u64,
+}
+
+impl Wanted {
+    /// What the daemon is asked for. A name always goes with its tag: without one, docker saves
+    /// every tag of the repository.
+    fn save_as(&self) -> String {
+        self.name.as_ref().map_or_else(|| self.id.to_string(), ImageName::familiar)
+    }
+
+    fn is(&self, fed: &Fed) -> bool {
+        let root = &fed.root;
+        let by_manifest = root.descriptor.digest == self.id || root.from_index == Some(self.id);
+        by_manifest || config_of(fed) == Some(self.id)
+    }
+}
+
+/// The configuration of an image that has one; of an index, none.
+fn config_of(fed: &Fed) -> Option<Digest> {
+    let raw = |wanted: &Digest| {
+        fed.manifests.iter().find(|(d, _)| d.digest == *wanted).map(|(_, raw)| raw.clone())
+    };
+    let graph = crate::model::Graph::walk(&fed.root.descriptor, &mut |descriptor| {
+        raw(&descriptor.digest).ok_or_else(|| Error::damaged("a manifest is not there"))
+    })
+    .ok()?;
+    if graph.nodes.len() != 1 {
+        return None;
+    }
+    let config = graph.leaves.iter().find(|leaf| leaf.role == Role::Config)?;
+    Some(config.descriptor.digest)
 }
 
 impl DaemonFeed {
-    /// The images with these names or IDs.
-    pub fn new(endpoint: Endpoint, names: Vec<String>) -> Self {
-        Self { endpoint, names }
-    }
-
-    /// Finds every image before anything is saved; returns name, ID and the daemon's own idea of
-    /// the size.
-    fn look(&self, engine: &Engine) -> Result<Vec<(String, Digest, u64)>> {
-        self.names
-            .iter()
-            .map(|name| {
-                let image = engine.image(name)?.ok_or_else(|| {
-                    Error::remote(format!(
-                        "there is no image {name} in the daemon at {}",
-                        engine.endpoint()
-                    ))
-                    .hint("docker image ls shows the images that it has")
-                })?;
-                Ok((name.clone(), image.id.parse()?, image.size))
-            })
-            .collect()
+    /// The images that `names` (names or IDs) mean at this moment.
+    ///
+    /// # Errors
+    /// [`Kind::Remote`](crate::model::Kind::Remote) where the daemon cannot be reached or does not
+    /// have one of them.
+    pub fn new(endpoint: &Endpoint, names: Vec<String>) -> Result<Self> {
+        let api = Api::new(endpoint)?;
+        let mut wanted: Vec<Wanted> = Vec::new();
+        for written in names {
+            let Some(image) = api.inspect(&written, false)? else {
+                return Err(Error::remote(format!("{} has no image {written}", api.shown()))
+                    .hint("docker images lists what it has; docker pull fetches what it has not"));
+            };
+            let tags = image.repo_tags.iter().flatten();
+            let tags: Vec<ImageName> = tags.filter_map(|tag| tag.parse().ok()).collect();
+            let asked: Option<ImageName> = written.parse().ok();
+            let name = asked.filter(|name| tags.contains(name));
+            if !wanted.iter().any(|w| w.id == image.id && w.name == name) {
+                wanted.push(Wanted { written, name, id: image.id, size: image.size });
+            }
+        }
+        Ok(Self { api, wanted })
     }
 }
 
 impl Feed for DaemonFeed {
     fn describe(&self) -> String {
-        format!("the daemon at {}", self.endpoint)
+        self.api.shown().to_owned()
     }
 
     fn announce(&self) -> Result<Vec<(String, u64)>> {
-        let engine = Engine::connect(&self.endpoint)?;
-        Ok(self
-            .look(&engine)?
-            .into_iter()
-            .map(|(name, _, size)| (format!("docker-daemon:{name}"), size))
-            .collect())
+        let shown = |wanted: &Wanted| {
+            wanted.name.as_ref().map_or_else(|| wanted.written.clone(), ToString::to_string)
+        };
+        Ok(self.wanted.iter().map(|wanted| (shown(wanted), wanted.size)).collect())
     }
 
     fn run(&mut self, intake: &mut dyn Intake) -> Result<Vec<Fed>> {
-        let engine = Engine::connect(&self.endpoint)?;
-        let wanted = self.look(&engine)?;
-        let names: Vec<String> = wanted
-            .iter()
-            .map(|(name, ..)| name.clone())
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect();
-        let archive = engine.save(&names)?;
-        let fed = read_saved(archive, &self.describe(), intake)?;
-        // The ID is the digest of the configuration in the classic store, of the root in
-        // containerd's: what came must hold one or the other.
-        for (name, id, _) in &wanted {
-            let came = fed.iter().any(|image| {
-                image.root.descriptor.digest == *id
-                    || image.root.from_index == Some(*id)
-                    || image.documents.iter().any(|(document, _)| document.digest == *id)
-            });
-            if !came {
-                return Err(Error::damaged(format!(
-                    "{} was asked for {name} ({id}) and saved something else",
-                    self.describe()
+        if self.wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names: Vec<String> = self.wanted.iter().map(Wanted::save_as).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let saved = read_saved(self.api.save(&names)?, self.api.shown(), intake)?;
+        let mut images = Vec::new();
+        for wanted in &self.wanted {
+            let before = images.len();
+            let named = |fed: &&Fed| wanted.name.is_none() || fed.root.name == wanted.name;
+            for fed in saved.iter().filter(named).filter(|fed| wanted.is(fed)) {
+                let mut fed = fed.clone();
+                fed.root.name.clone_from(&wanted.name);
+                let same = |known: &Fed| {
+                    known.root.descriptor.digest == fed.root.descriptor.digest
+                        && known.root.name == fed.root.name
+                };
+                if !images[before..].iter().any(same) {
+                    images.push(fed);
+                }
+            }
+            if images.len() == before {
+                return Err(Error::remote(format!(
+                    "{} saved something else than {} (image {})",
+                    self.api.shown(),
+                    wanted.written,
+                    wanted.id
                 ))
-                .hint("the image may have been retagged meanwhile: run it again"));
+                .hint("the image was changed while it was saved: run it again"));
             }
         }
-        Ok(fed)
+        Ok(images)
     }
 }

@@ -1,145 +1,256 @@
-//! One load: an archive goes in while it is composed, and the answer is read to its end.
+//! One upload to a daemon: a tar that is composed while it is sent.
+//!
+//! The tar is written into a bounded pipe at one end; at the other a thread feeds it to the
+//! request and reads the answer. The request ends well only if the tar was ended on purpose: a
+//! pipe that is dropped, by an error or a panic, breaks the request, and the daemon forgets what
+//! it had.
 
-use std::io::{Read, Write};
-use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::time::Duration;
 
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded};
 use serde::Deserialize;
 
-use super::body::{BodyWriter, body};
-use super::engine::Engine;
-use crate::codec::checked::read_bounded;
-use crate::model::{Error, Kind, Result};
+use super::api::{Api, SILENCE};
+use crate::codec::tarball::Writer;
+use crate::model::{Error, Result, limits};
+use std::sync::Arc;
 
-/// Bytes of what a daemon says while it loads: a progress line of 200 bytes for each half MiB of a
-/// 100 GiB load.
-const ANSWER_BYTES: u64 = 64 << 20;
+/// Bytes that go through the pipe at once.
+const PIECE: usize = 128 << 10;
+/// Pieces that wait in the pipe.
+const WAITING: usize = 4;
+/// How long to wait for the reason when a daemon hangs up in the middle of an upload.
+const REASON: Duration = Duration::from_secs(10);
 
-/// A load under way.
+enum Piece {
+    Bytes(Vec<u8>),
+    End,
+}
+
+/// What the thread of the request has heard.
+enum Heard {
+    /// A line of progress: the daemon lives.
+    Life,
+    /// The answer ended; with what the daemon found wrong, if anything.
+    Done(Option<String>),
+    /// There was no answer, or none that counts.
+    Failed(Error),
+}
+
+/// An upload under way.
 pub(super) struct Load {
-    archive: Option<BodyWriter>,
-    answer: Option<JoinHandle<Result<()>>>,
+    tar: Writer<PipeEnd>,
+    heard: Receiver<Heard>,
+    shown: String,
 }
 
 impl Load {
-    /// Begins: the request waits for the archive.
-    pub(super) fn begin(engine: Arc<Engine>) -> Self {
-        let (writer, reader) = body();
-        let answer = std::thread::spawn(move || {
-            let response = engine.load(reader)?;
-            let text = read_bounded(response, ANSWER_BYTES, "what the daemon says of its load")?;
-            judge(&text)
-        });
-        Self { archive: Some(writer), answer: Some(answer) }
+    /// Begins the request.
+    pub(super) fn start(api: &Arc<Api>) -> Result<Self> {
+        let (pieces, outlet) = bounded(WAITING);
+        let (tell, heard) = bounded(16);
+        let request =
+            api.load(Outlet { pieces: outlet, current: io::Cursor::default(), ended: false })?;
+        let shown = api.shown().to_owned();
+        let api = api.clone();
+        std::thread::Builder::new()
+            .name("docker load".to_owned())
+            .spawn(move || {
+                let outcome = carry_out(&api, request, &tell);
+                let last = outcome.map_or_else(Heard::Failed, Heard::Done);
+                // Nobody listens any more where the upload was given up.
+                let _ = tell.send(last);
+            })
+            .map_err(|e| Error::io("cannot start a thread", e))?;
+        let pipe = PipeEnd { pieces, buffer: Vec::with_capacity(PIECE) };
+        Ok(Self { tar: Writer::new(pipe), heard, shown })
     }
 
-    /// Adds a file to the archive. A file whose reader fails breaks the load off.
+    /// Adds a file to the tar. After an error the upload is of no use and must be dropped.
     pub(super) fn file(&mut self, path: &str, size: u64, content: &mut dyn Read) -> Result<()> {
-        let result = self.try_file(path, size, content);
-        if result.is_err() {
-            // Dropped without its end, the archive breaks the request off.
-            self.archive = None;
-        }
-        result
+        let done = self.tar.file(path, size, content);
+        done.map_err(|e| self.reason_for(e))
     }
 
-    fn try_file(&mut self, path: &str, size: u64, content: &mut dyn Read) -> Result<()> {
-        let mut header = tar::Header::new_ustar();
-        header
-            .set_path(path)
-            .map_err(|e| Error::io(format!("cannot name {path} in an archive"), e))?;
-        header.set_mode(0o644);
-        header.set_size(size);
-        header.set_cksum();
-        self.write(header.as_bytes())?;
-        let mut buffer = vec![0; 256 << 10];
-        let mut left = size;
-        loop {
-            let n = content
-                .read(&mut buffer)
-                .map_err(|e| Error::from_io(format!("cannot read {path}"), e))?;
-            if n == 0 {
-                break;
+    /// Ends the tar and waits until the daemon has loaded it. `Some` is what the daemon found
+    /// wrong with it.
+    ///
+    /// # Errors
+    /// [`Kind::Remote`](crate::model::Kind::Remote) where the daemon hangs up, refuses the request
+    /// as a whole, or falls silent.
+    pub(super) fn finish(self) -> Result<Option<String>> {
+        let Self { tar, heard, shown } = self;
+        let ended = tar.finish().and_then(|mut pipe| {
+            pipe.push()
+                .and_then(|()| pipe.send(Piece::End))
+                .map_err(|e| Error::io("cannot end the upload", e))
+        });
+        if let Err(error) = ended {
+            return match wait(&heard, REASON, &shown) {
+                Ok(Some(message)) => Ok(Some(message)),
+                Err(reason) => Err(reason),
+                Ok(None) => Err(error),
+            };
+        }
+        wait(&heard, SILENCE, &shown)
+    }
+
+    /// A broken pipe is only the sign that the request ended; why, its thread knows.
+    fn reason_for(&self, error: Error) -> Error {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+        while let Some(now) = cause {
+            let io = now.downcast_ref::<io::Error>();
+            if io.is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe) {
+                return match wait(&self.heard, REASON, &self.shown) {
+                    Err(reason) => reason,
+                    Ok(Some(message)) => refused(&self.shown, &message),
+                    Ok(None) => error,
+                };
             }
-            left = left
-                .checked_sub(n as u64)
-                .ok_or_else(|| Error::damaged(format!("{path} is longer than {size} bytes")))?;
-            self.write(&buffer[..n])?;
+            cause = now.source();
         }
-        if left > 0 {
-            return Err(Error::damaged(format!("{path} is {left} bytes shorter than {size}")));
-        }
-        self.write(&[0; 512][..(size.wrapping_neg() % 512) as usize])
+        error
     }
+}
 
-    fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        let written = match &mut self.archive {
-            Some(archive) => archive.write_all(bytes).is_ok(),
-            None => false,
-        };
-        if written { Ok(()) } else { Err(self.broken_off()) }
-    }
+/// The error for what a daemon found wrong.
+pub(super) fn refused(shown: &str, message: &str) -> Error {
+    let hint = if message.contains("no space left") {
+        "the daemon unpacks a copy in its data directory first: make room there"
+    } else {
+        "names in the daemon are as they were; its own log may say more"
+    };
+    Error::remote(format!("{shown} could not load the images: {message}")).hint(hint)
+}
 
-    /// Why nobody takes the archive any more.
-    fn broken_off(&mut self) -> Error {
-        self.archive = None;
-        self.wait().err().unwrap_or_else(|| {
-            Error::remote("the daemon ended the load before it had everything")
-                .hint("the daemon's own log says more: journalctl -u docker")
-        })
-    }
-
-    /// Ends the archive and waits until the daemon has loaded it.
-    pub(super) fn end(mut self) -> Result<()> {
-        self.write(&[0; 1024])?;
-        if let Some(archive) = self.archive.take()
-            && archive.end().is_err()
-        {
-            return Err(self.broken_off());
-        }
-        self.wait()
-    }
-
-    fn wait(&mut self) -> Result<()> {
-        match self.answer.take().map(JoinHandle::join) {
-            Some(Ok(result)) => result,
-            Some(Err(_)) => {
-                Err(Error::new(Kind::Remote, "the thread that talks to the daemon died"))
+fn wait(heard: &Receiver<Heard>, silence: Duration, shown: &str) -> Result<Option<String>> {
+    loop {
+        match heard.recv_timeout(silence) {
+            Ok(Heard::Life) => {}
+            Ok(Heard::Done(wrong)) => return Ok(wrong),
+            Ok(Heard::Failed(error)) => return Err(error),
+            Err(RecvTimeoutError::Timeout) => {
+                return Err(Error::remote(format!(
+                    "{shown} says nothing for {} seconds while it loads",
+                    silence.as_secs()
+                ))
+                .hint("it may still finish: look with docker images, then run it again"));
             }
-            None => Ok(()),
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Error::remote(format!(
+                    "the upload to {shown} ended without an answer"
+                )));
+            }
         }
     }
 }
 
-/// Finds the error in what a daemon says of a load: it comes as a line of JSON under status 200, or
-/// only as words.
-fn judge(answer: &[u8]) -> Result<()> {
+fn carry_out(
+    api: &Api,
+    request: reqwest::blocking::RequestBuilder,
+    tell: &Sender<Heard>,
+) -> Result<Option<String>> {
+    let answer = request.send().map_err(|e| api.unreachable(e))?;
+    if !answer.status().is_success() {
+        return Err(api.refusal("load the images", answer));
+    }
+    read_progress(BufReader::new(answer), || {
+        // A listener that is behind knows already that the daemon lives.
+        let _ = tell.try_send(Heard::Life);
+    })
+    .map_err(|e| e.context(format!("cannot read the answer of {}", api.shown())))
+}
+
+/// Reads the lines that a daemon writes while it loads, under HTTP 200 whatever happens, and finds
+/// the one that says what went wrong.
+fn read_progress(mut answer: impl BufRead, mut life: impl FnMut()) -> Result<Option<String>> {
     #[derive(Deserialize)]
     struct Line {
+        #[serde(default)]
         error: Option<String>,
+        #[serde(default)]
         stream: Option<String>,
     }
-    let failed = |text: &str| {
-        let said: String = text.trim().chars().take(500).collect();
-        let error = Error::remote(format!("the daemon could not load the images: {said}"));
-        if said.contains("no space left") {
-            error.hint("make room where the daemon keeps its data: docker system df")
-        } else {
-            error
+    let mut wrong = None;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let n = (&mut answer)
+            .take(limits::DAEMON_LINE_BYTES)
+            .read_until(b'\n', &mut line)
+            .map_err(|e| Error::remote("the answer was cut off").because(e))?;
+        if n == 0 {
+            return Ok(wrong);
         }
-    };
-    for line in serde_json::Deserializer::from_slice(answer).into_iter::<Line>() {
-        let Ok(line) = line else {
-            return Err(failed(&String::from_utf8_lossy(answer)));
-        };
-        if let Some(error) = line.error {
-            return Err(failed(&error));
+        life();
+        let Ok(line) = serde_json::from_slice::<Line>(&line) else { continue };
+        // docker 28 with the containerd store says so and then pretends that all is well.
+        let unpacking = line.stream.filter(|text| text.starts_with("Error "));
+        wrong = wrong.or(line.error).or_else(|| unpacking.map(|text| text.trim_end().to_owned()));
+    }
+}
+
+/// The end of the pipe into which the tar is written.
+struct PipeEnd {
+    pieces: Sender<Piece>,
+    buffer: Vec<u8>,
+}
+
+impl PipeEnd {
+    fn push(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
         }
-        if let Some(text) = line.stream.filter(|text| text.trim_start().starts_with("Error")) {
-            return Err(failed(&text));
+        let full = std::mem::replace(&mut self.buffer, Vec::with_capacity(PIECE));
+        self.send(Piece::Bytes(full))
+    }
+
+    fn send(&self, piece: Piece) -> io::Result<()> {
+        self.pieces.send_timeout(piece, SILENCE).map_err(|e| match e {
+            SendTimeoutError::Timeout(_) => io::ErrorKind::TimedOut.into(),
+            SendTimeoutError::Disconnected(_) => io::ErrorKind::BrokenPipe.into(),
+        })
+    }
+}
+
+impl Write for PipeEnd {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let n = bytes.len().min(PIECE - self.buffer.len());
+        self.buffer.extend_from_slice(&bytes[..n]);
+        if self.buffer.len() == PIECE {
+            self.push()?;
+        }
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.push()
+    }
+}
+
+/// The end from which the request reads.
+struct Outlet {
+    pieces: Receiver<Piece>,
+    current: io::Cursor<Vec<u8>>,
+    ended: bool,
+}
+
+impl Read for Outlet {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let n = self.current.read(buffer)?;
+            if n > 0 || self.ended || buffer.is_empty() {
+                return Ok(n);
+            }
+            match self.pieces.recv() {
+                Ok(Piece::Bytes(bytes)) => self.current = io::Cursor::new(bytes),
+                Ok(Piece::End) => self.ended = true,
+                // Given up: the request must break, a clean end would make the daemon load half.
+                Err(_) => return Err(io::ErrorKind::ConnectionAborted.into()),
+            }
         }
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -147,17 +258,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_under_status_200_are_found() {
-        assert!(judge(b"{\"stream\":\"Loaded image ID: sha256:x\\n\"}\n").is_ok());
-        assert!(
-            judge(b"{\"status\":\"Loading layer\",\"progressDetail\":{\"current\":1}}\r\n").is_ok()
+    fn what_went_wrong_is_found_under_any_status() {
+        let read = |text: &str| read_progress(text.as_bytes(), || ()).unwrap();
+        assert_eq!(read(""), None);
+        assert_eq!(read("{\"stream\":\"Loaded image: a:1\\n\"}\n"), None);
+        assert_eq!(
+            read(
+                "{\"status\":\"Loading\"}\n{\"errorDetail\":{\"message\":\"x\"},\"error\":\"x\"}\n"
+            ),
+            Some("x".to_owned())
         );
-        for answer in [
-            &b"{\"stream\":\"x\"}\r\n{\"errorDetail\":{\"message\":\"bad\"},\"error\":\"bad\"}\r\n"[..],
-            b"{\"stream\":\"Loaded image: a\\n\"}{\"stream\":\"Error unpacking image a: failed\\n\"}",
-            b"archive/tar: invalid tar header",
-        ] {
-            assert_eq!(judge(answer).unwrap_err().kind(), Kind::Remote);
+        assert_eq!(
+            read(
+                "{\"stream\":\"Loaded image: a\\n\"}\n{\"stream\":\"Error unpacking image a: y\\n\"}\n"
+            ),
+            Some("Error unpacking image a: y".to_owned())
+        );
+        let long = format!("{{\"stream\":\"{}\"}}\n{{\"error\":\"z\"}}\n", "x".repeat(3 << 20));
+        assert_eq!(read(&long), Some("z".to_owned()));
+    }
+
+    #[test]
+    fn a_pipe_that_is_dropped_breaks_and_one_that_is_ended_ends() {
+        for end in [true, false] {
+            let (pieces, outlet) = bounded(WAITING);
+            let mut pipe = PipeEnd { pieces, buffer: Vec::new() };
+            pipe.write_all(b"abc").unwrap();
+            pipe.flush().unwrap();
+            if end {
+                pipe.send(Piece::End).unwrap();
+            }
+            drop(pipe);
+            let mut outlet =
+                Outlet { pieces: outlet, current: io::Cursor::default(), ended: false };
+            let mut bytes = Vec::new();
+            assert_eq!(outlet.read_to_end(&mut bytes).is_ok(), end);
+            assert_eq!(bytes, b"abc");
         }
     }
 }

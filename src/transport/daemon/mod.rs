@@ -1,21 +1,26 @@
-//! Docker daemons, over the Engine API (v1.24 and later).
+//! The Docker Engine API: images out of a daemon and into one.
 //!
-//! [`DaemonFeed`] reads images as the daemon saves them, straight from the response. [`DaemonTarget`]
-//! composes the archive that the daemon loads while it is being sent, leaving out what the daemon
-//! has. Two kinds of image store are told apart: the classic one (a graph driver), whose image ID is
-//! the digest of the configuration, and containerd's, whose image ID is the digest of the manifest
-//! or index.
+//! ```text
+//! DaemonFeed    GET /images/get ──▶ the stream parser of `archive` ──▶ intake
+//! DaemonTarget  put_blob ──▶ tar, composed on the fly ──▶ pipe ──▶ POST /images/load
+//! ```
 //!
-//! Images are loaded without a name, checked, and only then named: a load that goes wrong changes
-//! no tag.
+//! Nothing is staged by us; the daemon keeps a copy of its own while it loads and saves.
+//!
+//! A daemon has one of two stores. The **classic** one (graph driver) keeps unpacked layers and
+//! configurations; the image ID is the digest of the configuration ([`classic`]). The
+//! **containerd** store keeps the original blobs; the image ID is the digest of the manifest or
+//! index ([`containerd`]). To both, images are loaded without a name; names are given when what
+//! arrived was found right, so a load that fails leaves every name as it was.
 
-mod body;
-mod engine;
+mod api;
+mod classic;
+mod containerd;
+mod endpoint;
 mod feed;
 mod load;
-mod store;
 mod target;
 
-pub use engine::Endpoint;
+pub use endpoint::Endpoint;
 pub use feed::DaemonFeed;
 pub use target::DaemonTarget;
