@@ -15,7 +15,7 @@
 //!
 //! # The floors
 //!
-//! Each knows only those below it; `tests/architecture.rs` reads the imports and fails where one
+//! Each knows only those below it; `tests/architecture` reads the imports and fails where one
 //! looks up.
 //!
 //! | Floor | Module | What lives there |

@@ -1,2 +1,7 @@
-//! The sealift binary.
-fn main() {}
+//! The sealift binary: everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sealift::cli::run()
+}

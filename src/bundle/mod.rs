@@ -1,1 +1,44 @@
-//! Placeholder.
+//! Floor 2: the bundle, the file that crosses the gap.
+//!
+//! A bundle is a set of volumes (version 1 writes one), each a plain POSIX tar. What is in it, in
+//! this order:
+//!
+//! ```text
+//! README.txt              what this is, for whoever finds it
+//! volume                  set and number of this volume
+//! packs/<sha256>.zst …    content: single zstd frames of chunks
+//! index/<sha256>.zst      chunk table, and for each blob how to rebuild it
+//! manifest                names images, packs and index with lengths and digests
+//! signatures/<key>.sig …  raw Ed25519 over the exact bytes of the manifest
+//! tail                    where the manifest begins; a hint, believed by nobody
+//! ```
+//!
+//! [`Writer`] makes it in one pass: blobs come in, are cut into chunks ([`crate::codec`]), chunks
+//! that were seen before are not stored again, the rest fills packs, and packs are compressed by
+//! several threads and written in the order in which they filled.
+//!
+//! [`Bundle`] reads it. `Bundle<Unverified>` is bytes from a stick; only
+//! [`Bundle::authenticate`](Bundle::authenticate) makes it a `Bundle<Authentic>`, and only that is
+//! a [`Source`](crate::endpoint::Source). `docs/format.md` is the normative text.
+
+mod blob;
+mod cache;
+mod examine;
+mod index;
+mod manifest;
+mod packs;
+mod press;
+mod reader;
+mod recipe;
+mod source;
+mod target;
+mod volume;
+mod writer;
+
+pub use examine::{Finding, Subject};
+pub use index::{BlobEntry, Index};
+pub use manifest::{Attached, ImageEntry, Manifest, PackEntry, Stored};
+pub use reader::{Authentic, Bundle, Contents, Unverified};
+pub use recipe::{Body, Recipe, Run};
+pub use target::BundleTarget;
+pub use writer::{Added, Sealed, Writer, WriterOptions};

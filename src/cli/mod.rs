@@ -1,1 +1,91 @@
-//! Placeholder.
+//! Floor 4: the command line.
+//!
+//! What was typed ([`args`]) and what the surroundings say ([`environment`]) become a request
+//! that says what is meant ([`request`]); one function for each command carries it out with the
+//! operations below. [`progress`] draws what they announce, [`output`] writes results to stdout,
+//! [`report`] says on stderr what went wrong. Only this floor knows the terminal, the environment
+//! and exit codes.
+
+mod args;
+mod console;
+mod environment;
+mod export;
+mod import;
+mod inspect;
+mod key;
+mod output;
+mod passphrase;
+mod places;
+mod progress;
+mod report;
+mod request;
+mod verify;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::args::{Cli, Command, KeyCommand};
+use self::console::Console;
+use self::environment::Environment;
+use crate::codec::atomic;
+use crate::model::{Error, Kind, Result};
+
+/// What shells expect of a process that ended because the user pressed Ctrl-C: 128 + SIGINT.
+const INTERRUPTED: i32 = 130;
+
+/// Parses the command line of the process, carries it out, reports, and gives the exit code.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(answer) => {
+            // Help and version come this way too. A closed pipe is no failure of theirs.
+            let _ = answer.print();
+            return ExitCode::from(if answer.use_stderr() { Kind::Usage.exit_code() } else { 0 });
+        }
+    };
+    match execute(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = report::report(&error, &mut std::io::stderr().lock(), console::stderr_colour());
+            ExitCode::from(error.kind().exit_code())
+        }
+    }
+}
+
+fn execute(cli: Cli) -> Result<()> {
+    leave_nothing_behind_on_interrupt()?;
+    let environment = Environment::of_process()?;
+    let console = Console::new(cli.quiet);
+    match cli.command {
+        Command::Export(args) => {
+            export::run(&request::Export::resolve(args, &environment)?, &console)
+        }
+        Command::Verify(args) => {
+            verify::run(&request::Verify::resolve(args, &environment)?, &console)
+        }
+        Command::Import(args) => {
+            import::run(&request::Import::resolve(args, &environment)?, &console)
+        }
+        Command::Inspect(args) => {
+            inspect::run(&request::Inspect::resolve(args, &environment)?, &console)
+        }
+        Command::Key { command: KeyCommand::Generate(args) } => {
+            key::generate(&request::Generate::resolve(args, &environment)?, &console)
+        }
+        Command::Key { command: KeyCommand::Show(args) } => {
+            key::show(&request::Show::resolve(args, &environment), &console)
+        }
+    }
+}
+
+/// Ctrl-C, and being told to end, leave no half-written file under any name.
+fn leave_nothing_behind_on_interrupt() -> Result<()> {
+    ctrlc::set_handler(|| {
+        atomic::remove_unfinished();
+        let _ = writeln!(std::io::stderr(), "\nsealift: interrupted");
+        std::process::exit(INTERRUPTED);
+    })
+    .map_err(|e| Error::new(Kind::Io, "cannot watch for interrupts").because(e))
+}

@@ -8,5 +8,8 @@
 
 pub mod atomic;
 pub mod checked;
+pub mod chunk;
 pub mod compression;
+pub mod frame;
+pub mod split;
 pub mod tarball;

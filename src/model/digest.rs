@@ -27,7 +27,7 @@ impl Algorithm {
     }
 
     /// Length of a digest in bytes.
-    pub const fn len(self) -> usize {
+    pub const fn digest_bytes(self) -> usize {
         match self {
             Self::Sha256 => 32,
             Self::Sha512 => 64,
@@ -54,6 +54,7 @@ impl Digest {
 
     /// The digest of bytes that are at hand, with the algorithm that `self` uses, so that the two
     /// can be compared.
+    #[must_use]
     pub fn of_same_kind(&self, bytes: &[u8]) -> Self {
         use sha2::Digest as _;
         match self {
@@ -126,7 +127,7 @@ impl FromStr for Digest {
             "sha512" => Algorithm::Sha512,
             _ => return Err(bad("only sha256 and sha512 are known")),
         };
-        if hex_part.len() != algorithm.len() * 2 {
+        if hex_part.len() != algorithm.digest_bytes() * 2 {
             return Err(bad("wrong length"));
         }
         if hex_part.bytes().any(|b| !matches!(b, b'0'..=b'9' | b'a'..=b'f')) {

@@ -57,6 +57,9 @@ pub const DAEMON_LINE_BYTES: u64 = 1 << 20;
 /// Bytes of the manifest of a bundle: at about 200 bytes a pack this is 80,000 packs, or 1.2 TB.
 pub const BUNDLE_MANIFEST_BYTES: u64 = 16 << 20;
 
+/// Bytes of the README of a bundle: ours is one screen.
+pub const README_BYTES: u64 = 64 << 10;
+
 /// Signatures on one bundle.
 pub const SIGNATURES: usize = 16;
 

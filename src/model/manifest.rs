@@ -120,6 +120,7 @@ impl Descriptor {
 }
 
 /// A manifest of either kind.
+#[allow(clippy::large_enum_variant, reason = "there are few of them, and each is matched often")]
 #[derive(Clone, Debug)]
 pub enum Manifest {
     /// An index or manifest list.

@@ -1,1 +1,18 @@
-//! Placeholder.
+//! Floor 3: what sealift does.
+//!
+//! [`export`], [`verify`], [`import`] and [`inspect`] each take a request that is complete (no
+//! environment, no terminal) and give back a report. All moving of images goes through [`copy`]:
+//! [`gather`] finds out what an image consists of, the target says in a plan what has to be done,
+//! and `copy` does it. What happens meanwhile is announced to a
+//! [`Progress`](crate::endpoint::Progress).
+
+pub mod compress;
+pub mod copy;
+pub mod export;
+pub mod gather;
+pub mod import;
+pub mod inspect;
+pub mod verify;
+
+mod ahead;
+mod pipe;

@@ -1,1 +1,51 @@
-//! To come.
+//! Registries: images over the OCI distribution protocol.
+//!
+//! A thin, blocking client of our own, because what an air gap needs is exactly what general
+//! clients leave out: raw bytes that are never re-serialised, uploads that stream in one request,
+//! credentials that stay where they belong, and errors that say what to do. Specification: OCI
+//! distribution 1.1; tokens as in Docker's registry token authentication.
+//!
+//! ```text
+//! source ──▶ manifest, blob, referrers ─┐            ┌─ token ◀── challenge, credentials ◀── helper
+//! target ──▶ naming, upload, the same ──┴─▶ client ──┼─ exchange ◀── retry
+//!                                     one `Registry` └─ wire ◀── tls, address
+//!                                     for each host
+//! ```
+//!
+//! An `Ask` says what is wanted; a `Registry` sends it with the right authorization, follows
+//! redirects without taking the authorization along, renews a refused token once and waits out a
+//! registry that is busy. What comes back is judged by whoever asked; `failure` turns an answer
+//! that was not hoped for into an error that people understand. Modules know only those to their
+//! right; `address`, `scope`, `identity` and `retry` know nobody.
+//!
+//! Nothing here reads the environment (but for the proxy variables, which the HTTP library reads):
+//! [`Options`] is pure data, filled in by the command line.
+
+mod address;
+mod blob;
+mod challenge;
+mod client;
+mod credentials;
+mod exchange;
+mod failure;
+mod helper;
+mod identity;
+mod manifest;
+mod naming;
+mod referrers;
+mod retry;
+mod scope;
+mod source;
+mod target;
+mod tls;
+mod token;
+mod upload;
+mod wire;
+
+pub use client::Client;
+pub use credentials::{CredentialPaths, CredentialStore};
+pub use identity::{Credentials, Secret};
+pub use retry::Patience;
+pub use source::RegistrySource;
+pub use target::RegistryTarget;
+pub use wire::Options;

@@ -1,0 +1,42 @@
+# make help says what there is.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo check test interop bench dist
+
+# dockerd can only be started by root; everyone else's tests go through sudo.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,--config 'target."cfg(unix)".runner="sudo -E"')
+
+# A Debian trixie tree with newer daemons, made by `make interop` where it is missing.
+export SEALIFT_TRIXIE ?= /var/lib/sealift-trixie
+
+help: ## say what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## build, then carry an image made on the spot from end to end; no network, no daemon
+	cargo build --locked
+	tests/demo.sh target/debug/sealift
+
+check: ## formatting, lints, documentation, licences
+	cargo fmt --check
+	cargo clippy --locked --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS='-D warnings -A rustdoc::private_intra_doc_links' cargo doc --locked --no-deps --document-private-items --all-features
+	@if cargo deny --version >/dev/null 2>&1; \
+	then cargo deny --offline --all-features check bans licenses sources; \
+	else echo 'cargo-deny is not installed: licences and duplicates were not checked'; fi
+
+test: ## install what it needs from Debian, then run every test against the real parts
+	.ci/setup test
+	cargo test --locked $(AS_ROOT)
+
+interop: ## the same with newer daemons, from a Debian trixie tree that it makes
+	.ci/setup test interop
+	.ci/trixie "$$SEALIFT_TRIXIE"
+	cargo test --locked --features interop $(AS_ROOT)
+
+bench: ## measure beside skopeo, docker load and sha256sum on a gigabyte of real layers
+	.ci/setup test bench
+	cargo build --locked --release
+	benches/side-by-side.sh target/release/sealift
+
+dist: ## a release binary as static as this machine can make it, with checksums, in dist/
+	.ci/dist

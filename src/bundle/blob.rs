@@ -1,0 +1,118 @@
+//! Rebuilds blobs from chunks.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use super::index::{BlobEntry, ChunkAt};
+use super::reader::{Authentic, Bundle};
+use super::recipe::{Body, Run};
+use crate::codec::split::Stretch;
+use crate::model::Result;
+
+impl Bundle<Authentic> {
+    /// Opens a blob: its bytes are rebuilt as they are read. The packs under them are hashed; that
+    /// the blob has its digest is for the reader to check.
+    pub(super) fn rebuild<'a>(&'a self, blob: &'a BlobEntry) -> Box<dyn Read + Send + 'a> {
+        match &blob.recipe.body {
+            Body::Inline(bytes) => Box::new(&bytes[..]),
+            Body::Chunks(runs) => Box::new(ChunkReader::new(self, runs)),
+            Body::Tar { meta, content, stretches } => Box::new(TarReader {
+                meta: ChunkReader::new(self, meta),
+                content: ChunkReader::new(self, content),
+                stretches: stretches.iter(),
+                left: (0, 0),
+            }),
+        }
+    }
+}
+
+/// Chunks, one after another.
+struct ChunkReader<'a> {
+    bundle: &'a Bundle<Authentic>,
+    runs: std::slice::Iter<'a, Run>,
+    run: std::ops::Range<u32>,
+    pack: Option<(u32, Arc<Vec<u8>>)>,
+    /// What is left of the current chunk, as a range in its pack.
+    chunk: std::ops::Range<usize>,
+}
+
+impl<'a> ChunkReader<'a> {
+    fn new(bundle: &'a Bundle<Authentic>, runs: &'a [Run]) -> Self {
+        Self { bundle, runs: runs.iter(), run: 0..0, pack: None, chunk: 0..0 }
+    }
+
+    /// Moves on to the next chunk; false at the end.
+    fn next_chunk(&mut self) -> Result<bool> {
+        let number = loop {
+            if let Some(number) = self.run.next() {
+                break number;
+            }
+            match self.runs.next() {
+                Some(run) => self.run = run.first..run.first + run.count,
+                None => return Ok(false),
+            }
+        };
+        let authentic = &self.bundle.state;
+        let ChunkAt { pack, offset, length } = authentic.contents.index.chunks[number as usize];
+        if self.pack.as_ref().is_none_or(|(at, _)| *at != pack) {
+            // Let go of the old one first: two at once would be one more than the budget knows.
+            self.pack = None;
+            let content = authentic.cache.get(pack, || self.bundle.pack(pack))?;
+            self.pack = Some((pack, content));
+        }
+        self.chunk = offset as usize..(offset + length) as usize;
+        Ok(true)
+    }
+}
+
+impl Read for ChunkReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        while self.chunk.is_empty() {
+            if !self.next_chunk().map_err(crate::model::Error::into_io)? {
+                return Ok(0);
+            }
+        }
+        let n = buffer.len().min(self.chunk.len());
+        let Some((_, pack)) = &self.pack else { return Ok(0) };
+        buffer[..n].copy_from_slice(&pack[self.chunk.start..self.chunk.start + n]);
+        self.chunk.start += n;
+        Ok(n)
+    }
+}
+
+/// A tar, put together from its two sides.
+struct TarReader<'a> {
+    meta: ChunkReader<'a>,
+    content: ChunkReader<'a>,
+    stretches: std::slice::Iter<'a, Stretch>,
+    left: Stretch,
+}
+
+impl Read for TarReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        while self.left == (0, 0) {
+            match self.stretches.next() {
+                Some(&stretch) => self.left = stretch,
+                None => return Ok(0),
+            }
+        }
+        let (side, left) = match &mut self.left {
+            (0, content) => (&mut self.content, content),
+            (meta, _) => (&mut self.meta, meta),
+        };
+        let bound = usize::try_from(*left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        let n = side.read(&mut buffer[..bound])?;
+        if n == 0 {
+            // The index was checked when it was read: the sides are as long as the stretches say.
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        *left -= n as u64;
+        Ok(n)
+    }
+}

@@ -1,0 +1,214 @@
+//! The press: packs go in by number, are compressed by several threads, and are written in order.
+//!
+//! Which chunks share a pack and which pack follows which is decided before a pack comes here, by
+//! one thread; here only time is saved. So the file does not depend on how many threads there are.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::manifest::PackEntry;
+use super::volume::{header, member_bytes, padding};
+use crate::codec::atomic::AtomicFile;
+use crate::codec::frame::{Effort, Encoder};
+use crate::model::{Digest, Error, Kind, Result};
+
+/// A pack that is full.
+struct Full {
+    number: usize,
+    content: Vec<u8>,
+    effort: Effort,
+}
+
+/// A pack that is compressed.
+struct Pressed {
+    number: usize,
+    stored: Vec<u8>,
+    digest: Digest,
+    content: u64,
+}
+
+/// The file, and the packs that were written to it.
+type Written = (Output, Vec<PackEntry>);
+
+/// The file of one volume while packs are appended to it.
+pub(super) struct Output {
+    pub(super) file: AtomicFile,
+    pub(super) at: u64,
+    pub(super) time: u64,
+}
+
+impl Output {
+    /// Appends a member with its header and padding.
+    pub(super) fn member(&mut self, name: &str, content: &[u8]) -> Result<()> {
+        let size = content.len() as u64;
+        let zeros = [0u8; 512];
+        let target = self.file.target().display().to_string();
+        let mut write = || {
+            self.file.write_all(&header(name, size, self.time))?;
+            self.file.write_all(content)?;
+            self.file.write_all(&zeros[..padding(size) as usize])
+        };
+        write().map_err(|e| write_error(&target, e))?;
+        self.at += member_bytes(size);
+        Ok(())
+    }
+}
+
+/// Says what to do about a full disk or a file system that holds no larger file.
+pub(super) fn write_error(target: &str, error: std::io::Error) -> Error {
+    let hint = match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+            Some("free some space, or write the bundle to another disk")
+        }
+        std::io::ErrorKind::FileTooLarge => Some(
+            "the file system holds no larger file (FAT32 ends at 4 GiB): format the medium as exFAT or ext4, or export fewer images into one bundle",
+        ),
+        _ => None,
+    };
+    let error = Error::io(format!("cannot write {target}"), error);
+    match hint {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
+
+/// Compresses and writes packs.
+pub(super) struct Press {
+    full: Option<Sender<Full>>,
+    /// One token for each pack that is on its way; sending waits while there are too many.
+    tokens: Sender<()>,
+    workers: Vec<JoinHandle<Result<()>>>,
+    writer: Option<JoinHandle<Result<Written>>>,
+    next: usize,
+}
+
+impl Press {
+    /// Starts `threads` compressors and one writer that appends to `output`.
+    pub(super) fn start(output: Output, threads: usize) -> Self {
+        let threads = threads.max(1);
+        let (full, full_in) = bounded::<Full>(1);
+        let (pressed, pressed_in) = bounded::<Pressed>(threads);
+        let (tokens, tokens_in) = bounded::<()>(threads + 1);
+        let workers = (0..threads)
+            .map(|_| {
+                let (full_in, pressed) = (full_in.clone(), pressed.clone());
+                std::thread::spawn(move || compress(&full_in, &pressed))
+            })
+            .collect();
+        let writer = std::thread::spawn(move || write(output, &pressed_in, &tokens_in));
+        Self { full: Some(full), tokens, workers, writer: Some(writer), next: 0 }
+    }
+
+    /// Hands over a full pack; waits while too many are on their way. The number that it gets is
+    /// its place in the file.
+    pub(super) fn push(&mut self, content: Vec<u8>, effort: Effort) -> Result<usize> {
+        let number = self.next;
+        self.next += 1;
+        let gone = self.tokens.send(()).is_err()
+            || self
+                .full
+                .as_ref()
+                .is_none_or(|full| full.send(Full { number, content, effort }).is_err());
+        if gone { Err(self.failure()) } else { Ok(number) }
+    }
+
+    /// Waits for everything and gives the file back, with the packs that were written.
+    pub(super) fn finish(mut self) -> Result<Written> {
+        self.full = None;
+        for worker in self.workers.drain(..) {
+            worker.join().unwrap_or_else(|_| Err(died()))?;
+        }
+        match self.writer.take() {
+            Some(writer) => writer.join().unwrap_or_else(|_| Err(died())),
+            None => Err(died()),
+        }
+    }
+
+    /// Why a thread went away.
+    fn failure(&mut self) -> Error {
+        self.full = None;
+        let mut error = None;
+        for worker in self.workers.drain(..) {
+            error = worker.join().unwrap_or_else(|_| Err(died())).err().or(error);
+        }
+        let written =
+            self.writer.take().map(|writer| writer.join().unwrap_or_else(|_| Err(died())));
+        written.and_then(Result::err).or(error).unwrap_or_else(died)
+    }
+}
+
+impl Drop for Press {
+    /// Waits for the threads, so that the temporary file is gone when a failed export returns.
+    fn drop(&mut self) {
+        self.full = None;
+        for worker in self.workers.drain(..) {
+            let _ = worker.join();
+        }
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+    }
+}
+
+fn died() -> Error {
+    Error::new(Kind::Io, "a thread that packs the bundle died")
+        .hint("this is a bug in sealift: please report it")
+}
+
+fn compress(full: &Receiver<Full>, pressed: &Sender<Pressed>) -> Result<()> {
+    // One encoder for each effort that was met: its tables are worth keeping.
+    let mut encoders: Vec<(Effort, Encoder)> = Vec::new();
+    for pack in full {
+        let at = if let Some(at) = encoders.iter().position(|(effort, _)| *effort == pack.effort) {
+            at
+        } else {
+            let encoder =
+                Encoder::new(pack.effort).map_err(|e| Error::io("zstd cannot start", e))?;
+            encoders.push((pack.effort, encoder));
+            encoders.len() - 1
+        };
+        let stored = encoders[at]
+            .1
+            .encode(&pack.content)
+            .map_err(|e| Error::io("zstd cannot compress a pack", e))?;
+        let pressed_pack = Pressed {
+            number: pack.number,
+            digest: Digest::of(&stored),
+            content: pack.content.len() as u64,
+            stored,
+        };
+        if pressed.send(pressed_pack).is_err() {
+            // The writer has gone; it knows why.
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn write(
+    mut output: Output,
+    pressed: &Receiver<Pressed>,
+    tokens: &Receiver<()>,
+) -> Result<Written> {
+    let mut entries = Vec::new();
+    let mut early = BTreeMap::new();
+    for pack in pressed {
+        early.insert(pack.number, pack);
+        while let Some(pack) = early.remove(&entries.len()) {
+            let offset = output.at;
+            output.member(&format!("packs/{}.zst", pack.digest.hex()), &pack.stored)?;
+            entries.push(PackEntry {
+                volume: 1,
+                offset,
+                size: pack.stored.len() as u64,
+                digest: pack.digest,
+                content: pack.content,
+            });
+            let _ = tokens.recv();
+        }
+    }
+    Ok((output, entries))
+}

@@ -1,0 +1,48 @@
+//! How a blob is rebuilt.
+
+use crate::codec::split::Stretch;
+
+/// A run of chunks that follow each other in the chunk table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Number of the first chunk.
+    pub first: u32,
+    /// How many.
+    pub count: u32,
+}
+
+/// What a blob is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Its bytes stand in the index itself: manifests and configurations, so that the index alone
+    /// shows what the images are.
+    Inline(std::sync::Arc<[u8]>),
+    /// Its bytes are those of the chunks, one after another.
+    Chunks(Vec<Run>),
+    /// A tar that was taken apart: each stretch takes so many bytes of `meta`, then so many of
+    /// `content`.
+    Tar {
+        /// Chunks of the describing side: headers, padding.
+        meta: Vec<Run>,
+        /// Chunks of the content of files.
+        content: Vec<Run>,
+        /// The stretches, in order.
+        stretches: Vec<Stretch>,
+    },
+}
+
+/// How a blob is rebuilt: what its body is and how the body is encoded. Version 1 knows one
+/// encoding, none: the blob is its body. The number of an encoding never changes its meaning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recipe {
+    /// What the blob, or the plain form that an encoding works on, is made of.
+    pub body: Body,
+}
+
+/// Appends a chunk to a list of runs.
+pub(super) fn push_chunk(runs: &mut Vec<Run>, chunk: u32) {
+    match runs.last_mut() {
+        Some(run) if run.first.checked_add(run.count) == Some(chunk) => run.count += 1,
+        _ => runs.push(Run { first: chunk, count: 1 }),
+    }
+}

@@ -1,0 +1,200 @@
+//! A bundle that is being written is a target like any other.
+
+use std::io::Read;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::manifest::{Attached, ImageEntry};
+use super::writer::{Sealed, Writer};
+use crate::endpoint::{
+    Action, Arrival, Attachment, BlobStep, Form, Intake, ManifestStep, Parcel, Plan, TagStep,
+    Target,
+};
+use crate::model::graph::distinct_leaves;
+use crate::model::manifest::ImageConfig;
+use crate::model::{Descriptor, Digest, Error, Kind, Manifest, Platform, Result, Role, limits};
+use crate::trust::SecretKey;
+
+/// A bundle that images are brought to. [`BundleTarget::seal`] ends it.
+pub struct BundleTarget {
+    name: String,
+    writer: Mutex<Option<Writer>>,
+    /// Configurations that went by, to learn platforms from.
+    configs: Mutex<Vec<(Digest, Option<Platform>)>>,
+}
+
+impl BundleTarget {
+    /// Wraps a writer; `name` is the file, for messages.
+    pub fn new(name: String, writer: Writer) -> Self {
+        Self { name, writer: Mutex::new(Some(writer)), configs: Mutex::default() }
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Option<Writer>> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with the writer, which is there until the bundle is sealed.
+    pub fn with<T>(&self, act: impl FnOnce(&mut Writer) -> Result<T>) -> Result<T> {
+        match self.writer().as_mut() {
+            Some(writer) => act(writer),
+            None => Err(Error::new(Kind::Io, format!("{} is sealed already", self.name))),
+        }
+    }
+
+    /// Takes a small document: inline, so that the tail of the bundle tells what is in it.
+    pub fn document(
+        &self,
+        descriptor: &Descriptor,
+        bytes: &std::sync::Arc<[u8]>,
+        role: Role,
+    ) -> Result<()> {
+        if role == Role::Config {
+            let platform = ImageConfig::parse(bytes).ok().and_then(|config| config.platform());
+            self.configs
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push((descriptor.digest, platform));
+        }
+        self.with(|writer| {
+            writer.add_document(descriptor, bytes);
+            Ok(())
+        })
+    }
+
+    /// Writes index, manifest and signatures, and gives the bundle its name.
+    pub fn seal(self, parcels: &[Parcel], signers: &[SecretKey]) -> Result<Sealed> {
+        let images = parcels.iter().map(|parcel| self.entry(parcel)).collect();
+        let writer = self.writer().take();
+        match writer {
+            Some(writer) => writer.finish(images, signers),
+            None => Err(Error::new(Kind::Io, format!("{} is sealed already", self.name))),
+        }
+    }
+
+    fn entry(&self, parcel: &Parcel) -> ImageEntry {
+        let configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut platforms: Vec<Platform> = Vec::new();
+        for (node, platform) in parcel.graph.images() {
+            let own = || match &node.manifest {
+                Manifest::Image(image) => {
+                    let config = image.config.as_ref()?.digest;
+                    configs.iter().find(|(digest, _)| *digest == config)?.1.clone()
+                }
+                Manifest::Index(_) => None,
+            };
+            if let Some(platform) = platform.cloned().or_else(own)
+                && !platforms.contains(&platform)
+            {
+                platforms.push(platform);
+            }
+        }
+        let attached = parcel.satellites.iter().map(|satellite| {
+            Attached::new(&Attachment {
+                kind: satellite.kind.clone(),
+                descriptor: satellite.graph.root().descriptor.clone(),
+                subject: satellite.subject,
+            })
+        });
+        ImageEntry {
+            name: parcel.root.name.clone(),
+            root: (&parcel.root.descriptor).into(),
+            platforms,
+            synthesized: parcel.root.synthesized,
+            from_index: parcel.root.from_index,
+            attached: attached.collect(),
+        }
+    }
+}
+
+/// Whether a blob is kept in the index.
+fn is_document(role: Role, size: u64) -> bool {
+    role == Role::Config && size <= limits::CONFIG_BYTES
+}
+
+impl Target for BundleTarget {
+    fn describe(&self) -> String {
+        format!("bundle {}", self.name)
+    }
+
+    fn plan(&self, parcels: &[Parcel]) -> Result<Plan> {
+        let mut plan = Plan::default();
+        for leaf in distinct_leaves(parcels.iter().flat_map(Parcel::graphs)) {
+            let place = if is_document(leaf.role, leaf.descriptor.size) {
+                "document"
+            } else if leaf.role == Role::Layer {
+                "layer"
+            } else {
+                "blob"
+            };
+            let known = self.with(|writer| Ok(writer.has(&leaf.descriptor.digest)))?;
+            plan.blobs.push(BlobStep {
+                descriptor: leaf.descriptor.clone(),
+                form: Form::Exact,
+                bytes: leaf.descriptor.size,
+                place: place.to_owned(),
+                action: if known { Action::Present } else { Action::Send },
+            });
+        }
+        for parcel in parcels {
+            for node in parcel.graphs().flat_map(|graph| &graph.nodes) {
+                plan.manifests.push(ManifestStep {
+                    descriptor: node.descriptor.clone(),
+                    raw: node.raw.clone(),
+                    place: String::new(),
+                    subject: node.manifest.subject().map(|subject| subject.digest),
+                    action: Action::Send,
+                });
+            }
+            let image = parcel
+                .root
+                .name
+                .as_ref()
+                .map_or_else(|| parcel.root.descriptor.digest.to_string(), ToString::to_string);
+            plan.arrivals.push(Arrival {
+                target: image.clone(),
+                image,
+                digest: parcel.root.descriptor.digest,
+                target_digest: parcel.root.descriptor.digest,
+            });
+        }
+        Ok(plan)
+    }
+
+    fn put_blob(
+        &self,
+        step: &BlobStep,
+        open: &mut dyn FnMut() -> Result<Box<dyn Read + Send>>,
+    ) -> Result<()> {
+        let mut content = open()?;
+        if step.place == "document" {
+            let bytes = crate::codec::checked::read_bounded(
+                &mut content,
+                limits::CONFIG_BYTES,
+                &step.descriptor.digest.to_string(),
+            )?;
+            return self.document(&step.descriptor, &bytes.into(), Role::Config);
+        }
+        let label = step.descriptor.digest.to_string();
+        self.with(|writer| {
+            writer.blob(
+                &label,
+                Some(step.descriptor.digest),
+                step.descriptor.size,
+                step.place == "layer",
+                &mut content,
+            )
+        })?;
+        Ok(())
+    }
+
+    fn put_manifest(&self, step: &ManifestStep) -> Result<()> {
+        self.document(&step.descriptor, &step.raw, Role::Opaque)
+    }
+
+    fn put_tag(&self, _: &TagStep) -> Result<()> {
+        Ok(())
+    }
+
+    fn finish(&self, _: &Plan) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,224 @@
+//! Volumes: plain POSIX tars whose every byte is accounted for.
+//!
+//! Each member has one canonical header, made from its name, its size and the time of the bundle
+//! alone. A reader that knows what must be there makes the header itself and compares, so that
+//! nothing can hide in a field that nobody looks at.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use crate::model::{Error, Kind, Result};
+
+/// Bytes of a tar block.
+pub(super) const BLOCK: u64 = 512;
+/// What ends a tar: two blocks of zeros.
+pub(super) const END_BYTES: u64 = 2 * BLOCK;
+
+/// Name of the first member.
+pub(super) const README: &str = "README.txt";
+/// Name of the member that says which volume of which set this is.
+pub(super) const VOLUME: &str = "volume";
+/// Name of the manifest member.
+pub(super) const MANIFEST: &str = "manifest";
+/// Name of the last member.
+pub(super) const TAIL: &str = "tail";
+
+/// The text of the first member: enough for an auditor without sealift.
+pub(super) const README_TEXT: &str = "\
+This is a sealift bundle: container images, carried over an air gap.
+
+It is a plain tar. To check it with common tools alone:
+
+  tar xf BUNDLE                                    unpack into the current folder
+  openssl pkeyutl -verify -rawin -pubin -inkey SENDER.pub \\
+      -in manifest -sigfile signatures/KEY.sig     prove who sealed the manifest
+  sha256sum packs/* index/*                        each file is named by its digest
+  tail -n +2 manifest                              lists every one of those digests
+
+Get SENDER.pub from the sender by another way than this medium. The files below
+packs/ and index/ are zstd frames. `sealift verify` does all of this and rebuilds
+and checks every image.
+";
+
+/// Bytes of a member with header and padding.
+pub(super) const fn member_bytes(size: u64) -> u64 {
+    BLOCK + size + padding(size)
+}
+
+/// Zeros after `size` bytes of content.
+pub(super) const fn padding(size: u64) -> u64 {
+    size.wrapping_neg() % BLOCK
+}
+
+/// The canonical header of a member: ustar, mode 0644, no owner, the time of the bundle.
+pub(super) fn header(name: &str, size: u64, time: u64) -> [u8; BLOCK as usize] {
+    let mut header = tar::Header::new_ustar();
+    // A name that does not fit leaves an empty one, which no reader takes for a member.
+    let _ = header.set_path(name);
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(time);
+    header.set_size(size);
+    header.set_entry_type(tar::EntryType::Regular);
+    header.set_cksum();
+    *header.as_bytes()
+}
+
+/// Name and size of the member whose header this is; `None` where it is no header of ours.
+pub(super) fn parse_header(block: &[u8; BLOCK as usize]) -> Option<(String, u64, u64)> {
+    let parsed = tar::Header::from_byte_slice(block);
+    let name = std::str::from_utf8(&parsed.path_bytes()).ok()?.to_owned();
+    let (size, time) = (parsed.size().ok()?, parsed.mtime().ok()?);
+    (!name.is_empty() && name.len() <= 100 && header(&name, size, time) == *block)
+        .then_some((name, size, time))
+}
+
+/// The content of the member that begins a volume.
+pub(super) fn volume_text(set: &str, number: u64) -> String {
+    format!("sealift volume 1\nset {set}\nnumber {number}\n")
+}
+
+/// The content of the last member: where the manifest's header begins.
+pub(super) fn tail_text(manifest_at: u64) -> String {
+    format!("sealift tail 1\nmanifest {manifest_at:020}\n")
+}
+
+/// Length of [`tail_text`].
+pub(super) const TAIL_TEXT_BYTES: u64 = 15 + 9 + 20 + 1;
+
+/// Where the manifest is said to begin, by the last bytes of a volume.
+pub(super) fn parse_tail(end: &[u8]) -> Option<u64> {
+    let length = (2 * BLOCK + END_BYTES) as usize;
+    let end = end.get(end.len().checked_sub(length)?..)?;
+    let block: &[u8; BLOCK as usize] = end.get(..BLOCK as usize)?.try_into().ok()?;
+    let (name, size, _) = parse_header(block)?;
+    if name != TAIL
+        || size != TAIL_TEXT_BYTES
+        || end[2 * BLOCK as usize..].iter().any(|&byte| byte != 0)
+    {
+        return None;
+    }
+    let text = std::str::from_utf8(&end[BLOCK as usize..(BLOCK + size) as usize]).ok()?;
+    let at = text.strip_prefix("sealift tail 1\nmanifest ")?.strip_suffix('\n')?.parse().ok()?;
+    (tail_text(at) == text).then_some(at)
+}
+
+/// A volume that is read.
+#[derive(Debug)]
+pub(super) struct Volume {
+    file: File,
+    path: PathBuf,
+    length: u64,
+}
+
+impl Volume {
+    /// Opens a volume for reading.
+    ///
+    /// # Errors
+    /// [`Kind::Io`], with a hint where it is a folder or not there.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let what = || format!("cannot open the bundle {}", path.display());
+        let file = File::open(path).map_err(|e| {
+            let error = Error::io(what(), e);
+            if path.exists() { error } else { error.hint("check the path; is the stick mounted?") }
+        })?;
+        let meta = file.metadata().map_err(|e| Error::io(what(), e))?;
+        if meta.is_dir() {
+            return Err(Error::new(Kind::Io, what())
+                .because("it is a folder")
+                .hint("name the bundle file itself"));
+        }
+        // A block device has no length in its metadata; a bundle written straight to one does not
+        // end where the device ends, so it is refused like any other thing that is no file.
+        if !meta.is_file() {
+            return Err(Error::new(Kind::Io, what())
+                .because("it is not a plain file")
+                .hint("a bundle is read at random: copy a pipe or device to a file first"));
+        }
+        Ok(Self { file, path: path.to_owned(), length: meta.len() })
+    }
+
+    /// The file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Length in bytes.
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Reads `length` bytes at `offset`. The caller has compared `length` with a limit.
+    ///
+    /// # Errors
+    /// [`Kind::Damaged`] past the end of the file, [`Kind::Io`] where the medium fails.
+    pub(super) fn read(&self, offset: u64, length: u64) -> Result<Vec<u8>> {
+        let end = offset.checked_add(length).filter(|&end| end <= self.length);
+        if end.is_none() {
+            return Err(Error::damaged(format!(
+                "{} ends at byte {}, before the {length} bytes that should be at {offset}",
+                self.path.display(),
+                self.length
+            )));
+        }
+        let mut bytes = vec![0; length as usize];
+        self.file.read_exact_at(&mut bytes, offset).map_err(|e| {
+            let what = format!("cannot read {length} bytes at {offset} of {}", self.path.display());
+            match e.kind() {
+                io::ErrorKind::UnexpectedEof => Error::damaged(what).because(e),
+                _ => Error::io(what, e)
+                    .hint("the medium fails here: try another reader or copy of the bundle"),
+            }
+        })?;
+        Ok(bytes)
+    }
+
+    /// The header block at `offset`.
+    pub(super) fn block(&self, offset: u64) -> Result<[u8; BLOCK as usize]> {
+        let bytes = self.read(offset, BLOCK)?;
+        bytes.try_into().map_err(|_| Error::damaged("a tar block has another length"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_canonical_and_read_back() {
+        let block = header("packs/x.zst", 12_345, 1_700_000_000);
+        assert_eq!(parse_header(&block), Some(("packs/x.zst".into(), 12_345, 1_700_000_000)));
+        for at in 0..block.len() {
+            let mut other = block;
+            other[at] ^= 1;
+            assert_ne!(
+                parse_header(&other),
+                Some(("packs/x.zst".into(), 12_345, 1_700_000_000)),
+                "byte {at}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_tail_says_where_the_manifest_is() {
+        let mut end = header(TAIL, TAIL_TEXT_BYTES, 7).to_vec();
+        end.extend(tail_text(987_654_321).bytes());
+        end.resize((2 * BLOCK + END_BYTES) as usize, 0);
+        assert_eq!(parse_tail(&end), Some(987_654_321));
+        assert_eq!(parse_tail(&end[1..]), None);
+        end[520] ^= 1;
+        assert_eq!(parse_tail(&end), None);
+    }
+
+    #[test]
+    fn the_longest_member_names_fit_a_header() {
+        for name in
+            [format!("packs/{}.zst", "f".repeat(64)), format!("signatures/{}.sig", "f".repeat(64))]
+        {
+            assert_eq!(parse_header(&header(&name, 1, 0)).unwrap().0, name);
+        }
+    }
+}

@@ -1,0 +1,459 @@
+//! Writes a bundle in one pass.
+
+use std::collections::HashMap;
+use std::io::{BufReader, Read};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossbeam_channel::{Receiver, bounded};
+
+use super::index::{BlobEntry, Index};
+use super::manifest::{Content, Encoder, ImageEntry, Manifest, PackEntry, VolumeEntry};
+use super::packs::{Class, LEVEL, Packs, Table, WINDOW_LOG};
+use super::press::{Output, Press, write_error};
+use super::recipe::{Body, Recipe, Run, push_chunk};
+use super::volume::{self, END_BYTES};
+use crate::codec::atomic::AtomicFile;
+use crate::codec::checked::{Hasher, HashingReader};
+use crate::codec::chunk::Chunker;
+use crate::codec::compression::{self, Compression};
+use crate::codec::frame::{self, Effort};
+use crate::codec::split::{Parts, Splitter, is_tar};
+use crate::endpoint::{Intake, Plain};
+use crate::model::{Algorithm, Descriptor, Digest, Error, Result, limits};
+use crate::trust::SecretKey;
+
+/// How a bundle is written.
+#[derive(Clone, Debug)]
+pub struct WriterOptions {
+    /// Seconds since 1970 that the bundle says it was made at.
+    pub created: u64,
+    /// Name of the set: 32 hexadecimal digits.
+    pub set: String,
+    /// Threads that compress. The bytes do not depend on it.
+    pub threads: usize,
+}
+
+/// What became of a blob.
+#[derive(Clone, Copy, Debug)]
+pub struct Added {
+    /// Digest of the bytes that came.
+    pub digest: Digest,
+    /// How many came.
+    pub size: u64,
+    /// For a compressed layer: what it opens to.
+    pub plain: Option<Plain>,
+}
+
+/// A finished bundle.
+#[derive(Clone, Debug)]
+pub struct Sealed {
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// Digest of the manifest member: names the bundle.
+    pub digest: Digest,
+    /// Length of the file.
+    pub bytes: u64,
+    /// Bytes of chunks that were needed more than once and stored once.
+    pub shared: u64,
+}
+
+/// Pieces in which content that shares nothing is stored.
+const OPAQUE_CHUNK: usize = limits::CHUNK_BYTES as usize;
+
+/// How much of a blob is looked at to see whether it can be compressed.
+const PROBE: usize = 64 << 10;
+
+/// Writes one bundle. Dropped unfinished, it leaves nothing.
+pub struct Writer {
+    packs: Packs,
+    blobs: Vec<BlobEntry>,
+    by_digest: HashMap<Digest, usize>,
+    chunker: Chunker,
+    options: WriterOptions,
+}
+
+impl Writer {
+    /// Begins a bundle that will be `path`.
+    pub fn create(path: &Path, options: WriterOptions) -> Result<Self> {
+        let file = AtomicFile::create(path, 0o644)?;
+        let mut output = Output { file, at: 0, time: options.created };
+        output.member(volume::README, volume::README_TEXT.as_bytes())?;
+        output.member(volume::VOLUME, volume::volume_text(&options.set, 1).as_bytes())?;
+        let press = Press::start(output, options.threads);
+        Ok(Self {
+            packs: Packs::new(press),
+            blobs: Vec::new(),
+            by_digest: HashMap::new(),
+            chunker: Chunker::default(),
+            options,
+        })
+    }
+
+    /// Whether the blob is in the bundle already.
+    pub fn has(&self, digest: &Digest) -> bool {
+        self.by_digest.contains_key(digest)
+    }
+
+    /// Bytes of chunks that were offered more than once, beyond the first time.
+    pub fn shared(&self) -> u64 {
+        self.packs.shared()
+    }
+
+    /// Adds a manifest or configuration whose bytes are at hand. It is kept in the index, so that
+    /// the tail of a bundle tells what is in it.
+    pub fn add_document(&mut self, descriptor: &Descriptor, bytes: &Arc<[u8]>) {
+        if !self.has(&descriptor.digest) {
+            self.record(BlobEntry {
+                digest: descriptor.digest,
+                size: bytes.len() as u64,
+                plain: None,
+                recipe: Recipe { body: Body::Inline(Arc::clone(bytes)) },
+            });
+        }
+    }
+
+    /// Adds a blob from its bytes. A blob that is there already is read all the same, since only
+    /// its end tells its digest, and adds nothing.
+    ///
+    /// # Errors
+    /// What `content` fails with, and [`Kind::Io`](crate::model::Kind::Io) where the bundle cannot
+    /// be written.
+    pub fn add_blob(
+        &mut self,
+        is_layer: bool,
+        algorithm: Algorithm,
+        content: &mut dyn Read,
+    ) -> Result<Added> {
+        let mut head = vec![0; PROBE];
+        let filled = fill(content, &mut head)?;
+        head.truncate(filled);
+        let form = Compression::detect(&head);
+        let mut content = HashingReader::new((&head[..]).chain(content), algorithm);
+        let (body, plain) = if is_tar(&head) {
+            (self.tar(&mut content)?, None)
+        } else if is_layer && form != Compression::None {
+            let (runs, plain) = self.compressed_layer(form, &mut content)?;
+            (Body::Chunks(runs), plain)
+        } else if form != Compression::None || !shrinks(&head) {
+            (Body::Chunks(self.opaque(&mut content, |_| ())?), None)
+        } else {
+            (Body::Chunks(self.data(&mut content)?), None)
+        };
+        let (digest, size) = content.finish();
+        if !self.has(&digest) {
+            self.record(BlobEntry { digest, size, plain, recipe: Recipe { body } });
+        }
+        Ok(Added { digest, size, plain })
+    }
+
+    fn record(&mut self, blob: BlobEntry) {
+        self.by_digest.insert(blob.digest, self.blobs.len());
+        self.blobs.push(blob);
+    }
+
+    /// Stores what shares nothing and shrinks no more, in pieces of one size; `tee` sees each.
+    fn opaque(&mut self, content: &mut dyn Read, mut tee: impl FnMut(&[u8])) -> Result<Vec<Run>> {
+        let mut runs = Vec::new();
+        let mut piece = vec![0; OPAQUE_CHUNK];
+        loop {
+            let filled = fill(content, &mut piece)?;
+            if filled == 0 {
+                return Ok(runs);
+            }
+            tee(&piece[..filled]);
+            push_chunk(&mut runs, self.packs.put(Class::Opaque, &piece[..filled])?);
+        }
+    }
+
+    /// Stores a compressed layer as it came, and opens it on the side to learn its diff ID. A layer
+    /// that does not open is carried all the same: its digest is all that was promised.
+    fn compressed_layer(
+        &mut self,
+        form: Compression,
+        content: &mut dyn Read,
+    ) -> Result<(Vec<Run>, Option<Plain>)> {
+        std::thread::scope(|scope| {
+            let (pieces, pieces_in) = bounded::<Vec<u8>>(2);
+            let opener = scope.spawn(move || open_layer(form, pieces_in));
+            let runs = self.opaque(content, |piece| {
+                // The opener stops listening where the layer turns out not to open.
+                let _ = pieces.send(piece.to_vec());
+            });
+            drop(pieces);
+            let plain = opener.join().unwrap_or(None);
+            runs.map(|runs| (runs, plain))
+        })
+    }
+
+    /// Stores content that is no tar but may shrink and be shared, such as an SBOM or a model.
+    fn data(&mut self, content: &mut dyn Read) -> Result<Vec<Run>> {
+        let mut runs = Vec::new();
+        let Self { packs, chunker, .. } = self;
+        let mut failed = None;
+        let mut emit = |chunk: &[u8]| match packs.put(Class::Data, chunk) {
+            Ok(number) => push_chunk(&mut runs, number),
+            Err(error) => failed = failed.take().or(Some(error)),
+        };
+        let mut buffer = vec![0; PROBE];
+        loop {
+            let filled = fill(content, &mut buffer)?;
+            if filled == 0 {
+                break;
+            }
+            chunker.push(&buffer[..filled], &mut emit);
+        }
+        chunker.end(&mut emit);
+        failed.map_or(Ok(runs), Err)
+    }
+
+    /// Takes a tar apart.
+    fn tar(&mut self, content: &mut dyn Read) -> Result<Body> {
+        let mut splitter = Splitter::default();
+        let mut parts = TarParts {
+            packs: &mut self.packs,
+            content: &mut self.chunker,
+            meta: Chunker::default(),
+            meta_runs: Vec::new(),
+            content_runs: Vec::new(),
+            failed: None,
+        };
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            let filled = fill(content, &mut buffer)?;
+            if filled == 0 {
+                break;
+            }
+            splitter.push(&buffer[..filled], &mut parts);
+            if let Some(error) = parts.failed.take() {
+                return Err(error);
+            }
+        }
+        let stretches = splitter.finish(&mut parts);
+        parts.end_meta();
+        match parts.failed {
+            Some(error) => Err(error),
+            None => Ok(Body::Tar { meta: parts.meta_runs, content: parts.content_runs, stretches }),
+        }
+    }
+
+    /// Seals the bundle: index, manifest, signatures, tail; then it gets its name.
+    pub fn finish(self, images: Vec<ImageEntry>, signers: &[SecretKey]) -> Result<Sealed> {
+        let Self { packs, mut blobs, options, .. } = self;
+        let shared = packs.shared();
+        let (press, table) = packs.finish()?;
+        for blob in &mut blobs {
+            settle(&mut blob.recipe.body, &table);
+        }
+        let plain = Index::new(&table.packs, blobs).to_bytes(table.packs.len());
+        let (mut output, packs) = press.finish()?;
+        if plain.len() as u64 > limits::INDEX_BYTES {
+            return Err(Error::malformed(
+                "the bundle would have a larger index than readers accept",
+            )
+            .hint("export fewer images into one bundle"));
+        }
+        let index = write_index(&mut output, &plain)?;
+        let readme = volume::README_TEXT.as_bytes();
+        let manifest = Manifest {
+            critical: Vec::new(),
+            set: options.set,
+            created: options.created,
+            generator: concat!("sealift ", env!("CARGO_PKG_VERSION")).to_owned(),
+            images,
+            volumes: vec![VolumeEntry { number: 1, size: output.at }],
+            readme: Content { size: readme.len() as u64, digest: Digest::of(readme) },
+            packs,
+            index,
+            encoder: Encoder {
+                zstd: frame::library_version().to_owned(),
+                level: LEVEL,
+                window_log: WINDOW_LOG,
+                chunker: "fastcdc-2020 16/64/256 KiB, files to 64 KiB whole".to_owned(),
+            },
+        };
+        let bytes = manifest.to_bytes()?;
+        let manifest_at = output.at;
+        output.member(volume::MANIFEST, &bytes)?;
+        // One signature a key, in the order of the key names, however they were given.
+        let mut signatures: Vec<_> =
+            signers.iter().map(|key| (key.public().id(), key.sign(&bytes))).collect();
+        signatures.sort_unstable();
+        signatures.dedup();
+        for (id, signature) in signatures {
+            output.member(&format!("signatures/{id}.sig"), &signature)?;
+        }
+        output.member(volume::TAIL, volume::tail_text(manifest_at).as_bytes())?;
+        let target = output.file.target().display().to_string();
+        std::io::Write::write_all(&mut output.file, &[0; END_BYTES as usize])
+            .map_err(|e| write_error(&target, e))?;
+        output.file.commit()?;
+        Ok(Sealed { digest: Digest::of(&bytes), manifest, bytes: output.at + END_BYTES, shared })
+    }
+}
+
+impl Intake for Writer {
+    fn blob(
+        &mut self,
+        label: &str,
+        expected: Option<Digest>,
+        size: u64,
+        is_layer: bool,
+        content: &mut dyn Read,
+    ) -> Result<Digest> {
+        let algorithm = expected.map_or(Algorithm::Sha256, |digest| digest.algorithm());
+        let added = self.add_blob(is_layer, algorithm, content)?;
+        if added.size != size || expected.is_some_and(|expected| expected != added.digest) {
+            return Err(Error::damaged(format!(
+                "{label} is not what was announced: {} bytes with digest {} came",
+                added.size, added.digest
+            )));
+        }
+        Ok(added.digest)
+    }
+}
+
+/// The two sides of a tar on their way into packs.
+struct TarParts<'a> {
+    packs: &'a mut Packs,
+    content: &'a mut Chunker,
+    meta: Chunker,
+    meta_runs: Vec<Run>,
+    content_runs: Vec<Run>,
+    failed: Option<Error>,
+}
+
+/// Puts a chunk of `class` and notes it in `runs`, or notes the failure.
+fn put(
+    packs: &mut Packs,
+    class: Class,
+    runs: &mut Vec<Run>,
+    failed: &mut Option<Error>,
+    chunk: &[u8],
+) {
+    match packs.put(class, chunk) {
+        Ok(number) => push_chunk(runs, number),
+        Err(error) => *failed = failed.take().or(Some(error)),
+    }
+}
+
+impl TarParts<'_> {
+    fn end_meta(&mut self) {
+        let Self { packs, meta, meta_runs, failed, .. } = self;
+        meta.end(&mut |chunk| put(packs, Class::Meta, meta_runs, failed, chunk));
+    }
+}
+
+impl Parts for TarParts<'_> {
+    fn meta(&mut self, bytes: &[u8]) {
+        let Self { packs, meta, meta_runs, failed, .. } = self;
+        meta.push(bytes, &mut |chunk| put(packs, Class::Meta, meta_runs, failed, chunk));
+    }
+
+    fn content(&mut self, bytes: &[u8]) {
+        let Self { packs, content, content_runs, failed, .. } = self;
+        content.push(bytes, &mut |chunk| put(packs, Class::Data, content_runs, failed, chunk));
+    }
+
+    fn file_end(&mut self) {
+        let Self { packs, content, content_runs, failed, .. } = self;
+        content.end(&mut |chunk| put(packs, Class::Data, content_runs, failed, chunk));
+    }
+}
+
+fn settle(body: &mut Body, table: &Table) {
+    match body {
+        Body::Inline(_) => {}
+        Body::Chunks(runs) => *runs = table.settle(runs),
+        Body::Tar { meta, content, .. } => {
+            *meta = table.settle(meta);
+            *content = table.settle(content);
+        }
+    }
+}
+
+/// The index as a member.
+fn write_index(output: &mut Output, plain: &[u8]) -> Result<PackEntry> {
+    let effort = Effort { level: LEVEL, window_log: WINDOW_LOG };
+    let stored = frame::Encoder::new(effort)
+        .and_then(|mut encoder| encoder.encode(plain))
+        .map_err(|e| Error::io("zstd cannot compress the index", e))?;
+    let (digest, offset) = (Digest::of(&stored), output.at);
+    output.member(&format!("index/{}.zst", digest.hex()), &stored)?;
+    Ok(PackEntry {
+        volume: 1,
+        offset,
+        size: stored.len() as u64,
+        digest,
+        content: plain.len() as u64,
+    })
+}
+
+/// Reads until `buffer` is full or the end, and says how much came.
+fn fill(content: &mut dyn Read, buffer: &mut [u8]) -> Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match content.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(Error::from_io("cannot read a blob", e)),
+        }
+    }
+    Ok(filled)
+}
+
+/// Whether zstd makes these bytes noticeably smaller.
+fn shrinks(head: &[u8]) -> bool {
+    zstd::bulk::compress(head, 1).is_ok_and(|packed| packed.len() < head.len() - head.len() / 32)
+}
+
+/// Opens a compressed layer that comes in pieces and learns what it opens to; `None` where it does
+/// not open, or grows past all measure.
+fn open_layer(form: Compression, pieces: Receiver<Vec<u8>>) -> Option<Plain> {
+    let came = AtomicU64::new(0);
+    let stream = Pieces { coming: pieces, piece: Vec::new(), at: 0, came: &came };
+    let mut reader = compression::open(form, BufReader::with_capacity(256 << 10, stream)).ok()?;
+    let mut hasher = Hasher::new(Algorithm::Sha256);
+    let mut size = 0u64;
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return Some(Plain { digest: hasher.finish(), size }),
+            Ok(n) => {
+                hasher.update(&buffer[..n]);
+                size += n as u64;
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(_) => return None,
+        }
+        if size / limits::EXPANSION > came.load(Ordering::Relaxed) + (64 << 10) {
+            return None;
+        }
+    }
+}
+
+/// Pieces from another thread as one stream.
+struct Pieces<'a> {
+    coming: Receiver<Vec<u8>>,
+    piece: Vec<u8>,
+    at: usize,
+    came: &'a AtomicU64,
+}
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        while self.at == self.piece.len() {
+            match self.coming.recv() {
+                Ok(piece) => (self.piece, self.at) = (piece, 0),
+                Err(_) => return Ok(0),
+            }
+        }
+        let n = buffer.len().min(self.piece.len() - self.at);
+        buffer[..n].copy_from_slice(&self.piece[self.at..self.at + n]);
+        self.at += n;
+        self.came.fetch_add(n as u64, Ordering::Relaxed);
+        Ok(n)
+    }
+}

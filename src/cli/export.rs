@@ -1,0 +1,193 @@
+//! `sealift export`.
+
+use serde_json::json;
+
+use super::console::Console;
+use super::output::{Align, Output, Table, size};
+use super::places;
+use super::request::{self, Sealing};
+use crate::bundle::WriterOptions;
+use crate::endpoint::{Event, Parcel};
+use crate::model::graph::distinct_leaves;
+use crate::model::{Digest, Result};
+use crate::operation::export::{self, Preview, Report};
+use crate::operation::gather::{Wanted, display_name};
+use crate::trust::SecretKey;
+
+pub(super) fn run(request: &request::Export, console: &Console) -> Result<()> {
+    let wanted = Wanted { platforms: request.platforms.clone(), attachments: request.attachments };
+    // Keys first: nobody should wait for a download to learn that the passphrase was wrong.
+    let signers = match &request.sealing {
+        Some(sealing) => signers(sealing)?,
+        None => Vec::new(),
+    };
+    let origins = places::origins(&request.sources, &request.connection)?;
+    let Some(sealing) = &request.sealing else {
+        let progress = console.progress("export");
+        progress.event(Event::Phase { title: "reading what the images consist of", total: None });
+        let preview = export::preview(&origins, &wanted)?;
+        drop(progress);
+        return show_preview(&preview, request.json);
+    };
+    let progress = console.progress("export");
+    let report = export::export(
+        export::Request {
+            origins,
+            wanted,
+            output: sealing.output.clone(),
+            signers,
+            writer: WriterOptions {
+                created: request.created,
+                set: set_name(request)?,
+                threads: request.jobs.get(),
+            },
+            temporary: &request.temporary,
+        },
+        &*progress,
+    )?;
+    drop(progress);
+    show(&report, sealing, request.json, console)
+}
+
+fn signers(sealing: &Sealing) -> Result<Vec<SecretKey>> {
+    sealing
+        .keys
+        .iter()
+        .map(|path| SecretKey::load(path, &mut || sealing.passphrase.of_key(path)))
+        .collect()
+}
+
+/// Thirty-two hexadecimal digits that name the set: random, or where the user pinned the date and
+/// so wants the same bytes again, derived from what was asked for.
+fn set_name(request: &request::Export) -> Result<String> {
+    if request.created_is_pinned {
+        let asked: Vec<String> = request.sources.iter().map(ToString::to_string).collect();
+        let text = format!(
+            "{} {:?} {} {asked:?}",
+            request.created, request.platforms, request.attachments
+        );
+        return Ok(Digest::of(text.as_bytes()).hex()[..32].to_owned());
+    }
+    let mut random = [0u8; 16];
+    getrandom::fill(&mut random).map_err(|e| {
+        crate::model::Error::new(crate::model::Kind::Io, "the system gives no random numbers")
+            .because(e.to_string())
+    })?;
+    Ok(hex::encode(random))
+}
+
+fn platforms(parcel: &Parcel) -> String {
+    let found: Vec<String> = parcel
+        .graph
+        .images()
+        .iter()
+        .filter_map(|(_, platform)| platform.map(ToString::to_string))
+        .collect();
+    if found.is_empty() { "-".to_owned() } else { found.join(",") }
+}
+
+fn show_preview(preview: &Preview, as_json: bool) -> Result<()> {
+    let mut out = Output::stdout();
+    let blobs = preview.plan.blobs.len();
+    let bytes = preview.plan.bytes_to_send();
+    if as_json {
+        let images: Vec<_> = preview
+            .parcels
+            .iter()
+            .map(|parcel| {
+                json!({
+                    "name": parcel.root.name,
+                    "digest": parcel.root.descriptor.digest,
+                    "size": parcel.graph.bytes(),
+                    "platforms": parcel.graph.images().iter().filter_map(|(_, platform)| platform.map(ToString::to_string)).collect::<Vec<_>>(),
+                    "attached": parcel.satellites.len(),
+                })
+            })
+            .collect();
+        let announced: Vec<_> = preview
+            .announced
+            .iter()
+            .map(|(name, bytes)| json!({"name": name, "size": bytes}))
+            .collect();
+        return out.json(
+            &json!({"images": images, "streamed": announced, "blobs": blobs, "bytes": bytes}),
+        );
+    }
+    let mut table = Table::new(&[
+        ("IMAGE", Align::Left),
+        ("DIGEST", Align::Left),
+        ("SIZE", Align::Right),
+        ("PLATFORMS", Align::Left),
+        ("ATTACHED", Align::Right),
+    ]);
+    for parcel in &preview.parcels {
+        table.row([
+            display_name(&parcel.root),
+            parcel.root.descriptor.digest.to_string(),
+            size(parcel.graph.bytes()),
+            platforms(parcel),
+            parcel.satellites.len().to_string(),
+        ]);
+    }
+    for (name, bytes) in &preview.announced {
+        table.row([
+            name.clone(),
+            "known once it is read".to_owned(),
+            size(*bytes),
+            "-".to_owned(),
+            "-".to_owned(),
+        ]);
+    }
+    out.table(&table)?;
+    let streamed: u64 = preview.announced.iter().map(|(_, bytes)| bytes).sum();
+    out.line(format!(
+        "would carry {} blobs, {}; nothing was written",
+        blobs,
+        size(bytes + streamed)
+    ))
+}
+
+fn show(report: &Report, sealing: &Sealing, as_json: bool, console: &Console) -> Result<()> {
+    let sealed = &report.sealed;
+    let mut out = Output::stdout();
+    let omitted: usize =
+        report.parcels.iter().flat_map(Parcel::graphs).map(|graph| graph.omitted.len()).sum();
+    if omitted > 0 {
+        console.warn(&format!(
+            "{omitted} foreign layers are not in the bundle: their registry only says where to get them, and sealift does not follow"
+        ));
+    }
+    let blobs = distinct_leaves(report.parcels.iter().flat_map(Parcel::graphs)).len();
+    if as_json {
+        let images: Vec<_> = report
+            .parcels
+            .iter()
+            .map(|parcel| json!({"name": parcel.root.name, "digest": parcel.root.descriptor.digest, "attached": parcel.satellites.len()}))
+            .collect();
+        return out.json(&json!({
+            "bundle": sealing.output,
+            "digest": sealed.digest,
+            "bytes": sealed.bytes,
+            "content": report.content,
+            "images": images,
+            "blobs": blobs,
+        }));
+    }
+    let mut table =
+        Table::new(&[("IMAGE", Align::Left), ("DIGEST", Align::Left), ("ATTACHED", Align::Right)]);
+    for parcel in &report.parcels {
+        table.row([
+            display_name(&parcel.root),
+            parcel.root.descriptor.digest.to_string(),
+            parcel.satellites.len().to_string(),
+        ]);
+    }
+    out.table(&table)?;
+    let share = (sealed.bytes * 100).checked_div(report.content).unwrap_or(100);
+    out.line(format!(
+        "{}: {} of images in {} ({share} %), {blobs} blobs, signed",
+        sealing.output.display(),
+        size(report.content),
+        size(sealed.bytes),
+    ))
+}

@@ -1,0 +1,137 @@
+//! `sealift import`.
+
+use std::fmt::Write as _;
+
+use serde_json::json;
+
+use super::console::Console;
+use super::output::{Align, Output, Table, size};
+use super::{places, request};
+use crate::bundle::Bundle;
+use crate::endpoint::{Action, Plan};
+use crate::model::Result;
+use crate::operation::import;
+use crate::trust::Trust;
+
+pub(super) fn run(request: &request::Import, console: &Console) -> Result<()> {
+    let trust = Trust::from_files(&request.keys)?;
+    let bundle = Bundle::open(&request.bundle)?.authenticate(&trust)?;
+    let target =
+        places::target(&request.target, &request.connection, request.platforms.first().cloned())?;
+    let progress = console.progress("import");
+    let report = import::import(
+        &import::Request {
+            bundle: &bundle,
+            target: &*target,
+            images: request.images.clone(),
+            platforms: request.platforms.clone(),
+            dry_run: request.dry_run,
+            temporary: &request.temporary,
+        },
+        &*progress,
+    )?;
+    drop(progress);
+    for note in &report.plan.notes {
+        console.warn(note);
+    }
+    show(&report.plan, &target.describe(), request)
+}
+
+/// Bytes and number of blobs for each kind of action.
+struct Totals {
+    sent: (usize, u64),
+    present: (usize, u64),
+    mounted: (usize, u64),
+}
+
+fn totals(plan: &Plan) -> Totals {
+    let sum = |wanted: fn(&Action) -> bool| {
+        let steps = plan.blobs.iter().filter(|step| wanted(&step.action));
+        steps.fold((0, 0), |(count, bytes), step| (count + 1, bytes + step.bytes))
+    };
+    Totals {
+        sent: sum(|action| *action == Action::Send),
+        present: sum(|action| *action == Action::Present),
+        mounted: sum(|action| matches!(action, Action::Mount { .. })),
+    }
+}
+
+fn show(plan: &Plan, target: &str, request: &request::Import) -> Result<()> {
+    let mut out = Output::stdout();
+    let totals = totals(plan);
+    if request.json {
+        let amount = |(blobs, bytes): (usize, u64)| json!({"blobs": blobs, "bytes": bytes});
+        return out.json(&json!({
+            "target": target,
+            "dryRun": request.dry_run,
+            "images": plan.arrivals.iter().map(|arrival| json!({
+                "image": arrival.image,
+                "digest": arrival.digest,
+                "target": arrival.target,
+                "targetDigest": arrival.target_digest,
+            })).collect::<Vec<_>>(),
+            "sent": amount(totals.sent),
+            "present": amount(totals.present),
+            "mounted": amount(totals.mounted),
+            "manifestsSent": plan.manifests.iter().filter(|step| step.action == Action::Send).count(),
+            "tagsSet": plan.tags.iter().filter(|step| step.action == Action::Send).count(),
+            "notes": plan.notes,
+        }));
+    }
+    let mut table = Table::new(&[
+        ("IMAGE", Align::Left),
+        ("BECOMES", Align::Left),
+        ("DIGEST THERE", Align::Left),
+        ("", Align::Left),
+    ]);
+    for arrival in &plan.arrivals {
+        let same = if arrival.digest == arrival.target_digest { "" } else { "rebuilt there" };
+        table.row([
+            arrival.image.as_str(),
+            &arrival.target,
+            &arrival.target_digest.to_string(),
+            same,
+        ]);
+    }
+    out.table(&table)?;
+    if request.dry_run {
+        let mut steps = Table::new(&[
+            ("BLOB", Align::Left),
+            ("SIZE", Align::Right),
+            ("PLACE", Align::Left),
+            ("ACTION", Align::Left),
+        ]);
+        for step in &plan.blobs {
+            let action = match &step.action {
+                Action::Present => "there already".to_owned(),
+                Action::Mount { from } => format!("link from {from}"),
+                Action::Send => "send".to_owned(),
+            };
+            steps.row([
+                step.descriptor.digest.to_string(),
+                size(step.bytes),
+                step.place.clone(),
+                action,
+            ]);
+        }
+        if !steps.is_empty() {
+            out.table(&steps)?;
+        }
+        for tag in &plan.tags {
+            if let (Action::Send, Some(old)) = (&tag.action, &tag.replaces) {
+                out.line(format!("{} would move from {old}", tag.name))?;
+            }
+        }
+    }
+    let words = if request.dry_run { "would send" } else { "sent" };
+    let part = |(blobs, bytes): (usize, u64)| format!("{blobs} blobs, {}", size(bytes));
+    let mut text = format!(
+        "{words} {} to {target}; there already: {}",
+        part(totals.sent),
+        part(totals.present)
+    );
+    if totals.mounted.0 > 0 {
+        let _ = write!(text, "; linked: {}", part(totals.mounted));
+    }
+    out.line(text)
+}

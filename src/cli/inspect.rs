@@ -1,0 +1,210 @@
+//! `sealift inspect`.
+
+use serde_json::json;
+
+use super::console::Console;
+use super::output::{Align, Output, Table, size};
+use super::request;
+use crate::bundle::{Bundle, Contents, Unverified};
+use crate::model::Result;
+use crate::operation::inspect::{self, Image, Layer, Report};
+use crate::trust::{Signer, Trust};
+
+pub(super) fn run(request: &request::Inspect, console: &Console) -> Result<()> {
+    let trust = Trust::from_files(&request.keys)?;
+    let bundle = Bundle::<Unverified>::open(&request.bundle)?;
+    let signers = bundle.signers(&trust);
+    let trusted = signers.iter().any(|signer| signer.trusted.is_some());
+    let (length, digest) = (bundle.length(), bundle.digest());
+    let report;
+    let contents = if trusted {
+        let bundle = bundle.authenticate(&trust)?;
+        report = inspect::inspect(bundle.contents())?;
+        bundle.into_contents()
+    } else {
+        console.warn("no trusted key signed this bundle: what follows is what it says of itself");
+        let contents = bundle.peek()?;
+        report = inspect::inspect(&contents)?;
+        contents
+    };
+    let facts = Facts { length, digest: digest.to_string(), signers, contents, report };
+    if request.json { facts.json() } else { facts.print(request.layers) }
+}
+
+struct Facts {
+    length: u64,
+    digest: String,
+    signers: Vec<Signer>,
+    contents: Contents,
+    report: Report,
+}
+
+fn name(image: &Image) -> String {
+    image
+        .entry
+        .name
+        .as_ref()
+        .map_or_else(|| image.entry.root.digest.to_string(), ToString::to_string)
+}
+
+fn platforms(image: &Image) -> String {
+    let all: Vec<String> = image.entry.platforms.iter().map(ToString::to_string).collect();
+    if all.is_empty() { "-".to_owned() } else { all.join(",") }
+}
+
+impl Facts {
+    fn json(&self) -> Result<()> {
+        let manifest = &self.contents.manifest;
+        let layer = |layer: &Layer| {
+            json!({
+                "digest": layer.digest,
+                "size": layer.size,
+                "plainSize": layer.plain,
+                "storedAs": layer.stored_as,
+                "storedSize": layer.stored,
+                "sharedContent": layer.shared,
+                "images": layer.images,
+            })
+        };
+        let images: Vec<_> = self
+            .report
+            .images
+            .iter()
+            .map(|image| {
+                json!({
+                    "name": image.entry.name,
+                    "digest": image.entry.root.digest,
+                    "mediaType": image.entry.root.media_type,
+                    "platforms": image.entry.platforms.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                    "size": image.size,
+                    "content": image.content,
+                    "sharedContent": image.shared,
+                    "synthesized": image.entry.synthesized,
+                    "fromIndex": image.entry.from_index,
+                    "omittedLayers": image.omitted,
+                    "attached": image.entry.attached,
+                    "variants": image.variants.iter().map(|variant| json!({
+                        "platform": variant.platform.as_ref().map(ToString::to_string),
+                        "digest": variant.digest,
+                        "layers": variant.layers.iter().map(layer).collect::<Vec<_>>(),
+                    })).collect::<Vec<_>>(),
+                })
+            })
+            .collect();
+        Output::stdout().json(&json!({
+            "digest": self.digest,
+            "bytes": self.length,
+            "set": manifest.set,
+            "created": manifest.created,
+            "generator": manifest.generator,
+            "volumes": manifest.volumes.len(),
+            "signatures": self.signers.iter().map(|signer| json!({
+                "key": signer.id.to_string(), "trusted": signer.trusted.is_some(),
+            })).collect::<Vec<_>>(),
+            "blobs": self.report.blob_count,
+            "blobBytes": self.report.blobs,
+            "contentBytes": self.report.content,
+            "packBytes": self.report.packs,
+            "packs": manifest.packs.len(),
+            "images": images,
+        }))
+    }
+
+    fn print(&self, layers: bool) -> Result<()> {
+        let mut out = Output::stdout();
+        let manifest = &self.contents.manifest;
+        let created =
+            jiff::Timestamp::from_second(i64::try_from(manifest.created).unwrap_or(i64::MAX))
+                .map_or_else(|_| manifest.created.to_string(), |time| time.to_string());
+        out.line(format!("bundle   {} ({})", self.digest, size(self.length)))?;
+        out.line(format!("made     {created} by {}, set {}", manifest.generator, manifest.set))?;
+        for signer in &self.signers {
+            let judged = match &signer.trusted {
+                Some(trusted) => format!("trusted ({})", trusted.path.display()),
+                None => "not trusted here".to_owned(),
+            };
+            out.line(format!("signed   by {}, {judged}", signer.id.short()))?;
+        }
+        out.line("")?;
+        let mut table = Table::new(&[
+            ("IMAGE", Align::Left),
+            ("DIGEST", Align::Left),
+            ("PLATFORMS", Align::Left),
+            ("SIZE", Align::Right),
+            ("SHARED", Align::Right),
+            ("ATTACHED", Align::Right),
+        ]);
+        for image in &self.report.images {
+            table.row([
+                name(image),
+                image.entry.root.digest.to_string(),
+                platforms(image),
+                size(image.size),
+                size(image.shared),
+                image.entry.attached.len().to_string(),
+            ]);
+        }
+        out.table(&table)?;
+        if layers {
+            self.print_layers(&mut out)?;
+        }
+        out.line("")?;
+        out.line(format!(
+            "{} blobs, {}; {} of distinct content in {} packs, {} stored",
+            self.report.blob_count,
+            size(self.report.blobs),
+            size(self.report.content),
+            manifest.packs.len(),
+            size(self.report.packs),
+        ))
+    }
+
+    fn print_layers(&self, out: &mut Output) -> Result<()> {
+        for image in &self.report.images {
+            for variant in &image.variants {
+                out.line("")?;
+                let platform = variant
+                    .platform
+                    .as_ref()
+                    .map_or(String::new(), |platform| format!(", {platform}"));
+                out.line(format!("{}{platform}, {}", name(image), variant.digest))?;
+                let mut table = Table::new(&[
+                    ("LAYER", Align::Left),
+                    ("SIZE", Align::Right),
+                    ("OPENED", Align::Right),
+                    ("STORED", Align::Right),
+                    ("SHARED", Align::Right),
+                    ("IMAGES", Align::Right),
+                    ("AS", Align::Left),
+                ]);
+                for layer in &variant.layers {
+                    table.row([
+                        layer.digest.to_string(),
+                        size(layer.size),
+                        layer.plain.map_or_else(|| "-".to_owned(), size),
+                        size(layer.stored),
+                        size(layer.shared),
+                        layer.images.to_string(),
+                        layer.stored_as.to_owned(),
+                    ]);
+                }
+                out.table(&table)?;
+            }
+            for attached in &image.entry.attached {
+                let tag = attached.tag.as_deref().unwrap_or("by subject");
+                out.line(format!(
+                    "  attached: {} ({}, {tag})",
+                    attached.root.digest, attached.kind
+                ))?;
+            }
+            if image.omitted > 0 {
+                out.line(format!(
+                    "  not carried: {} foreign layers of {}",
+                    image.omitted,
+                    name(image)
+                ))?;
+            }
+        }
+        Ok(())
+    }
+}

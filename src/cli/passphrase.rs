@@ -1,0 +1,131 @@
+//! Where the passphrase of a signing key comes from: a file, the environment, or the person at the
+//! terminal. Never an argument, which every user of the machine could read.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::environment::Environment;
+use crate::model::{Error, Kind, Result};
+
+/// Bytes of a passphrase file: far more than anyone types, far less than a wrong file.
+const LONGEST: u64 = 4096;
+
+/// Where to get a passphrase, once one is needed.
+pub(super) enum Passphrase {
+    /// The first line of a file.
+    File(PathBuf),
+    /// Given by the environment.
+    Given(Zeroizing<String>),
+    /// Asked for at the terminal.
+    Ask,
+}
+
+impl fmt::Debug for Passphrase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "File({})", path.display()),
+            Self::Given(_) => f.write_str("Given(***)"),
+            Self::Ask => f.write_str("Ask"),
+        }
+    }
+}
+
+impl Passphrase {
+    /// The file if one is named, else the environment, else the terminal.
+    pub(super) fn resolve(file: Option<PathBuf>, environment: &Environment) -> Self {
+        match (file, &environment.passphrase) {
+            (Some(file), _) => Self::File(file),
+            (None, Some(given)) => Self::Given(given.clone()),
+            (None, None) => Self::Ask,
+        }
+    }
+
+    /// The passphrase of the existing key in `key`.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] where the file cannot be read, [`Kind::Usage`] where it holds none or there is
+    /// no terminal to ask at.
+    pub(super) fn of_key(&self, key: &Path) -> Result<Zeroizing<String>> {
+        match self {
+            Self::File(path) => read(path),
+            Self::Given(given) => Ok(given.clone()),
+            Self::Ask => ask(&format!("Passphrase of {}: ", key.display())),
+        }
+    }
+
+    /// A passphrase for a new key; a person is asked twice.
+    ///
+    /// # Errors
+    /// As [`of_key`](Self::of_key), and [`Kind::Usage`] where the two differ.
+    pub(super) fn for_new_key(&self) -> Result<Zeroizing<String>> {
+        let Self::Ask = self else { return self.of_key(Path::new("the new key")) };
+        let first = ask("Passphrase of the new key: ")?;
+        if first.is_empty() {
+            return Err(Error::usage("an empty passphrase protects nothing")
+                .hint("leave out --passphrase to make a key without one"));
+        }
+        if *first != *ask("The same again: ")? {
+            return Err(Error::usage("the two passphrases differ").hint("run it again"));
+        }
+        Ok(first)
+    }
+}
+
+fn read(path: &Path) -> Result<Zeroizing<String>> {
+    let cannot = || format!("cannot read the passphrase in {}", path.display());
+    let mut text = Zeroizing::new(String::new());
+    File::open(path)
+        .and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text))
+        .map_err(|e| Error::io(cannot(), e))?;
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    if line.is_empty() || line.len() as u64 > LONGEST || line.contains('\n') {
+        return Err(Error::new(Kind::Usage, cannot())
+            .because("it must hold one line")
+            .hint("write the passphrase, and nothing else, on its first line"));
+    }
+    Ok(Zeroizing::new(line.to_owned()))
+}
+
+fn ask(prompt: &str) -> Result<Zeroizing<String>> {
+    rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(|e| {
+        Error::usage("a passphrase is needed, and none could be asked for")
+            .because(e)
+            .hint("give it with --passphrase-file FILE or in SEALIFT_PASSPHRASE")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_goes_before_the_environment() {
+        let environment = Environment::fake(&[("SEALIFT_PASSPHRASE", "canary")]).unwrap();
+        let given = Passphrase::resolve(None, &environment);
+        assert_eq!(&**given.of_key(Path::new("k")).unwrap(), "canary");
+        assert!(!format!("{given:?}").contains("canary"));
+        let file = Passphrase::resolve(Some("f".into()), &environment);
+        assert!(matches!(file, Passphrase::File(_)));
+    }
+
+    #[test]
+    fn one_line_is_taken_with_or_without_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p");
+        for text in ["a b ", "a b \n", "a b \r\n"] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(&**read(&path).unwrap(), "a b ");
+        }
+        for text in ["", "\n", "a\nb\n"] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(read(&path).unwrap_err().kind(), Kind::Usage, "{text:?}");
+        }
+        std::fs::write(&path, vec![b'x'; 5000]).unwrap();
+        assert!(read(&path).is_err());
+    }
+}

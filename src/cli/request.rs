@@ -1,0 +1,373 @@
+//! What the command line means: places parsed, keys found, defaults filled in from the
+//! environment. A command function gets one of these and nothing else to interpret.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use super::args;
+use super::environment::Environment;
+use super::passphrase::Passphrase;
+use crate::model::{Destination, Error, Kind, Location, Platform, Result};
+use crate::transport::registry::CredentialPaths;
+
+/// How registries and daemons are reached.
+#[derive(Clone, Debug)]
+pub(super) struct Connection {
+    /// Plain HTTP instead of HTTPS.
+    pub(super) plain_http: bool,
+    /// PEM files of further certificate authorities.
+    pub(super) ca_files: Vec<PathBuf>,
+    /// Where sign-ins are kept.
+    pub(super) credentials: CredentialPaths,
+    /// `DOCKER_HOST`, if it is set.
+    pub(super) docker_host: Option<String>,
+}
+
+/// Where a bundle is written and who signs it.
+#[derive(Debug)]
+pub(super) struct Sealing {
+    /// The bundle.
+    pub(super) output: PathBuf,
+    /// Signing keys, at least one.
+    pub(super) keys: Vec<PathBuf>,
+    /// For keys that need one.
+    pub(super) passphrase: Passphrase,
+}
+
+/// `sealift export`.
+#[derive(Debug)]
+pub(super) struct Export {
+    /// Where the images are, in the order given; at least one.
+    pub(super) sources: Vec<Location>,
+    /// The bundle; `None` for a dry run.
+    pub(super) sealing: Option<Sealing>,
+    /// Platforms to take out of indexes; empty for everything.
+    pub(super) platforms: Vec<Platform>,
+    /// Whether attached artifacts travel too.
+    pub(super) attachments: bool,
+    /// Threads.
+    pub(super) jobs: NonZeroUsize,
+    /// Date of the bundle, seconds since 1970.
+    pub(super) created: u64,
+    /// Whether the user pinned it.
+    pub(super) created_is_pinned: bool,
+    /// Folder for temporary files.
+    pub(super) temporary: PathBuf,
+    /// Result as JSON.
+    pub(super) json: bool,
+    /// How to get there.
+    pub(super) connection: Connection,
+}
+
+/// `sealift verify`.
+#[derive(Debug)]
+pub(super) struct Verify {
+    /// The bundle.
+    pub(super) bundle: PathBuf,
+    /// Trusted public keys, at least one.
+    pub(super) keys: Vec<PathBuf>,
+    /// Signature and stored bytes only.
+    pub(super) quick: bool,
+    /// Threads.
+    pub(super) jobs: NonZeroUsize,
+    /// Findings as JSON.
+    pub(super) json: bool,
+}
+
+/// `sealift import`.
+#[derive(Debug)]
+pub(super) struct Import {
+    /// The bundle.
+    pub(super) bundle: PathBuf,
+    /// Where the images go.
+    pub(super) target: Destination,
+    /// Trusted public keys, at least one.
+    pub(super) keys: Vec<PathBuf>,
+    /// Names or digests of the images to bring, as typed; empty for all.
+    pub(super) images: Vec<String>,
+    /// Platforms to take out of indexes; empty for everything.
+    pub(super) platforms: Vec<Platform>,
+    /// Folder for temporary files.
+    pub(super) temporary: PathBuf,
+    /// Plan only.
+    pub(super) dry_run: bool,
+    /// Result as JSON.
+    pub(super) json: bool,
+    /// How to get there.
+    pub(super) connection: Connection,
+}
+
+/// `sealift inspect`.
+#[derive(Debug)]
+pub(super) struct Inspect {
+    /// The bundle.
+    pub(super) bundle: PathBuf,
+    /// List layers.
+    pub(super) layers: bool,
+    /// Public keys to compare the signers with; may be empty.
+    pub(super) keys: Vec<PathBuf>,
+    /// As JSON.
+    pub(super) json: bool,
+}
+
+/// `sealift key generate`.
+#[derive(Debug)]
+pub(super) struct Generate {
+    /// The signing key to write.
+    pub(super) signing_key: PathBuf,
+    /// The public key to write.
+    pub(super) public_key: PathBuf,
+    /// What protects the signing key.
+    pub(super) passphrase: Option<Passphrase>,
+}
+
+/// `sealift key show`.
+#[derive(Debug)]
+pub(super) struct Show {
+    /// A public or a signing key.
+    pub(super) file: PathBuf,
+    /// For a signing key that needs one.
+    pub(super) passphrase: Passphrase,
+}
+
+fn connection(args: args::RegistryArgs, environment: &Environment) -> Connection {
+    Connection {
+        plain_http: args.plain_http,
+        ca_files: args.ca_file,
+        credentials: environment.credentials.clone(),
+        docker_host: environment.docker_host.clone(),
+    }
+}
+
+/// The keys that count: those named, else those that were put into the trust folders.
+fn trusted(named: Vec<PathBuf>, environment: &Environment) -> Result<Vec<PathBuf>> {
+    let keys = if named.is_empty() { environment.trusted_key_files()? } else { named };
+    if keys.is_empty() {
+        let folders: Vec<String> =
+            environment.trust_folders().map(|folder| folder.display().to_string()).collect();
+        return Err(Error::untrusted("no trusted key: nobody's signature would count").hint(
+            format!(
+                "put the sender's .pub file into {}, or name it with --key",
+                folders.join(" or ")
+            ),
+        ));
+    }
+    Ok(keys)
+}
+
+fn is_there(path: &Path) -> Result<bool> {
+    match path.symlink_metadata() {
+        Ok(_) => Ok(true),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(Error::io(format!("cannot look at {}", path.display()), e)),
+    }
+}
+
+impl Sealing {
+    fn resolve(
+        output: PathBuf,
+        force: bool,
+        keys: Vec<PathBuf>,
+        passphrase: Passphrase,
+        environment: &Environment,
+    ) -> Result<Self> {
+        if !force && is_there(&output)? {
+            return Err(Error::usage(format!("{} is already there", output.display()))
+                .hint("choose another name, or add --force to replace it"));
+        }
+        let keys = if keys.is_empty() {
+            let key = environment.default_signing_key()?;
+            if !is_there(&key)? {
+                return Err(Error::usage(format!("no signing key at {}", key.display()))
+                    .hint("make one with sealift key generate, or name one with --key"));
+            }
+            vec![key]
+        } else {
+            keys
+        };
+        Ok(Self { output, keys, passphrase })
+    }
+}
+
+impl Export {
+    pub(super) fn resolve(args: args::ExportArgs, environment: &Environment) -> Result<Self> {
+        let sources = args.sources.iter().map(|text| text.parse()).collect::<Result<_>>()?;
+        let platforms = args.platform.iter().map(|text| text.parse()).collect::<Result<_>>()?;
+        let passphrase = Passphrase::resolve(args.passphrase_file, environment);
+        let sealing = match args.output {
+            Some(output) if !args.dry_run => {
+                Some(Sealing::resolve(output, args.force, args.key, passphrase, environment)?)
+            }
+            _ => None,
+        };
+        Ok(Self {
+            sources,
+            sealing,
+            platforms,
+            attachments: !args.no_attachments,
+            jobs: args.jobs.unwrap_or(environment.jobs),
+            created: environment.created,
+            created_is_pinned: environment.created_is_pinned,
+            temporary: environment.temporary.clone(),
+            json: args.json,
+            connection: connection(args.registry, environment),
+        })
+    }
+}
+
+impl Verify {
+    pub(super) fn resolve(args: args::VerifyArgs, environment: &Environment) -> Result<Self> {
+        Ok(Self {
+            bundle: args.bundle,
+            keys: trusted(args.key, environment)?,
+            quick: args.quick,
+            jobs: args.jobs.unwrap_or(environment.jobs),
+            json: args.json,
+        })
+    }
+}
+
+impl Import {
+    pub(super) fn resolve(args: args::ImportArgs, environment: &Environment) -> Result<Self> {
+        Ok(Self {
+            bundle: args.bundle,
+            target: args.to.parse()?,
+            keys: trusted(args.key, environment)?,
+            images: args.image,
+            platforms: args.platform.iter().map(|text| text.parse()).collect::<Result<_>>()?,
+            temporary: environment.temporary.clone(),
+            dry_run: args.dry_run,
+            json: args.json,
+            connection: connection(args.registry, environment),
+        })
+    }
+}
+
+impl Inspect {
+    pub(super) fn resolve(args: args::InspectArgs, environment: &Environment) -> Result<Self> {
+        // Unlike verify and import, looking needs nobody's key.
+        let keys = match trusted(args.key, environment) {
+            Err(e) if e.kind() == Kind::Untrusted => Vec::new(),
+            keys => keys?,
+        };
+        Ok(Self { bundle: args.bundle, layers: args.layers, keys, json: args.json })
+    }
+}
+
+impl Generate {
+    pub(super) fn resolve(args: args::GenerateArgs, environment: &Environment) -> Result<Self> {
+        let signing_key = match args.output {
+            Some(path) => path,
+            None => environment.default_signing_key()?,
+        };
+        if signing_key.extension().is_some_and(|extension| extension == "pub") {
+            return Err(Error::usage(format!(
+                "{} would be the name of the public key",
+                signing_key.display()
+            ))
+            .hint("name the signing key, for example vendor.pem; vendor.pub is put next to it"));
+        }
+        let public_key = signing_key.with_extension("pub");
+        for path in [&signing_key, &public_key] {
+            if is_there(path)? {
+                return Err(Error::usage(format!("{} is already there", path.display())).hint(
+                    "keys are never replaced: choose another name with -o, or move the old one away",
+                ));
+            }
+        }
+        let wanted =
+            args.passphrase || args.passphrase_file.is_some() || environment.passphrase.is_some();
+        let passphrase = wanted.then(|| Passphrase::resolve(args.passphrase_file, environment));
+        Ok(Self { signing_key, public_key, passphrase })
+    }
+}
+
+impl Show {
+    pub(super) fn resolve(args: args::ShowArgs, environment: &Environment) -> Self {
+        Self { file: args.file, passphrase: Passphrase::resolve(args.passphrase_file, environment) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::args::{Cli, Command, KeyCommand};
+
+    fn export(line: &[&str], environment: &Environment) -> Result<Export> {
+        match Cli::try_parse_from([&["sealift", "export"], line].concat()).unwrap().command {
+            Command::Export(args) => Export::resolve(args, environment),
+            _ => unreachable!(),
+        }
+    }
+
+    fn home(folder: &tempfile::TempDir) -> Environment {
+        Environment::fake(&[("XDG_CONFIG_HOME", folder.path().to_str().unwrap())]).unwrap()
+    }
+
+    #[test]
+    fn a_dry_run_needs_neither_key_nor_output() {
+        let folder = tempfile::tempdir().unwrap();
+        let request = export(&["-n", "nginx"], &home(&folder)).unwrap();
+        assert!(request.sealing.is_none());
+        assert_eq!(request.sources[0].to_string(), "docker.io/library/nginx:latest");
+    }
+
+    #[test]
+    fn a_missing_signing_key_says_how_to_make_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path().join("b");
+        let line = ["nginx", "-o", output.to_str().unwrap()];
+        let error = export(&line, &home(&folder)).unwrap_err();
+        assert_eq!(error.kind(), Kind::Usage);
+        assert!(error.get_hint().unwrap().contains("sealift key generate"));
+
+        std::fs::create_dir(folder.path().join("sealift")).unwrap();
+        std::fs::write(folder.path().join("sealift/signing.pem"), "").unwrap();
+        let sealing = export(&line, &home(&folder)).unwrap().sealing.unwrap();
+        assert_eq!(sealing.keys, [folder.path().join("sealift/signing.pem")]);
+    }
+
+    #[test]
+    fn an_existing_bundle_is_replaced_only_by_force() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path().join("b");
+        std::fs::write(&output, "").unwrap();
+        let line = ["nginx", "-k", "k", "-o", output.to_str().unwrap()];
+        let error = export(&line, &home(&folder)).unwrap_err();
+        assert_eq!(error.kind(), Kind::Usage);
+        assert!(export(&[&line[..], &["--force"]].concat(), &home(&folder)).is_ok());
+    }
+
+    #[test]
+    fn without_a_trusted_key_nothing_is_believed_but_looking_is_fine() {
+        let folder = tempfile::tempdir().unwrap();
+        let environment = home(&folder);
+        let error = trusted(Vec::new(), &environment).unwrap_err();
+        assert_eq!(error.kind(), Kind::Untrusted);
+        assert_eq!(trusted(vec!["k".into()], &environment).unwrap(), [Path::new("k")]);
+        let args = Cli::try_parse_from(["sealift", "inspect", "b"]).unwrap();
+        let Command::Inspect(args) = args.command else { unreachable!() };
+        assert!(Inspect::resolve(args, &environment).unwrap().keys.is_empty());
+    }
+
+    #[test]
+    fn keys_are_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let generate = |name: &str| {
+            let path = folder.path().join(name);
+            let line = ["sealift", "key", "generate", "-o", path.to_str().unwrap()];
+            let Command::Key { command: KeyCommand::Generate(args) } =
+                Cli::try_parse_from(line).unwrap().command
+            else {
+                unreachable!()
+            };
+            Generate::resolve(args, &home(&folder))
+        };
+        assert_eq!(generate("a.pem").unwrap().public_key, folder.path().join("a.pub"));
+        std::fs::write(folder.path().join("a.pub"), "").unwrap();
+        assert_eq!(generate("a.pem").unwrap_err().kind(), Kind::Usage);
+        assert_eq!(generate("b.pub").unwrap_err().kind(), Kind::Usage);
+    }
+}

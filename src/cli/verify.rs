@@ -1,0 +1,131 @@
+//! `sealift verify`.
+
+use serde_json::json;
+
+use super::console::Console;
+use super::output::{Align, Output, Table, size};
+use super::request;
+use crate::bundle::{Authentic, Bundle};
+use crate::model::{Error, Kind, Result};
+use crate::operation::gather::display_name;
+use crate::operation::verify::{self, Depth, Problem, Report};
+use crate::trust::Trust;
+
+pub(super) fn run(request: &request::Verify, console: &Console) -> Result<()> {
+    let trust = Trust::from_files(&request.keys)?;
+    let bundle = Bundle::open(&request.bundle)?.authenticate(&trust)?;
+    let depth = if request.quick { Depth::Quick } else { Depth::Full };
+    let progress = console.progress("verify");
+    let report = verify::verify(&bundle, depth, request.jobs.get(), &*progress)?;
+    drop(progress);
+    show(&bundle, &report, request.json)?;
+    match report.worst() {
+        None => Ok(()),
+        Some(kind) => Err(verdict(&bundle, &report, kind)),
+    }
+}
+
+/// The one sentence that the exit code stands for.
+fn verdict(bundle: &Bundle<Authentic>, report: &Report, kind: Kind) -> Error {
+    let hit = report.images.iter().filter(|image| !image.whole).count();
+    let count = report.problems.len();
+    Error::new(
+        kind,
+        format!(
+            "{} is not whole: {count} {}, {hit} of {} images hit",
+            bundle.path().display(),
+            if count == 1 { "problem" } else { "problems" },
+            report.images.len()
+        ),
+    )
+    .hint(if hit == 0 {
+        "no image is hit, but the file is not the one that was sealed: copy it again"
+    } else {
+        "copy the bundle again; images that are not hit can be imported with --image"
+    })
+}
+
+fn show(bundle: &Bundle<Authentic>, report: &Report, as_json: bool) -> Result<()> {
+    let mut out = Output::stdout();
+    let manifest = &bundle.contents().manifest;
+    let signers = bundle.signers().iter().map(|signer| {
+        json!({"key": signer.id.to_string(), "trusted": signer.trusted.is_some(), "file": signer.trusted.as_ref().map(|trusted| &trusted.path)})
+    });
+    if as_json {
+        return out.json(&json!({
+            "bundle": bundle.path(),
+            "digest": bundle.digest(),
+            "bytes": bundle.length(),
+            "set": manifest.set,
+            "created": manifest.created,
+            "generator": manifest.generator,
+            "depth": match report.depth { Depth::Quick => "quick", Depth::Full => "full" },
+            "ok": report.problems.is_empty(),
+            "signatures": signers.collect::<Vec<_>>(),
+            "packs": report.packs,
+            "blobs": report.blobs,
+            "images": report.images.iter().map(|image| json!({
+                "name": image.root.name, "digest": image.root.descriptor.digest, "whole": image.whole,
+            })).collect::<Vec<_>>(),
+            "problems": report.problems.iter().map(problem).collect::<Vec<_>>(),
+        }));
+    }
+    for signer in bundle.signers() {
+        match &signer.trusted {
+            Some(trusted) => {
+                out.line(format!("signed by {} ({})", signer.id.short(), trusted.path.display()))?;
+            }
+            None => out
+                .line(format!("also signed by {}, which is not trusted here", signer.id.short()))?,
+        }
+    }
+    let mut table =
+        Table::new(&[("IMAGE", Align::Left), ("DIGEST", Align::Left), ("STATE", Align::Left)]);
+    for image in &report.images {
+        let state = match (image.whole, report.depth) {
+            (true, Depth::Full) => "whole",
+            (true, Depth::Quick) => "stored bytes intact",
+            (false, _) => "DAMAGED",
+        };
+        table.row([
+            display_name(&image.root),
+            image.root.descriptor.digest.to_string(),
+            state.to_owned(),
+        ]);
+    }
+    out.table(&table)?;
+    for found in &report.problems {
+        let place = found
+            .offset
+            .map_or(String::new(), |offset| format!("volume {}, byte {offset}: ", found.volume));
+        out.line(format!("problem: {place}{}", found.error.chain()))?;
+        if !found.blobs.is_empty() {
+            let shown: Vec<String> = found.blobs.iter().take(5).map(ToString::to_string).collect();
+            let more = found.blobs.len() - shown.len();
+            let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+            out.line(format!("  blobs lost: {}{rest}", shown.join(", ")))?;
+        }
+        if !found.images.is_empty() {
+            out.line(format!("  images hit: {}", found.images.join(", ")))?;
+        }
+    }
+    if report.problems.is_empty() {
+        let what = match report.depth {
+            Depth::Full => format!("{} blobs rebuilt and hashed", report.blobs),
+            Depth::Quick => "blobs not rebuilt (--quick)".to_owned(),
+        };
+        out.line(format!("ok: {} in {} packs, {what}", size(bundle.length()), report.packs))?;
+    }
+    Ok(())
+}
+
+fn problem(found: &Problem) -> serde_json::Value {
+    json!({
+        "volume": found.volume,
+        "offset": found.offset,
+        "message": found.error.chain(),
+        "hint": found.error.get_hint(),
+        "blobs": found.blobs,
+        "images": found.images,
+    })
+}

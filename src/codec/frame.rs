@@ -1,0 +1,128 @@
+//! Single zstd frames (RFC 8878), packed and opened whole in memory.
+//!
+//! Every frame states its content size and carries a content checksum, has no dictionary, and
+//! stands alone; on the way back all of that is demanded before a byte is allocated.
+
+use std::io;
+
+use zstd::zstd_safe::{self, CParameter};
+
+use crate::model::{Error, Result};
+
+/// How hard to try, and over which distance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Effort {
+    /// zstd level, 1 to 19.
+    pub level: i32,
+    /// Power of two of the window, in bytes.
+    pub window_log: u32,
+}
+
+/// Packs frames with one setting; keeps its tables between frames.
+pub struct Encoder {
+    inner: zstd::bulk::Compressor<'static>,
+}
+
+impl Encoder {
+    /// An encoder; its memory is that of the level.
+    pub fn new(effort: Effort) -> io::Result<Self> {
+        let mut inner = zstd::bulk::Compressor::new(effort.level)?;
+        inner.set_parameter(CParameter::ChecksumFlag(true))?;
+        inner.set_parameter(CParameter::ContentSizeFlag(true))?;
+        inner.set_parameter(CParameter::WindowLog(effort.window_log))?;
+        Ok(Self { inner })
+    }
+
+    /// Packs `content` as one frame.
+    pub fn encode(&mut self, content: &[u8]) -> io::Result<Vec<u8>> {
+        let mut packed = self.inner.compress(content)?;
+        packed.shrink_to_fit();
+        Ok(packed)
+    }
+}
+
+/// Opens `stored`, which must be exactly one frame of exactly `content` bytes. The caller has
+/// compared `content` with a limit.
+///
+/// # Errors
+/// [`Kind::Malformed`](crate::model::Kind::Malformed) where the frame is another than promised,
+/// [`Kind::Damaged`](crate::model::Kind::Damaged) where it does not decode.
+pub fn decode(stored: &[u8], content: u64, what: &str) -> Result<Vec<u8>> {
+    let odd = |why: &str| {
+        Error::malformed(format!("{what} is not the zstd frame that was promised: {why}"))
+    };
+    if !stored.starts_with(&zstd_safe::MAGICNUMBER.to_le_bytes()) {
+        return Err(odd("no frame begins here"));
+    }
+    match zstd_safe::get_frame_content_size(stored) {
+        Ok(Some(size)) if size == content => {}
+        Ok(_) => return Err(odd("it states another content size")),
+        Err(_) => return Err(odd("its header is not readable")),
+    }
+    if zstd_safe::get_dict_id_from_frame(stored).is_some() {
+        return Err(odd("it needs a dictionary"));
+    }
+    // Byte 4 is the frame header descriptor; bit 2 says that a checksum follows the content.
+    if stored.get(4).is_none_or(|descriptor| descriptor & 0b100 == 0) {
+        return Err(odd("it has no checksum"));
+    }
+    match zstd_safe::find_frame_compressed_size(stored) {
+        Ok(length) if length == stored.len() => {}
+        Ok(_) => return Err(odd("something follows it")),
+        Err(_) => return Err(odd("it ends early")),
+    }
+    let capacity = usize::try_from(content).map_err(|_| odd("it is too large for this machine"))?;
+    let plain = zstd::bulk::decompress(stored, capacity)
+        .map_err(|e| Error::damaged(format!("{what} does not decompress")).because(e))?;
+    if plain.len() as u64 != content {
+        return Err(odd("it holds another number of bytes"));
+    }
+    Ok(plain)
+}
+
+/// Version of the zstd library that packs.
+pub fn library_version() -> &'static str {
+    zstd_safe::version_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Kind;
+
+    fn pack(content: &[u8]) -> Vec<u8> {
+        Encoder::new(Effort { level: 3, window_log: 24 }).unwrap().encode(content).unwrap()
+    }
+
+    #[test]
+    fn a_frame_opens_to_what_was_packed() {
+        for content in [&b""[..], b"a", &vec![7; 100_000]] {
+            assert_eq!(decode(&pack(content), content.len() as u64, "it").unwrap(), content);
+        }
+    }
+
+    #[test]
+    fn anything_but_the_promised_frame_is_refused() {
+        let good = pack(b"hello hello hello");
+        let twice = [good.clone(), good.clone()].concat();
+        let unchecked = zstd::bulk::compress(b"hello hello hello", 3).unwrap();
+        let skippable = [&[0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0][..], &good].concat();
+        for bad in [&twice[..], &unchecked, &skippable, &good[..good.len() - 1], b"", b"hello"] {
+            assert_eq!(decode(bad, 17, "it").unwrap_err().kind(), Kind::Malformed);
+        }
+        assert_eq!(decode(&good, 16, "it").unwrap_err().kind(), Kind::Malformed);
+    }
+
+    #[test]
+    fn no_flipped_bit_decodes_to_something_else() {
+        let content: Vec<u8> = (0..5000u32).flat_map(|n| (n * n % 251).to_le_bytes()).collect();
+        let good = pack(&content);
+        for at in 0..good.len() * 8 {
+            let mut bad = good.clone();
+            bad[at / 8] ^= 1 << (at % 8);
+            if let Ok(plain) = decode(&bad, content.len() as u64, "it") {
+                assert_eq!(plain, content, "bit {at}");
+            }
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! Takes a tar apart into what describes files and what is in them.
+//!
+//! The contents of regular files go to one side, everything else (headers, long names, padding, the
+//! end mark, and all that cannot be understood) to the other. The sides are noted as pairs of
+//! lengths, so the tar is put together again byte for byte without understanding it: a header that
+//! is misread costs sharing, never bytes.
+//!
+//! Formats: POSIX ustar and pax (IEEE Std 1003.1), GNU long names and base-256 numbers.
+
+/// Bytes of a tar block.
+const BLOCK: usize = 512;
+
+/// Longest pax header that is kept to look for a `size` record. Those with long names and
+/// attributes reach a few KiB.
+const PAX_KEPT: u64 = 64 << 10;
+
+/// Takes the parts of a tar.
+pub trait Parts {
+    /// Bytes that describe.
+    fn meta(&mut self, bytes: &[u8]);
+    /// Bytes of the file that is being read.
+    fn content(&mut self, bytes: &[u8]);
+    /// The file is complete.
+    fn file_end(&mut self);
+}
+
+/// One stretch: so many bytes of the describing side, then so many of content.
+pub type Stretch = (u64, u64);
+
+#[derive(Debug)]
+enum State {
+    /// Collecting a header block.
+    Header,
+    /// In the content of a regular file: bytes left, padding after them.
+    Content { left: u64, padding: u64 },
+    /// In something that describes: bytes left with their padding.
+    Meta { left: u64, pax: bool },
+    /// Not a tar from here on: all of it describes.
+    Opaque,
+}
+
+/// Takes one tar apart, fed piece by piece.
+#[derive(Debug)]
+pub struct Splitter {
+    state: State,
+    block: Vec<u8>,
+    pax: Vec<u8>,
+    /// Size that a pax header gives to the next file.
+    pax_size: Option<u64>,
+    stretches: Vec<Stretch>,
+    meta: u64,
+    content: u64,
+}
+
+/// Whether these first bytes are a tar header: its checksum fits.
+pub fn is_tar(head: &[u8]) -> bool {
+    head.get(..BLOCK).is_some_and(checksum_fits)
+}
+
+impl Default for Splitter {
+    fn default() -> Self {
+        Self {
+            state: State::Header,
+            block: Vec::with_capacity(BLOCK),
+            pax: Vec::new(),
+            pax_size: None,
+            stretches: Vec::new(),
+            meta: 0,
+            content: 0,
+        }
+    }
+}
+
+impl Splitter {
+    /// Takes the next bytes of the tar.
+    pub fn push(&mut self, mut bytes: &[u8], parts: &mut dyn Parts) {
+        while !bytes.is_empty() {
+            let used = match self.state {
+                State::Header => {
+                    let used = (BLOCK - self.block.len()).min(bytes.len());
+                    self.block.extend_from_slice(&bytes[..used]);
+                    if self.block.len() == BLOCK {
+                        self.header(parts);
+                    }
+                    used
+                }
+                State::Content { left, padding } => {
+                    let used = bound(left, bytes.len());
+                    parts.content(&bytes[..used]);
+                    self.content += used as u64;
+                    let left = left - used as u64;
+                    self.state = State::Content { left, padding };
+                    if left == 0 {
+                        parts.file_end();
+                        self.close_stretch();
+                        self.state = State::Meta { left: padding, pax: false };
+                        self.skip_empty_meta();
+                    }
+                    used
+                }
+                State::Meta { left, pax } => {
+                    let used = bound(left, bytes.len());
+                    self.describe(&bytes[..used], parts);
+                    if pax {
+                        self.pax.extend_from_slice(&bytes[..used]);
+                    }
+                    self.state = State::Meta { left: left - used as u64, pax };
+                    self.skip_empty_meta();
+                    used
+                }
+                State::Opaque => {
+                    self.describe(bytes, parts);
+                    bytes.len()
+                }
+            };
+            bytes = &bytes[used..];
+        }
+    }
+
+    /// Ends the tar and returns its stretches. Their sums are the lengths of the two sides.
+    pub fn finish(mut self, parts: &mut dyn Parts) -> Vec<Stretch> {
+        let rest = std::mem::take(&mut self.block);
+        self.describe(&rest, parts);
+        if matches!(self.state, State::Content { .. }) && self.content > 0 {
+            parts.file_end();
+        }
+        self.close_stretch();
+        self.stretches
+    }
+
+    fn describe(&mut self, bytes: &[u8], parts: &mut dyn Parts) {
+        if !bytes.is_empty() {
+            parts.meta(bytes);
+            self.meta += bytes.len() as u64;
+        }
+    }
+
+    fn close_stretch(&mut self) {
+        if self.meta + self.content > 0 {
+            self.stretches.push((self.meta, self.content));
+            (self.meta, self.content) = (0, 0);
+        }
+    }
+
+    fn skip_empty_meta(&mut self) {
+        if let State::Meta { left: 0, pax } = self.state {
+            if pax {
+                self.pax_size = pax_size(&self.pax).or(self.pax_size);
+                self.pax.clear();
+            }
+            self.state = State::Header;
+        }
+    }
+
+    /// Acts on a complete header block.
+    fn header(&mut self, parts: &mut dyn Parts) {
+        let block = std::mem::take(&mut self.block);
+        self.describe(&block, parts);
+        let next = self.after(&block);
+        self.block = block;
+        self.block.clear();
+        self.state = next.unwrap_or(State::Opaque);
+        self.skip_empty_meta();
+    }
+
+    /// What follows a header block; `None` where it is none.
+    fn after(&mut self, block: &[u8]) -> Option<State> {
+        if block.iter().all(|&byte| byte == 0) {
+            return Some(State::Header);
+        }
+        if !checksum_fits(block) {
+            return None;
+        }
+        let size = number(&block[124..136])?;
+        let padding_of = |size: u64| size.wrapping_neg() % BLOCK as u64;
+        match block[156] {
+            // An old GNU sparse file may have more headers before its content.
+            b'S' if block[482] != 0 => None,
+            0 | b'0' | b'7' | b'S' => {
+                let size = self.pax_size.take().unwrap_or(size);
+                if size == 0 {
+                    return Some(State::Header);
+                }
+                Some(State::Content { left: size, padding: padding_of(size) })
+            }
+            // Links and devices have no content whatever their size field says.
+            b'1'..=b'6' => {
+                self.pax_size = None;
+                Some(State::Header)
+            }
+            kind => {
+                let left = size.checked_add(padding_of(size))?;
+                Some(State::Meta { left, pax: kind == b'x' && size <= PAX_KEPT })
+            }
+        }
+    }
+}
+
+fn bound(left: u64, available: usize) -> usize {
+    usize::try_from(left).map_or(available, |left| left.min(available))
+}
+
+/// The sum of all bytes with the checksum field taken as spaces; some old tars sum signed bytes,
+/// and are read as opaque.
+fn checksum_fits(block: &[u8]) -> bool {
+    let Some(stored) = octal(&block[148..156]) else { return false };
+    let field: u64 = block[148..156].iter().map(|&byte| u64::from(byte)).sum();
+    let sum: u64 = block.iter().map(|&byte| u64::from(byte)).sum();
+    sum - field + 8 * u64::from(b' ') == stored
+}
+
+/// A numeric field: octal digits, or base-256 where the top bit is set.
+fn number(field: &[u8]) -> Option<u64> {
+    match field {
+        [0x80, rest @ ..] => rest
+            .iter()
+            .try_fold(0u64, |value, &byte| value.checked_mul(256)?.checked_add(u64::from(byte))),
+        [0x81..=0xff, ..] => None,
+        _ => octal(field),
+    }
+}
+
+fn octal(field: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(field).ok()?;
+    let text = text.trim_matches([' ', '\0']);
+    if text.is_empty() { Some(0) } else { u64::from_str_radix(text, 8).ok() }
+}
+
+/// The `size` record of a pax header: lines of `LENGTH KEY=VALUE\n`.
+fn pax_size(data: &[u8]) -> Option<u64> {
+    let mut rest = data;
+    let mut found = None;
+    while let Some(space) = rest.iter().position(|&byte| byte == b' ') {
+        let length: usize = std::str::from_utf8(&rest[..space]).ok()?.parse().ok()?;
+        let record = rest.get(space + 1..length)?;
+        if let Some(value) = record.strip_prefix(b"size=") {
+            found = std::str::from_utf8(value.strip_suffix(b"\n")?).ok()?.parse().ok();
+        }
+        rest = &rest[length..];
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[derive(Default)]
+    struct Sides {
+        meta: Vec<u8>,
+        content: Vec<u8>,
+        files: Vec<Vec<u8>>,
+        open: Vec<u8>,
+    }
+
+    impl Parts for Sides {
+        fn meta(&mut self, bytes: &[u8]) {
+            self.meta.extend_from_slice(bytes);
+        }
+        fn content(&mut self, bytes: &[u8]) {
+            self.content.extend_from_slice(bytes);
+            self.open.extend_from_slice(bytes);
+        }
+        fn file_end(&mut self) {
+            self.files.push(std::mem::take(&mut self.open));
+        }
+    }
+
+    fn split(tar: &[u8], step: usize) -> (Sides, Vec<Stretch>) {
+        let (mut sides, mut splitter) = (Sides::default(), Splitter::default());
+        for part in tar.chunks(step.max(1)) {
+            splitter.push(part, &mut sides);
+        }
+        let stretches = splitter.finish(&mut sides);
+        (sides, stretches)
+    }
+
+    fn join(sides: &Sides, stretches: &[Stretch]) -> Vec<u8> {
+        let (mut meta, mut content) = (&sides.meta[..], &sides.content[..]);
+        let mut out = Vec::new();
+        for &(m, c) in stretches {
+            let (head, rest) = meta.split_at(m as usize);
+            out.extend_from_slice(head);
+            meta = rest;
+            let (body, rest) = content.split_at(c as usize);
+            out.extend_from_slice(body);
+            content = rest;
+        }
+        assert!(meta.is_empty() && content.is_empty());
+        out
+    }
+
+    fn sample() -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (name, size) in [("a", 0usize), ("b", 1), ("c", 512), ("d", 100_000)] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(size as u64);
+            header.set_cksum();
+            builder.append_data(&mut header, name, &vec![b'x'; size][..]).unwrap();
+        }
+        let mut header = tar::Header::new_gnu();
+        header.set_size(3);
+        builder.append_data(&mut header, "long/".repeat(60), &b"abc"[..]).unwrap();
+        builder.append_pax_extensions([("size", &b"5"[..]), ("path", b"p")]).unwrap();
+        let mut header = tar::Header::new_ustar();
+        header.set_path("p").unwrap();
+        header.set_size(5);
+        header.set_cksum();
+        builder.append(&header, &b"12345"[..]).unwrap();
+        builder.into_inner().unwrap()
+    }
+
+    #[test]
+    fn files_are_found_and_the_tar_comes_back() {
+        let tar = sample();
+        for step in [1, 511, 512, 513, 10_000, tar.len()] {
+            let (sides, stretches) = split(&tar, step);
+            let lengths: Vec<usize> = sides.files.iter().map(Vec::len).collect();
+            assert_eq!(lengths, [1, 512, 100_000, 3, 5]);
+            assert_eq!(join(&sides, &stretches), tar);
+        }
+        assert!(is_tar(&tar) && !is_tar(&tar[1..]) && !is_tar(b"short"));
+    }
+
+    #[test]
+    fn a_pax_size_wins_over_the_header() {
+        let mut builder = tar::Builder::new(Vec::new());
+        builder.append_pax_extensions([("size", &b"700"[..])]).unwrap();
+        let mut header = tar::Header::new_ustar();
+        header.set_size(0);
+        header.set_cksum();
+        builder.append(&header, &b""[..]).unwrap();
+        let mut tar = builder.into_inner().unwrap();
+        tar.truncate(tar.len() - 1024);
+        tar.extend(vec![b'y'; 1024]);
+        let (sides, stretches) = split(&tar, 4096);
+        assert_eq!(sides.files.iter().map(Vec::len).collect::<Vec<_>>(), [700]);
+        assert_eq!(join(&sides, &stretches), tar);
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_and_random_tars_come_back_too(
+            flips in prop::collection::vec((0usize..110_000, any::<u8>()), 0..8),
+            cut in 0usize..120_000, step in 1usize..5000,
+        ) {
+            let mut tar = sample();
+            for (at, value) in flips {
+                let at = at % tar.len();
+                tar[at] = value;
+            }
+            tar.truncate(cut.min(tar.len()));
+            let (sides, stretches) = split(&tar, step);
+            prop_assert_eq!(join(&sides, &stretches), tar);
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! The only transfer loop: carries out a target's plan with blobs from a source.
+//!
+//! Blobs first, then manifests from the leaves to the root, then names, then the target completes
+//! itself. Every reader that reaches a target is digest-checked here, in this one place, and fails
+//! at its end where the bytes are not what their digest says.
+
+use std::io::Read;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::thread::Scope;
+
+use super::ahead::{Ahead, Content};
+use super::pipe::pipe;
+use crate::codec::checked::VerifiedReader;
+use crate::endpoint::{
+    Action, BlobStep, Event, Form, How, Plan, Progress, Source, Target, TransferId, Transfers,
+};
+use crate::model::{Error, Result};
+
+/// How many blobs are fetched ahead of a target that takes them one by one.
+pub const AHEAD: usize = 3;
+
+/// What a copy needs beside source and target.
+pub struct Surroundings<'a> {
+    /// Hears what happens.
+    pub progress: &'a dyn Progress,
+    /// Takes temporary files without a name, each no larger than a blob.
+    pub temporary: &'a Path,
+    /// What is being done, for people: `exporting`, `importing`.
+    pub title: &'a str,
+}
+
+/// Carries out `plan`, which came from `target` for images of `source`, and returns it, or the one
+/// that took its place because the target had less than it seemed to.
+pub fn run(
+    source: &dyn Source,
+    target: &dyn Target,
+    plan: Plan,
+    around: &Surroundings<'_>,
+) -> Result<Plan> {
+    let copy = Copy {
+        source,
+        target,
+        transfers: Transfers::new(around.progress),
+        temporary: around.temporary,
+    };
+    let mut plan = plan;
+    loop {
+        around
+            .progress
+            .event(Event::Phase { title: around.title, total: Some(plan.bytes_to_send()) });
+        copy.content(&plan)?;
+        match target.settle(&plan)? {
+            None => break,
+            Some(other) => plan = other,
+        }
+        around.progress.event(Event::Warning(
+            "the target has less than it seemed to have: what was left out is sent after all",
+        ));
+    }
+    for step in plan.tags.iter().filter(|step| step.action == Action::Send) {
+        target.put_tag(step)?;
+    }
+    target.finish(&plan)?;
+    Ok(plan)
+}
+
+struct Copy<'a> {
+    source: &'a dyn Source,
+    target: &'a dyn Target,
+    transfers: Transfers<'a>,
+    temporary: &'a Path,
+}
+
+impl<'a> Copy<'a> {
+    /// Blobs, then manifests.
+    fn content(&self, plan: &Plan) -> Result<()> {
+        self.target.begin(plan)?;
+        let with = |wanted: fn(&Action) -> bool| -> Vec<&BlobStep> {
+            plan.blobs.iter().filter(|step| wanted(&step.action)).collect()
+        };
+        let sent = with(|action| *action == Action::Send);
+        if self.target.lanes() > 1 {
+            self.in_lanes(&sent, |step| self.put(step))?;
+        } else {
+            self.one_by_one(&sent)?;
+        }
+        // What is linked from another repository must be there by now.
+        let mounted = with(|action| matches!(action, Action::Mount { .. }));
+        self.in_lanes(&mounted, |step| self.mount(step))?;
+        let manifests = plan.manifests.iter().filter(|step| step.action == Action::Send);
+        manifests.into_iter().try_for_each(|step| self.target.put_manifest(step))
+    }
+
+    /// Does something for every step, several at a time; the first failure stops the rest.
+    fn in_lanes(
+        &self,
+        steps: &[&BlobStep],
+        act: impl Fn(&BlobStep) -> Result<()> + Sync,
+    ) -> Result<()> {
+        let (cursor, failing) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let failed = Mutex::new(None);
+        std::thread::scope(|scope| {
+            for _ in 0..self.target.lanes().min(steps.len()) {
+                scope.spawn(|| {
+                    while !failing.load(Ordering::Relaxed) {
+                        let Some(step) = steps.get(cursor.fetch_add(1, Ordering::Relaxed)) else {
+                            return;
+                        };
+                        if let Err(error) = act(step) {
+                            failing.store(true, Ordering::Relaxed);
+                            failed
+                                .lock()
+                                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                                .get_or_insert(error);
+                        }
+                    }
+                });
+            }
+        });
+        failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).map_or(Ok(()), Err)
+    }
+
+    /// Puts blobs in order; where the source is far, the next ones are fetched meanwhile.
+    fn one_by_one(&self, steps: &[&BlobStep]) -> Result<()> {
+        if !self.source.is_remote() || steps.len() < 2 {
+            return steps.iter().try_for_each(|step| self.put(step));
+        }
+        let ids: Vec<AtomicU64> = steps.iter().map(|_| AtomicU64::new(TransferId::MAX)).collect();
+        let id = |at: usize| ids[at].load(Ordering::Relaxed);
+        let open = |at: usize| -> Result<Box<dyn Read + Send + '_>> {
+            let step = steps[at];
+            let id = self.transfers.start(&label(step), Some(step.bytes));
+            ids[at].store(id, Ordering::Relaxed);
+            self.checked(step).map(|reader| Box::new(self.transfers.count(id, reader)) as _)
+        };
+        let ahead = Ahead::new(steps.len(), AHEAD, self.temporary, &open);
+        std::thread::scope(|scope| {
+            for _ in 0..AHEAD {
+                scope.spawn(|| ahead.fetch());
+            }
+            let result = (0..steps.len()).try_for_each(|at| {
+                let mut first = Some(ahead.take(at)?);
+                let result = std::thread::scope(|inner| {
+                    self.target.put_blob(steps[at], &mut || {
+                        Ok(match first.take() {
+                            Some(Content::Fetched(file)) => Box::new(file),
+                            Some(Content::Direct(reader)) => Box::new(pipe(inner, reader)),
+                            None => self.again(inner, steps[at], id(at))?,
+                        })
+                    })
+                });
+                self.transfers.finish(id(at), outcome(&result));
+                result
+            });
+            ahead.stop();
+            result
+        })
+    }
+
+    /// Puts one blob.
+    fn put(&self, step: &BlobStep) -> Result<()> {
+        let id = self.transfers.start(&label(step), Some(step.bytes));
+        let mut tried = false;
+        let result = std::thread::scope(|scope| {
+            self.target.put_blob(step, &mut || {
+                if std::mem::replace(&mut tried, true) {
+                    return self.again(scope, step, id);
+                }
+                Ok(Box::new(pipe(scope, self.transfers.count(id, self.checked(step)?))))
+            })
+        });
+        self.transfers.finish(id, outcome(&result));
+        result
+    }
+
+    /// Opens a blob once more, for a target that tries again.
+    fn again<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        step: &BlobStep,
+        id: TransferId,
+    ) -> Result<Box<dyn Read + Send>> {
+        self.transfers.progress().event(Event::Restarted { id });
+        Ok(Box::new(pipe(scope, self.transfers.count(id, self.checked(step)?))))
+    }
+
+    /// Links a blob, or puts it where the target will not link.
+    fn mount(&self, step: &BlobStep) -> Result<()> {
+        if self.target.mount(step)? {
+            let id = self.transfers.start(&label(step), Some(step.bytes));
+            self.transfers.finish(id, How::Mounted);
+            return Ok(());
+        }
+        self.put(step)
+    }
+
+    /// The content of a blob in the form of the step, checked to its last byte.
+    fn checked(&self, step: &BlobStep) -> Result<Box<dyn Read + Send + 'a>> {
+        let blob = &step.descriptor;
+        let reader = self.source.open(blob, step.form)?;
+        // A layer without another plain form is plain itself.
+        let plain = self.source.plain(&blob.digest).filter(|_| step.form == Form::Plain);
+        let (digest, size) =
+            plain.map_or((blob.digest, blob.size), |plain| (plain.digest, plain.size));
+        if size != step.bytes {
+            return Err(Error::malformed(format!(
+                "{} was planned with {} bytes and has {size}",
+                blob.digest, step.bytes
+            )));
+        }
+        Ok(Box::new(VerifiedReader::new(reader, digest, size, self.source.describe())))
+    }
+}
+
+/// How a transfer ended.
+pub(super) fn outcome<T>(result: &Result<T>) -> How {
+    if result.is_ok() { How::Moved } else { How::Failed }
+}
+
+/// What a transfer is called.
+fn label(step: &BlobStep) -> String {
+    step.descriptor.digest.short()
+}

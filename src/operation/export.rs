@@ -1,0 +1,325 @@
+//! Export: images of any places into one signed bundle.
+
+use std::collections::HashMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::copy::{self, Surroundings};
+use super::gather::{Wanted, display_name, gather};
+use crate::bundle::{BundleTarget, Sealed, Writer, WriterOptions};
+use crate::endpoint::{
+    Attachment, Event, Fed, Feed, Form, Intake, Origin, Parcel, Plain, Plan, Progress, Root,
+    Source, Target as _, Transfers,
+};
+use crate::model::{Descriptor, Digest, Error, Graph, Kind, Result, Role, limits};
+use crate::trust::SecretKey;
+
+/// What is to be exported, and how.
+pub struct Request<'a> {
+    /// The places, in the order in which the user named them.
+    pub origins: Vec<Origin>,
+    /// What is wanted of each image.
+    pub wanted: Wanted,
+    /// The bundle.
+    pub output: PathBuf,
+    /// Who signs it; at least one.
+    pub signers: Vec<SecretKey>,
+    /// Time and name of the set, and how many threads pack.
+    pub writer: WriterOptions,
+    /// Takes temporary files.
+    pub temporary: &'a Path,
+}
+
+/// What an export will do: everything that can be known before it runs.
+#[derive(Debug)]
+pub struct Preview {
+    /// The images whose parts are known.
+    pub parcels: Vec<Parcel>,
+    /// Their blobs.
+    pub plan: Plan,
+    /// Images that a daemon will deliver as one stream: name and its own estimate of bytes.
+    pub announced: Vec<(String, u64)>,
+}
+
+/// What an export did.
+#[derive(Debug)]
+pub struct Report {
+    /// The bundle.
+    pub sealed: Sealed,
+    /// Its images.
+    pub parcels: Vec<Parcel>,
+    /// Bytes of all distinct blobs and manifests, as they were at their sources.
+    pub content: u64,
+}
+
+/// Says what an export would do. Asks the places, writes nothing.
+pub fn preview(origins: &[Origin], wanted: &Wanted) -> Result<Preview> {
+    let mut parcels = Vec::new();
+    let mut announced = Vec::new();
+    for origin in origins {
+        match origin {
+            Origin::Source(source) => parcels.extend(gather(&**source, wanted)?),
+            Origin::Feed(feed) => announced.extend(feed.announce()?),
+        }
+    }
+    let mut plan = Plan::default();
+    let mut seen = std::collections::HashSet::new();
+    for leaf in parcels.iter().flat_map(Parcel::graphs).flat_map(|graph| &graph.leaves) {
+        if seen.insert(leaf.descriptor.digest) {
+            plan.blobs.push(crate::endpoint::BlobStep {
+                descriptor: leaf.descriptor.clone(),
+                form: Form::Exact,
+                bytes: leaf.descriptor.size,
+                place: String::new(),
+                action: crate::endpoint::Action::Send,
+            });
+        }
+    }
+    Ok(Preview { parcels, plan, announced })
+}
+
+/// Exports. The bundle has its name when this returns, or does not exist.
+///
+/// # Errors
+/// [`Kind::Usage`](crate::model::Kind::Usage) without a signer; whatever places and disk report.
+pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
+    if request.signers.is_empty() {
+        return Err(Error::usage("a bundle must be signed, and there is no key to sign with")
+            .hint("make one with `sealift key generate`"));
+    }
+    let around = Surroundings { progress, temporary: request.temporary, title: "exporting" };
+    // Everything that can be asked beforehand is asked before anything is written.
+    progress.event(Event::Phase { title: "reading what the images consist of", total: None });
+    let mut sources = Sources::default();
+    let mut feeds: Vec<(usize, Box<dyn Feed>)> = Vec::new();
+    let mut parcels: Vec<(usize, Parcel)> = Vec::new();
+    for (place, origin) in request.origins.into_iter().enumerate() {
+        match origin {
+            Origin::Source(source) => {
+                let found = gather(&*source, &request.wanted)?;
+                sources.add(source, &found);
+                parcels.extend(found.into_iter().map(|parcel| (place, parcel)));
+            }
+            Origin::Feed(feed) => {
+                feed.announce()?;
+                feeds.push((place, feed));
+            }
+        }
+    }
+    let writer = Writer::create(&request.output, request.writer)?;
+    let target = BundleTarget::new(request.output.display().to_string(), writer);
+    for (place, mut feed) in feeds {
+        let fed = run_feed(&mut *feed, &target, &request.wanted, progress)?;
+        parcels.extend(fed.into_iter().map(|parcel| (place, parcel)));
+    }
+    parcels.sort_by_key(|(place, _)| *place);
+    let parcels = merge(parcels.into_iter().map(|(_, parcel)| parcel));
+    if parcels.is_empty() {
+        return Err(Error::usage("there is no image in what was named"));
+    }
+    let carried: Vec<Parcel> =
+        parcels.iter().filter(|parcel| sources.holds(parcel)).cloned().collect();
+    let plan = target.plan(&carried)?;
+    copy::run(&sources, &target, plan, &around)?;
+    progress.event(Event::Phase { title: "sealing", total: None });
+    let content = distinct_bytes(&parcels);
+    let sealed = target.seal(&parcels, &request.signers)?;
+    Ok(Report { sealed, parcels, content })
+}
+
+/// The same image under the same name stands once, whatever places it came from.
+fn merge(parcels: impl Iterator<Item = Parcel>) -> Vec<Parcel> {
+    let mut merged: Vec<Parcel> = Vec::new();
+    for parcel in parcels {
+        let same = |known: &Parcel| {
+            known.root.descriptor.digest == parcel.root.descriptor.digest
+                && known.root.name == parcel.root.name
+        };
+        if !merged.iter().any(same) {
+            merged.push(parcel);
+        }
+    }
+    merged
+}
+
+fn distinct_bytes(parcels: &[Parcel]) -> u64 {
+    let mut sizes: HashMap<Digest, u64> = HashMap::new();
+    for graph in parcels.iter().flat_map(Parcel::graphs) {
+        sizes.extend(graph.nodes.iter().map(|node| (node.descriptor.digest, node.descriptor.size)));
+        sizes
+            .extend(graph.leaves.iter().map(|leaf| (leaf.descriptor.digest, leaf.descriptor.size)));
+    }
+    sizes.values().sum()
+}
+
+/// Several sources as one: each blob is opened at the first place that lists it.
+#[derive(Default)]
+struct Sources {
+    places: Vec<Box<dyn Source>>,
+    of: HashMap<Digest, usize>,
+}
+
+impl Sources {
+    fn add(&mut self, source: Box<dyn Source>, parcels: &[Parcel]) {
+        let place = self.places.len();
+        self.places.push(source);
+        for graph in parcels.iter().flat_map(Parcel::graphs) {
+            let nodes = graph.nodes.iter().map(|node| node.descriptor.digest);
+            for digest in nodes.chain(graph.leaves.iter().map(|leaf| leaf.descriptor.digest)) {
+                self.of.entry(digest).or_insert(place);
+            }
+        }
+    }
+
+    fn holds(&self, parcel: &Parcel) -> bool {
+        self.of.contains_key(&parcel.root.descriptor.digest)
+    }
+
+    fn place(&self, digest: &Digest) -> Result<&dyn Source> {
+        self.of
+            .get(digest)
+            .map(|&place| &*self.places[place])
+            .ok_or_else(|| Error::damaged(format!("none of the sources has {digest}")))
+    }
+}
+
+impl Source for Sources {
+    fn describe(&self) -> String {
+        match self.places.as_slice() {
+            [one] => one.describe(),
+            _ => "its source".to_owned(),
+        }
+    }
+
+    fn roots(&self) -> Result<Vec<Root>> {
+        self.places.iter().try_fold(Vec::new(), |mut all, place| {
+            all.extend(place.roots()?);
+            Ok(all)
+        })
+    }
+
+    fn open(&self, blob: &Descriptor, form: Form) -> Result<Box<dyn Read + Send + '_>> {
+        self.place(&blob.digest)?.open(blob, form)
+    }
+
+    fn plain(&self, layer: &Digest) -> Option<Plain> {
+        self.place(layer).ok()?.plain(layer)
+    }
+
+    fn attachments(&self, subject: &Descriptor) -> Result<Vec<Attachment>> {
+        self.place(&subject.digest)?.attachments(subject)
+    }
+
+    fn is_remote(&self) -> bool {
+        self.places.iter().any(|place| place.is_remote())
+    }
+}
+
+/// Runs a feed into the bundle and makes parcels of what it delivered.
+fn run_feed(
+    feed: &mut dyn Feed,
+    target: &BundleTarget,
+    wanted: &Wanted,
+    progress: &dyn Progress,
+) -> Result<Vec<Parcel>> {
+    let announced: u64 = feed.announce()?.iter().map(|(_, bytes)| bytes).sum();
+    progress
+        .event(Event::Phase { title: "exporting", total: (announced > 0).then_some(announced) });
+    let mut intake = FeedIntake { target, transfers: Transfers::new(progress) };
+    let delivered = feed.run(&mut intake)?;
+    let mut parcels = Vec::new();
+    for image in delivered {
+        parcels.push(fed_parcel(image, target, &feed.describe())?);
+    }
+    if !wanted.platforms.is_empty() {
+        check_platforms(&parcels, wanted)?;
+    }
+    Ok(parcels)
+}
+
+/// A stream cannot be asked for a platform; what it delivered must be one of those wanted.
+fn check_platforms(parcels: &[Parcel], wanted: &Wanted) -> Result<()> {
+    for parcel in parcels {
+        for (_, platform) in parcel.graph.images() {
+            let other = platform
+                .filter(|platform| !wanted.platforms.iter().any(|wish| wish.accepts(platform)));
+            if let Some(other) = other {
+                return Err(Error::usage(format!("{} also comes for {other}", display_name(&parcel.root)))
+                    .hint("a daemon or compressed archive delivers an image whole: leave out --platform, or export from a registry"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn fed_parcel(image: Fed, target: &BundleTarget, from: &str) -> Result<Parcel> {
+    let name = display_name(&image.root);
+    let manifests: HashMap<Digest, &Arc<[u8]>> =
+        image.manifests.iter().map(|(descriptor, raw)| (descriptor.digest, raw)).collect();
+    let missing = |digest: &Digest| {
+        Error::new(
+            Kind::Damaged,
+            format!("{name} from {from} is incomplete: {digest} is not there"),
+        )
+        .hint("the image may have been pulled or saved only in part: pull it again, then export")
+    };
+    let graph = Graph::walk(&image.root.descriptor, &mut |wanted| {
+        manifests
+            .get(&wanted.digest)
+            .map(|raw| Arc::clone(raw))
+            .ok_or_else(|| missing(&wanted.digest))
+    })?;
+    let roles: HashMap<Digest, Role> =
+        graph.leaves.iter().map(|leaf| (leaf.descriptor.digest, leaf.role)).collect();
+    for (descriptor, bytes) in &image.documents {
+        let Some(role) = roles.get(&descriptor.digest) else { continue };
+        if *role == Role::Config && descriptor.size <= limits::CONFIG_BYTES {
+            target.document(descriptor, bytes, Role::Config)?;
+        } else {
+            let (label, layer) = (descriptor.digest.to_string(), *role == Role::Layer);
+            target.with(|writer| {
+                writer.blob(
+                    &label,
+                    Some(descriptor.digest),
+                    descriptor.size,
+                    layer,
+                    &mut &bytes[..],
+                )
+            })?;
+        }
+    }
+    for leaf in &graph.leaves {
+        if !target.with(|writer| Ok(writer.has(&leaf.descriptor.digest)))? {
+            return Err(missing(&leaf.descriptor.digest));
+        }
+    }
+    for node in &graph.nodes {
+        target.document(&node.descriptor, &node.raw, Role::Opaque)?;
+    }
+    Ok(Parcel { root: image.root, graph, satellites: Vec::new(), plain: Vec::new() })
+}
+
+/// Counts what a feed delivers on its way into the bundle.
+struct FeedIntake<'a> {
+    target: &'a BundleTarget,
+    transfers: Transfers<'a>,
+}
+
+impl Intake for FeedIntake<'_> {
+    fn blob(
+        &mut self,
+        label: &str,
+        expected: Option<Digest>,
+        size: u64,
+        is_layer: bool,
+        content: &mut dyn Read,
+    ) -> Result<Digest> {
+        let id = self.transfers.start(label, Some(size));
+        let mut counted = self.transfers.count(id, content);
+        let result =
+            self.target.with(|writer| writer.blob(label, expected, size, is_layer, &mut counted));
+        self.transfers.finish(id, copy::outcome(&result));
+        result
+    }
+}

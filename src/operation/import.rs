@@ -1,0 +1,127 @@
+//! Import: images of an authentic bundle to a registry, a daemon, a directory or an archive.
+
+use std::path::Path;
+
+use super::compress::compress;
+use super::copy::{self, Surroundings};
+use super::gather::{Wanted, display_name, gather_root};
+use crate::bundle::{Authentic, Bundle};
+use crate::endpoint::{Event, Parcel, Plan, Progress, Root, Source, Target};
+use crate::model::{Error, ImageName, Platform, Result};
+
+/// What is to be imported, and how.
+pub struct Request<'a> {
+    /// The bundle; that it is authentic was proved to get it.
+    pub bundle: &'a Bundle<Authentic>,
+    /// Where the images go.
+    pub target: &'a dyn Target,
+    /// Names or digests of images to pick; empty for all.
+    pub images: Vec<String>,
+    /// Platforms to pick out of indexes; empty for everything.
+    pub platforms: Vec<Platform>,
+    /// Whether to stop after the plan.
+    pub dry_run: bool,
+    /// Takes temporary files.
+    pub temporary: &'a Path,
+}
+
+/// What was to be done, and was done unless it was a dry run.
+#[derive(Debug)]
+pub struct Report {
+    /// The plan.
+    pub plan: Plan,
+    /// The images.
+    pub parcels: Vec<Parcel>,
+}
+
+/// Plans, and unless it is a dry run, carries the plan out.
+///
+/// # Errors
+/// [`Kind::Usage`](crate::model::Kind::Usage) for an image that the bundle does not hold;
+/// [`Kind::Damaged`](crate::model::Kind::Damaged) where a blob turns out bad, at the latest at its
+/// end and before anything names it; what the target reports.
+pub fn import(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> {
+    let bundle = request.bundle;
+    let wanted = Wanted { platforms: request.platforms.clone(), attachments: true };
+    let mut parcels = Vec::new();
+    for root in pick(bundle.roots()?, &request.images)? {
+        parcels.extend(gather_root(bundle, root, &wanted)?);
+    }
+    complete(bundle, &parcels)?;
+    let (source, parcels) = if request.target.wants_compressed_layers() {
+        let (source, parcels) = compress(bundle, parcels, progress)?;
+        (Some(source), parcels)
+    } else {
+        (None, parcels)
+    };
+    let source: &dyn Source = source.as_ref().map_or(bundle as &dyn Source, |source| source);
+    progress.event(Event::Phase { title: "asking what is there", total: None });
+    let mut plan = request.target.plan(&parcels)?;
+    if !request.dry_run {
+        let around = Surroundings { progress, temporary: request.temporary, title: "importing" };
+        plan = copy::run(source, request.target, plan, &around)?;
+    }
+    Ok(Report { plan, parcels })
+}
+
+/// The images that were asked for; all of them where none was.
+fn pick(roots: Vec<Root>, images: &[String]) -> Result<Vec<Root>> {
+    if images.is_empty() {
+        return Ok(roots);
+    }
+    let mut picked = vec![false; roots.len()];
+    for wish in images {
+        let name: Option<ImageName> = wish.parse().ok();
+        let mut found = false;
+        for (root, picked) in roots.iter().zip(&mut picked) {
+            let by_name =
+                name.is_some() && root.name.as_ref().map(ImageName::without_digest) == name;
+            let by_digest = wish.len() >= 12 && {
+                let digest = root.descriptor.digest.to_string();
+                digest.starts_with(wish) || root.descriptor.digest.hex().starts_with(wish)
+            };
+            if by_name
+                || by_digest
+                || root.name.as_ref().is_some_and(|own| own.to_string() == *wish)
+            {
+                (*picked, found) = (true, true);
+            }
+        }
+        if !found {
+            let there: Vec<String> = roots.iter().map(display_name).take(20).collect();
+            return Err(Error::usage(format!("the bundle holds no image {wish:?}")).hint(format!(
+                "it holds {}{}",
+                there.join(", "),
+                if roots.len() > 20 { " and more" } else { "" }
+            )));
+        }
+    }
+    Ok(roots.into_iter().zip(picked).filter_map(|(root, picked)| picked.then_some(root)).collect())
+}
+
+/// Every blob of every image is in the bundle, with the size that its manifest says: known before
+/// anything is sent.
+fn complete(bundle: &Bundle<Authentic>, parcels: &[Parcel]) -> Result<()> {
+    for parcel in parcels {
+        for leaf in parcel.graphs().flat_map(|graph| &graph.leaves) {
+            let wrong = |what: String| {
+                Error::damaged(format!(
+                    "{} is incomplete in the bundle: {what}",
+                    display_name(&parcel.root)
+                ))
+                .hint("run `sealift verify` to see all that is wrong")
+            };
+            match bundle.contents().index.blob(&leaf.descriptor.digest) {
+                None => return Err(wrong(format!("{} is not in it", leaf.descriptor.digest))),
+                Some(entry) if entry.size != leaf.descriptor.size => {
+                    return Err(wrong(format!(
+                        "{} has {} bytes, its manifest says {}",
+                        leaf.descriptor.digest, entry.size, leaf.descriptor.size
+                    )));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,270 @@
+//! Inspect: what is in a bundle, from its tail alone.
+
+use std::collections::HashMap;
+
+use crate::bundle::{BlobEntry, Body, Contents, ImageEntry, Index};
+use crate::model::manifest::Manifest as Document;
+use crate::model::{Digest, Graph, Platform, Result};
+
+/// An image of a bundle.
+#[derive(Debug)]
+pub struct Image {
+    /// What the manifest says of it.
+    pub entry: ImageEntry,
+    /// Bytes of everything that belongs to it, attachments included.
+    pub size: u64,
+    /// Bytes that it would take in the bundle were it alone there, uncompressed.
+    pub content: u64,
+    /// Of these, bytes that another image of the bundle uses too.
+    pub shared: u64,
+    /// Its runnable images: platform and layers.
+    pub variants: Vec<Variant>,
+    /// How many foreign layers are listed and not carried.
+    pub omitted: usize,
+}
+
+/// One platform of an image.
+#[derive(Debug)]
+pub struct Variant {
+    /// The platform, where an index says it.
+    pub platform: Option<Platform>,
+    /// Digest of its manifest.
+    pub digest: Digest,
+    /// Its layers, base first.
+    pub layers: Vec<Layer>,
+}
+
+/// A layer.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    /// Digest as the manifest names it.
+    pub digest: Digest,
+    /// Length in bytes.
+    pub size: u64,
+    /// Length when opened, where it is compressed.
+    pub plain: Option<u64>,
+    /// How it lies in the bundle: `stored` or `chunked`.
+    pub stored_as: &'static str,
+    /// Its share of the packs: their length, by the part of their content that is its.
+    pub stored: u64,
+    /// How many images of the bundle have it.
+    pub images: usize,
+    /// Bytes of its content that other blobs of the bundle use too.
+    pub shared: u64,
+}
+
+/// Bytes that a pack takes, and bytes that are in it.
+type Rate = (u64, u64);
+
+/// What is in a bundle.
+#[derive(Debug)]
+pub struct Report {
+    /// The images.
+    pub images: Vec<Image>,
+    /// Bytes of all distinct blobs.
+    pub blobs: u64,
+    /// Number of distinct blobs.
+    pub blob_count: usize,
+    /// Bytes of distinct content.
+    pub content: u64,
+    /// Bytes of the packs.
+    pub packs: u64,
+}
+
+/// Sums up the contents of a bundle. Reads nothing but what is at hand.
+pub fn inspect(contents: &Contents) -> Result<Report> {
+    let index = &contents.index;
+    let graphs: Vec<Vec<Graph>> =
+        contents.manifest.images.iter().map(|entry| graphs(index, entry)).collect::<Result<_>>()?;
+    let users = users(index, &graphs);
+    let rates = rates(contents);
+    let blob_users = blob_users(&graphs);
+    let images = contents
+        .manifest
+        .images
+        .iter()
+        .zip(&graphs)
+        .map(|(entry, graphs)| image(index, entry, graphs, &users, &rates, &blob_users))
+        .collect();
+    Ok(Report {
+        images,
+        blobs: index.blobs().iter().map(|blob| blob.size).sum(),
+        blob_count: index.blobs().len(),
+        content: contents.manifest.packs.iter().map(|pack| pack.content).sum(),
+        packs: contents.manifest.packs.iter().map(|pack| pack.size).sum(),
+    })
+}
+
+/// The graph of an image and those of what is attached to it.
+fn graphs(index: &Index, entry: &ImageEntry) -> Result<Vec<Graph>> {
+    let roots =
+        std::iter::once(&entry.root).chain(entry.attached.iter().map(|attached| &attached.root));
+    roots
+        .map(|root| {
+            Graph::walk(&root.descriptor(), &mut |wanted| match index
+                .blob(&wanted.digest)
+                .map(|blob| &blob.recipe.body)
+            {
+                Some(Body::Inline(bytes)) => Ok(std::sync::Arc::clone(bytes)),
+                _ => Err(crate::model::Error::damaged(format!(
+                    "manifest {} is not in the index of the bundle",
+                    wanted.digest
+                ))),
+            })
+        })
+        .collect()
+}
+
+/// Which image uses a chunk: one, or several.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Users {
+    None,
+    One(u32),
+    Several,
+}
+
+/// For each chunk, the images and the blobs that use it.
+struct ChunkUsers {
+    images: Vec<Users>,
+    blobs: Vec<Users>,
+}
+
+fn note(users: &mut Users, who: u32) {
+    *users = match *users {
+        Users::None => Users::One(who),
+        Users::One(known) if known == who => Users::One(known),
+        _ => Users::Several,
+    };
+}
+
+fn users(index: &Index, graphs: &[Vec<Graph>]) -> ChunkUsers {
+    let mut users = ChunkUsers {
+        images: vec![Users::None; index.chunk_count()],
+        blobs: vec![Users::None; index.chunk_count()],
+    };
+    for (who, graphs) in (0u32..).zip(graphs) {
+        for blob in graphs
+            .iter()
+            .flat_map(|graph| &graph.leaves)
+            .filter_map(|leaf| index.blob(&leaf.descriptor.digest))
+        {
+            for (chunk, ..) in chunks(index, blob) {
+                note(&mut users.images[chunk as usize], who);
+            }
+        }
+    }
+    for (who, blob) in (0u32..).zip(index.blobs()) {
+        for (chunk, ..) in chunks(index, blob) {
+            note(&mut users.blobs[chunk as usize], who);
+        }
+    }
+    users
+}
+
+fn blob_users(graphs: &[Vec<Graph>]) -> HashMap<Digest, usize> {
+    let mut counts = HashMap::new();
+    for graphs in graphs {
+        for leaf in crate::model::graph::distinct_leaves(graphs) {
+            *counts.entry(leaf.descriptor.digest).or_insert(0) += 1;
+        }
+    }
+    counts
+}
+
+/// Number, pack and length of each chunk of a blob; a chunk that it uses twice comes twice.
+fn chunks<'a>(index: &'a Index, blob: &'a BlobEntry) -> impl Iterator<Item = (u32, u32, u32)> + 'a {
+    let runs: [&[_]; 2] = match &blob.recipe.body {
+        Body::Inline(_) => [&[], &[]],
+        Body::Chunks(runs) => [runs, &[]],
+        Body::Tar { meta, content, .. } => [meta, content],
+    };
+    runs.into_iter().flat_map(|runs| index.chunks_of(runs))
+}
+
+/// Stored and content bytes of each pack.
+fn rates(contents: &Contents) -> Vec<Rate> {
+    contents.manifest.packs.iter().map(|pack| (pack.size, pack.content)).collect()
+}
+
+fn image(
+    index: &Index,
+    entry: &ImageEntry,
+    graphs: &[Graph],
+    users: &ChunkUsers,
+    rates: &[Rate],
+    blob_users: &HashMap<Digest, usize>,
+) -> Image {
+    let (mut content, mut shared) = (0, 0);
+    let mut counted = std::collections::HashSet::new();
+    for blob in graphs
+        .iter()
+        .flat_map(|graph| &graph.leaves)
+        .filter_map(|leaf| index.blob(&leaf.descriptor.digest))
+    {
+        for (chunk, _, length) in chunks(index, blob) {
+            if counted.insert(chunk) {
+                content += u64::from(length);
+                if users.images[chunk as usize] == Users::Several {
+                    shared += u64::from(length);
+                }
+            }
+        }
+    }
+    let mut variants = Vec::new();
+    for graph in graphs.iter().take(1) {
+        for (node, platform) in graph.images() {
+            let Document::Image(manifest) = &node.manifest else { continue };
+            let platform = platform.cloned().or_else(|| match entry.platforms.as_slice() {
+                [only] => Some(only.clone()),
+                _ => None,
+            });
+            let layers = manifest.layers.iter().filter_map(|layer| {
+                Some(self::layer(index, index.blob(&layer.digest)?, users, rates, blob_users))
+            });
+            variants.push(Variant {
+                platform,
+                digest: node.descriptor.digest,
+                layers: layers.collect(),
+            });
+        }
+    }
+    Image {
+        entry: entry.clone(),
+        size: graphs.iter().map(Graph::bytes).sum(),
+        content,
+        shared,
+        variants,
+        omitted: graphs.iter().map(|graph| graph.omitted.len()).sum(),
+    }
+}
+
+fn layer(
+    index: &Index,
+    blob: &BlobEntry,
+    users: &ChunkUsers,
+    rates: &[Rate],
+    blob_users: &HashMap<Digest, usize>,
+) -> Layer {
+    let (mut stored, mut shared) = (0u128, 0);
+    for (chunk, pack, length) in chunks(index, blob) {
+        let (size, content) = rates[pack as usize];
+        // In 1/256 of a byte: many chunks are smaller than what rounding would lose.
+        stored += u128::from(length) * 256 * u128::from(size) / u128::from(content.max(1));
+        if users.blobs[chunk as usize] == Users::Several {
+            shared += u64::from(length);
+        }
+    }
+    Layer {
+        digest: blob.digest,
+        size: blob.size,
+        plain: blob.plain.map(|plain| plain.size),
+        stored_as: match blob.recipe.body {
+            Body::Inline(_) => "inline",
+            Body::Chunks(_) => "stored",
+            Body::Tar { .. } => "chunked",
+        },
+        stored: (stored / 256) as u64,
+        images: blob_users.get(&blob.digest).copied().unwrap_or(0),
+        shared,
+    }
+}

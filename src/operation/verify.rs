@@ -1,0 +1,218 @@
+//! Verify: is every byte there, and does every image come back whole?
+//!
+//! Who sealed the bundle is answered before, by [`Bundle::authenticate`]; there is no verifying a
+//! bundle that nobody trusted vouches for. Here nothing stops at the first fault: all findings are
+//! collected, each with the place where it lies and the images that it hits.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::bundle::{Authentic, Bundle, Finding, Subject};
+use crate::endpoint::{Event, How, Progress, Root, Source, Transfers, read_small};
+use crate::model::manifest::ImageConfig;
+use crate::model::{Digest, Error, Graph, Kind, Manifest, Result, limits};
+
+use super::gather::display_name;
+
+/// How deep to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Every byte of the file against the signed digests; nothing is opened.
+    Quick,
+    /// Also every blob rebuilt and hashed, and every image walked.
+    Full,
+}
+
+/// Something that is wrong, and whom it hits.
+#[derive(Debug)]
+pub struct Problem {
+    /// Volume, counted from 1.
+    pub volume: u64,
+    /// Where in the volume, where that can be said.
+    pub offset: Option<u64>,
+    /// The blobs that are lost.
+    pub blobs: Vec<Digest>,
+    /// The images that are hit.
+    pub images: Vec<String>,
+    /// What is wrong.
+    pub error: Error,
+}
+
+/// An image and whether it can be had from the bundle.
+#[derive(Debug)]
+pub struct Verdict {
+    /// The image.
+    pub root: Root,
+    /// Whether nothing that belongs to it is hit.
+    pub whole: bool,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub struct Report {
+    /// How deep it was looked.
+    pub depth: Depth,
+    /// The images, in the order of the manifest.
+    pub images: Vec<Verdict>,
+    /// What is wrong, in the order of the file.
+    pub problems: Vec<Problem>,
+    /// Blobs that were rebuilt; zero when looked at quickly.
+    pub blobs: usize,
+    /// Packs that were hashed.
+    pub packs: usize,
+}
+
+impl Report {
+    /// The kind of failure that all problems together amount to; `None` where there is none.
+    pub fn worst(&self) -> Option<Kind> {
+        self.problems.iter().map(|problem| problem.error.kind()).min()
+    }
+}
+
+/// Looks at a whole bundle with `threads` threads. No temporary files, no writing.
+pub fn verify(
+    bundle: &Bundle<Authentic>,
+    depth: Depth,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<Report> {
+    let contents = bundle.contents();
+    let mut findings = bundle.examine_frame();
+    let total = match depth {
+        Depth::Quick => contents.manifest.packs.iter().map(|pack| pack.size).sum(),
+        Depth::Full => contents.index.blobs().iter().map(|blob| blob.size).sum(),
+    };
+    let title = match depth {
+        Depth::Quick => "hashing",
+        Depth::Full => "rebuilding and hashing",
+    };
+    progress.event(Event::Phase { title, total: Some(total) });
+    let transfers = Transfers::new(progress);
+    let id = transfers.start(title, Some(total));
+    let advance = |bytes: u64| progress.event(Event::Advanced { id, bytes });
+    findings.extend(match depth {
+        Depth::Quick => bundle.examine_packs(0..bundle.pack_count(), &advance),
+        Depth::Full => bundle.examine_blobs(threads, &advance),
+    });
+    transfers.finish(id, if findings.is_empty() { How::Moved } else { How::Failed });
+    let roots = bundle.roots()?;
+    let graphs: Vec<Result<Members>> =
+        roots.iter().map(|root| members(bundle, root, depth)).collect();
+    let mut problems: Vec<Problem> = Vec::new();
+    for Finding { subject, volume, offset, blobs, error } in findings {
+        let lost: BTreeSet<Digest> = blobs.iter().copied().collect();
+        let images = roots.iter().zip(&graphs).filter(|(_, members)| match members {
+            Ok(members) => {
+                subject != Subject::Frame && members.all.iter().any(|digest| lost.contains(digest))
+            }
+            Err(_) => false,
+        });
+        let images = images.map(|(root, _)| display_name(root)).collect();
+        problems.push(Problem { volume, offset, blobs, images, error });
+    }
+    for (root, members) in roots.iter().zip(graphs) {
+        let errors = match members {
+            Ok(members) => members.problems,
+            Err(error) => vec![error],
+        };
+        for error in errors {
+            let name = display_name(root);
+            problems.push(Problem {
+                volume: 1,
+                offset: None,
+                blobs: Vec::new(),
+                error: error.context(format!("{name} cannot be had whole")),
+                images: vec![name],
+            });
+        }
+    }
+    let images = roots
+        .into_iter()
+        .map(|root| {
+            let name = display_name(&root);
+            Verdict { whole: !problems.iter().any(|problem| problem.images.contains(&name)), root }
+        })
+        .collect();
+    let blobs = if depth == Depth::Full { contents.index.blobs().len() } else { 0 };
+    Ok(Report { depth, images, problems, blobs, packs: contents.manifest.packs.len() })
+}
+
+/// What an image consists of, and what is wrong with that.
+struct Members {
+    all: Vec<Digest>,
+    problems: Vec<Error>,
+}
+
+/// Walks an image and what is attached to it: every descriptor is there with its size, and layers
+/// open to what the configuration says.
+fn members(bundle: &Bundle<Authentic>, root: &Root, depth: Depth) -> Result<Members> {
+    let index = &bundle.contents().index;
+    let mut found = Members { all: Vec::new(), problems: Vec::new() };
+    let mut queue = vec![root.descriptor.clone()];
+    let mut queued: BTreeSet<Digest> = queue.iter().map(|root| root.digest).collect();
+    while let Some(root) = queue.pop() {
+        let graph =
+            Graph::walk(&root, &mut |wanted| read_small(bundle, wanted, limits::MANIFEST_BYTES))?;
+        for leaf in &graph.leaves {
+            found.all.push(leaf.descriptor.digest);
+            match index.blob(&leaf.descriptor.digest) {
+                None => found.problems.push(Error::damaged(format!(
+                    "{} is not in the bundle",
+                    leaf.descriptor.digest
+                ))),
+                Some(blob) if blob.size != leaf.descriptor.size => {
+                    found.problems.push(Error::malformed(format!(
+                        "{} has {} bytes, its manifest says {}",
+                        leaf.descriptor.digest, blob.size, leaf.descriptor.size
+                    )));
+                }
+                Some(_) => {}
+            }
+        }
+        for node in &graph.nodes {
+            found.all.push(node.descriptor.digest);
+            if depth == Depth::Full
+                && let Manifest::Image(image) = &node.manifest
+            {
+                found.problems.extend(diff_ids(bundle, image));
+            }
+            for attachment in bundle.attachments(&node.descriptor)? {
+                if queued.len() < limits::ATTACHMENTS && queued.insert(attachment.descriptor.digest)
+                {
+                    queue.push(attachment.descriptor);
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Layers that open to something else than the configuration says.
+fn diff_ids(
+    bundle: &Bundle<Authentic>,
+    image: &crate::model::manifest::ImageManifest,
+) -> Vec<Error> {
+    let Some(config) = image.config.as_ref().filter(|_| image.is_image()) else {
+        return Vec::new();
+    };
+    let Ok(bytes) = read_small(bundle, config, limits::CONFIG_BYTES) else { return Vec::new() };
+    // Some artifacts borrow the media type of image configurations without being images.
+    let Ok(parsed) = ImageConfig::parse(&bytes) else { return Vec::new() };
+    if parsed.rootfs.diff_ids.len() != image.layers.len() {
+        return Vec::new();
+    }
+    let plain: HashMap<Digest, Digest> = image
+        .layers
+        .iter()
+        .filter_map(|layer| Some((layer.digest, bundle.plain(&layer.digest)?.digest)))
+        .collect();
+    let pairs = image.layers.iter().zip(&parsed.rootfs.diff_ids);
+    pairs
+        .filter_map(|(layer, diff_id)| {
+            let opened = plain.get(&layer.digest)?;
+            (opened.algorithm() == diff_id.algorithm() && opened != diff_id).then(|| {
+                Error::malformed(format!("layer {} opens to {opened}, its configuration says {diff_id}", layer.digest))
+                    .hint("the image was like this at its source: no runtime will accept it; rebuild it there")
+            })
+        })
+        .collect()
+}

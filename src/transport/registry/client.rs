@@ -1,0 +1,290 @@
+//! One client for all registries, and one [`Registry`] for each that was talked to.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::{Method, StatusCode};
+use url::Url;
+
+use super::address::{self, Peer};
+use super::challenge::Challenge;
+use super::exchange::{self, Answer, Ask, Fault, Fetched, persist};
+use super::retry::Patience;
+use super::scope::Scope;
+use super::token::Authority;
+use super::wire::{Options, Wires};
+use super::{failure, tls};
+use crate::model::{Error, Result};
+
+/// How long the first `https` request to a registry on this machine may take: a plain server that
+/// waits for the rest of what it takes for a request must not hold us up.
+const LOOPBACK_TLS: Duration = Duration::from_secs(5);
+
+/// Talks to registries. Cheap to clone; clones share connections, tokens and credentials.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    wires: Arc<Wires>,
+    registries: Mutex<HashMap<String, Arc<Registry>>>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("options", &self.0.wires.options).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A client; nothing is sent yet.
+    ///
+    /// # Errors
+    /// A CA file that cannot be used.
+    pub fn new(options: Options) -> Result<Self> {
+        let wires = Arc::new(Wires::new(options)?);
+        Ok(Self(Arc::new(Inner { wires, registries: Mutex::default() })))
+    }
+
+    /// The registry that images name `name`. The first call finds out how it is spoken to.
+    pub(super) fn registry(&self, name: &str) -> Result<Arc<Registry>> {
+        // Held while connecting, so that many threads greet a registry once.
+        let mut registries = lock(&self.0.registries);
+        if let Some(registry) = registries.get(name) {
+            return Ok(Arc::clone(registry));
+        }
+        let registry = Arc::new(Registry::greet(&self.0.wires, name)?);
+        registries.insert(name.to_owned(), Arc::clone(&registry));
+        Ok(registry)
+    }
+}
+
+/// A lock whose holder cannot leave it half changed: what lies behind are caches.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One registry: where it answers, and what it wants to see.
+pub(super) struct Registry {
+    peer: Peer,
+    wires: Arc<Wires>,
+    authority: Mutex<Authority>,
+}
+
+impl Registry {
+    /// Says hello (`GET /v2/`), and so learns whether it speaks TLS and how it wants us to prove
+    /// who we are.
+    fn greet(wires: &Arc<Wires>, name: &str) -> Result<Self> {
+        let at = |scheme| {
+            address::base(scheme, name).map(|base| Self {
+                peer: Peer { name: name.to_owned(), base },
+                wires: Arc::clone(wires),
+                authority: Mutex::default(),
+            })
+        };
+        let mut registry = at(if wires.options.plain_http { "http" } else { "https" })?;
+        let may_be_plain = !wires.options.plain_http && address::is_loopback(&registry.peer.base);
+        let mut greeted = registry.hello(may_be_plain);
+        // A registry on this machine that speaks TLS is held to it.
+        if may_be_plain
+            && matches!(&greeted, Err(Fault::Broken(error)) if !tls::is_certificate_problem(error))
+        {
+            registry = at("http")?;
+            greeted = registry.hello(false);
+        }
+        match greeted {
+            Ok(()) => Ok(registry),
+            Err(fault) => Err(failure::fault(&registry.peer, &registry.greeting(), fault)),
+        }
+    }
+
+    fn greeting(&self) -> String {
+        format!("cannot reach registry {}", self.peer.name)
+    }
+
+    /// `briefly` where another way is tried when this one does not work. A connection that does
+    /// not come up is not waited for: the likely reason is a name that was mistyped.
+    fn hello(&self, briefly: bool) -> Result<(), Fault> {
+        let mut ask = Ask::get(self.peer.base.clone(), Scope::none(), self.greeting());
+        if briefly {
+            ask.patience = Some(LOOPBACK_TLS);
+        }
+        let attempts = if briefly { 1 } else { self.patience().attempts };
+        let answer = persist(self.patience(), attempts, false, || self.follow(&ask, None))?;
+        let mut authority = lock(&self.authority);
+        if address::same_origin(&answer.url, &self.peer.base) {
+            authority.learn(Challenge::of(&answer.headers));
+        }
+        drop(authority);
+        let (asked, answered) = (&self.peer.base, &answer.url);
+        if asked.scheme() == "http"
+            && answered.scheme() == "https"
+            && asked.host() == answered.host()
+        {
+            return Err(Fault::Final(
+                Error::remote(format!("{}: it wants to be spoken to over TLS", ask.what))
+                    .hint("leave out --plain-http"),
+            ));
+        }
+        // Some registries hide `/v2/`, so any answer will do that is not plainly wrong.
+        if answer.status == StatusCode::BAD_REQUEST || answer.status.is_server_error() {
+            return Err(Fault::Final(failure::refused(&self.peer, &ask.what, answer)));
+        }
+        Ok(())
+    }
+
+    /// The name that images give it.
+    pub(super) fn name(&self) -> &str {
+        &self.peer.name
+    }
+
+    /// What it is called and where it answers.
+    pub(super) fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    pub(super) fn wires(&self) -> &Wires {
+        &self.wires
+    }
+
+    pub(super) fn patience(&self) -> &Patience {
+        &self.wires.options.patience
+    }
+
+    /// The error for an answer to `ask` that is not what it needed. The answer to a `HEAD` has no
+    /// words, so they are asked for with `GET`: Harbor says only there that a project is missing
+    /// where others say that somebody has to sign in.
+    pub(super) fn refused(&self, ask: &Ask, answer: Answer) -> Error {
+        if ask.method == Method::HEAD {
+            let mut again = Ask::get(ask.url.clone(), ask.scope.clone(), ask.what.clone());
+            again.headers = ask.headers.clone();
+            if let Ok(spoken) = self.send(&again)
+                && spoken.status == answer.status
+            {
+                return failure::refused(&self.peer, &ask.what, spoken);
+            }
+        }
+        failure::refused(&self.peer, &ask.what, answer)
+    }
+
+    /// The address of something in a repository: `path` is `manifests/…`, `blobs/…` and so on.
+    pub(super) fn url(&self, repository: &str, path: &str) -> Result<Url> {
+        self.peer.base.join(&format!("{repository}/{path}")).map_err(|e| {
+            Error::usage(format!("{repository:?} is not a repository of {}", self.peer.name))
+                .because(e)
+        })
+    }
+
+    /// Asks, waiting out what passes. The answer may be a refusal; that is for the caller to judge.
+    pub(super) fn send(&self, ask: &Ask) -> Result<Answer> {
+        persist(self.patience(), self.patience().attempts, true, || self.authorized(ask))
+            .map_err(|fault| failure::fault(&self.peer, &ask.what, fault))
+    }
+
+    /// Asks for something small and reads it whole, at most `limit` bytes.
+    pub(super) fn fetch(&self, ask: &Ask, limit: u64) -> Result<Fetched> {
+        let deadline = self.patience().small_answer;
+        persist(self.patience(), self.patience().attempts, true, || {
+            let mut answer = self.authorized(ask)?;
+            let body = if answer.status.is_success() {
+                answer.read_small(limit, deadline)?
+            } else {
+                Vec::new()
+            };
+            Ok(Fetched { answer, body })
+        })
+        .map_err(|fault| failure::fault(&self.peer, &ask.what, fault))
+    }
+
+    /// What to ask with. Only an upload needs to know: its content cannot be sent twice.
+    pub(super) fn authorization(&self, scope: &Scope) -> Result<Option<HeaderValue>> {
+        lock(&self.authority).authorization(&self.peer, &self.wires, scope)
+    }
+
+    /// Makes sure that the next request comes with another authorization than `used`, which was
+    /// refused with `headers`. `None` where there is no other.
+    pub(super) fn renew(
+        &self,
+        scope: &Scope,
+        used: Option<&HeaderValue>,
+        headers: &HeaderMap,
+    ) -> Result<Option<HeaderValue>> {
+        let mut authority = lock(&self.authority);
+        authority.learn(Challenge::of(headers));
+        authority.renew(&self.peer, &self.wires, scope, used)
+    }
+
+    /// Asks with our authorization, and once more with a new one where it was refused.
+    fn authorized(&self, ask: &Ask) -> Result<Answer, Fault> {
+        let used = self.authorization(&ask.scope).map_err(Fault::Final)?;
+        let answer = self.follow(ask, used.as_ref())?;
+        if answer.status != StatusCode::UNAUTHORIZED
+            || !address::same_origin(&answer.url, &self.peer.base)
+        {
+            return Ok(answer);
+        }
+        match self.renew(&ask.scope, used.as_ref(), &answer.headers).map_err(Fault::Final)? {
+            Some(renewed) => self.follow(ask, Some(&renewed)),
+            None => Ok(answer),
+        }
+    }
+
+    /// Asks and follows redirects, the authorization staying at home.
+    fn follow(&self, ask: &Ask, authorization: Option<&HeaderValue>) -> Result<Answer, Fault> {
+        let mut url = ask.url.clone();
+        for _ in 0..=exchange::REDIRECTS {
+            let at_home = address::same_origin(&url, &self.peer.base);
+            let mut request = self
+                .wires
+                .to(&url)
+                .request(ask.method.clone(), url.clone())
+                .headers(ask.headers.clone());
+            if let Some(patience) = ask.patience {
+                request = request.timeout(patience);
+            }
+            if let (Some(value), true) = (authorization, at_home) {
+                request = request.header(AUTHORIZATION, value.clone());
+            }
+            if let Some(content) = &ask.content {
+                request = request.body(content.to_vec());
+            }
+            let answer = Answer::new(url.clone(), request.send().map_err(Fault::broken)?);
+            let Some(next) = answer.redirect().filter(|_| ask.follows()) else { return Ok(answer) };
+            let next = next.map_err(|e| {
+                Fault::Final(
+                    Error::remote(format!("{}: {} redirects nowhere", ask.what, self.peer.name))
+                        .because(e),
+                )
+            })?;
+            if url.scheme() == "https" && next.scheme() != "https"
+                || !matches!(next.scheme(), "http" | "https")
+            {
+                return Err(Fault::Final(
+                    Error::remote(format!(
+                        "{}: registry {} redirects to {}, which is not encrypted",
+                        ask.what,
+                        self.peer.name,
+                        next.origin().ascii_serialization()
+                    ))
+                    .hint("have the registry's storage answer over https"),
+                ));
+            }
+            // A registry that knows where in its storage something lies has it. The address that
+            // it signed for us may be good for one method only, so the storage is not asked.
+            // Where the path stays, though, it is the registry that is elsewhere.
+            let is_elsewhere = !address::same_origin(&next, &url) && next.path() != url.path();
+            if ask.method == Method::HEAD && is_elsewhere {
+                return Ok(answer);
+            }
+            url = next;
+        }
+        Err(Fault::Final(Error::remote(format!(
+            "{}: registry {} redirects more than {} times",
+            ask.what,
+            self.peer.name,
+            exchange::REDIRECTS
+        ))))
+    }
+}

@@ -1,0 +1,248 @@
+//! Makes errors that people understand of what a registry, or the way to it, answered.
+
+use std::error::Error as StdError;
+use std::fmt::Write as _;
+use std::io;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use serde::Deserialize;
+
+use super::address::{Peer, same_origin};
+use super::exchange::{Answer, Fault};
+use super::tls::{cause, tls_problem};
+use crate::model::Error;
+
+/// Bytes of an error's body that are read. Registries say it in a few hundred; a proxy's page is
+/// not read to its end.
+const BODY_BYTES: u64 = 64 << 10;
+
+/// How long that may take.
+const BODY_TIME: Duration = Duration::from_secs(30);
+
+/// Errors of one answer that are told. A manifest with a hundred missing layers has a hundred.
+const TOLD: usize = 3;
+
+/// Characters that are told of what a registry says in one place.
+const TEXT_CHARS: usize = 240;
+
+/// `errors.md` of the OCI distribution specification.
+#[derive(Deserialize)]
+struct Body {
+    errors: Vec<Reported>,
+}
+
+#[derive(Deserialize)]
+struct Reported {
+    #[serde(default)]
+    code: serde_json::Value,
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    detail: serde_json::Value,
+}
+
+/// The error for an answer that is not what `what` needed.
+pub(super) fn refused(peer: &Peer, what: &str, mut answer: Answer) -> Error {
+    let body = answer.read_small(BODY_BYTES, BODY_TIME).unwrap_or_default();
+    let said = told(&answer.media_type(), &body);
+    let at_home = same_origin(&answer.url, &peer.base);
+    let whom = if at_home {
+        format!("registry {}", peer.name)
+    } else {
+        format!("{}, to which registry {} redirects,", answer.url.authority(), peer.name)
+    };
+    let mut message = format!("{what}: {whom} answered {}", status_text(answer.status));
+    if !said.is_empty() {
+        let _ = write!(message, ": {said}");
+    }
+    let error = Error::remote(message);
+    match hint(peer, answer.status, &said) {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
+
+fn status_text(status: StatusCode) -> String {
+    match status.canonical_reason() {
+        Some(reason) => format!("{} {reason}", status.as_u16()),
+        None => status.as_u16().to_string(),
+    }
+}
+
+/// What an error's body says, in one line.
+fn told(media_type: &str, body: &[u8]) -> String {
+    if let Ok(parsed) = serde_json::from_slice::<Body>(body) {
+        let mut parts: Vec<String> = parsed.errors.iter().take(TOLD).map(Reported::told).collect();
+        if parsed.errors.len() > TOLD {
+            parts.push(format!("and {} more", parsed.errors.len() - TOLD));
+        }
+        return parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
+    }
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim();
+    if media_type == "text/html" || text.starts_with('<') {
+        return "an HTML page, as a proxy in front of a registry sends it".to_owned();
+    }
+    if text.is_empty() || text == "{}" { String::new() } else { printable(text) }
+}
+
+impl Reported {
+    fn told(&self) -> String {
+        let code = match &self.code {
+            serde_json::Value::String(code) => printable(code),
+            serde_json::Value::Number(code) => code.to_string(),
+            _ => String::new(),
+        };
+        let detail = match &self.detail {
+            serde_json::Value::Null => String::new(),
+            serde_json::Value::String(text) => printable(text),
+            other => printable(&other.to_string()),
+        };
+        let mut text = code;
+        for (part, open, close) in [(printable(&self.message), ": ", ""), (detail, " (", ")")] {
+            if !part.is_empty() && part != "{}" && part != "[]" {
+                if text.is_empty() {
+                    text = part;
+                } else {
+                    text.extend([open, &part, close]);
+                }
+            }
+        }
+        text
+    }
+}
+
+/// Text from outside, fit for a terminal: one line, bounded, nothing that steers.
+pub(super) fn printable(text: &str) -> String {
+    let mut out = String::new();
+    for (count, c) in text.chars().enumerate() {
+        if count >= TEXT_CHARS {
+            out.push('…');
+            break;
+        }
+        let steers = c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+        match c {
+            '\n' | '\r' | '\t' => out.push(' '),
+            _ if steers => {
+                let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+            }
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+fn hint(peer: &Peer, status: StatusCode, said: &str) -> Option<String> {
+    let host = &peer.name;
+    Some(match status.as_u16() {
+        // Go's server says so itself.
+        400 if peer.base.scheme() == "http" && said.contains("HTTPS server") => {
+            "leave out --plain-http: this registry speaks TLS".to_owned()
+        }
+        401 | 403 | 404 if said.contains("project") && said.contains("not found") => {
+            format!("create the project at {host} first, or bring the images below another one")
+        }
+        401 => format!("sign in with `docker login {host}`, as somebody who may do this"),
+        403 if said.contains("quota") || said.contains("exceed") => {
+            format!("make room in the project at {host}, or have its quota raised")
+        }
+        403 => format!(
+            "sign in with `docker login {host}` as somebody who may do this, and make sure that the place is not read-only"
+        ),
+        404 => format!("check the name and the tag, and that {host} is the right registry"),
+        408 | 500 | 502 | 503 | 504 => {
+            format!("try again later; if it stays, the log of {host} knows why")
+        }
+        412 => "a rule of the registry forbids it: an immutable tag, or a policy for images".to_owned(),
+        413 => "a proxy in front of the registry limits what may be sent; have its limit raised (nginx: client_max_body_size 0)".to_owned(),
+        429 => format!("{host} limits how often it is asked: wait, or sign in with `docker login {host}`"),
+        300..=399 => format!("check the address of the registry; {host} points elsewhere"),
+        _ => return None,
+    })
+}
+
+/// The error for a request that has no answer.
+pub(super) fn fault(peer: &Peer, what: &str, fault: Fault) -> Error {
+    match fault {
+        Fault::Broken(error) => broken(peer, what, &error),
+        Fault::Cut(error) => cut(peer, what, error),
+        Fault::Final(error) => error,
+    }
+}
+
+/// The error for a request that did not get through.
+pub(super) fn broken(peer: &Peer, what: &str, error: &reqwest::Error) -> Error {
+    let host = &peer.name;
+    let hint = if let Some(problem) = tls_problem(error) {
+        match problem {
+            rustls::Error::InvalidMessage(_) => {
+                "the registry does not speak TLS there; if it is meant to be so, use --plain-http"
+                    .to_owned()
+            }
+            rustls::Error::InvalidCertificate(_) => format!(
+                "give the certificate authority of {host} with --ca-file; only for a registry without TLS, use --plain-http"
+            ),
+            _ => "check the TLS setup of the registry; --ca-file names a certificate authority, --plain-http does without TLS".to_owned(),
+        }
+    } else if error.is_timeout() {
+        format!("check the network and that {host} is up, then try again")
+    } else if error.is_dns() {
+        format!("check how {host} is spelt, and that this machine can resolve names")
+    } else if is_refused(error) {
+        format!("check host and port, and that the registry at {host} runs")
+    } else {
+        "check the network and try again".to_owned()
+    };
+    let said = match deepest(error) {
+        Some(said) if !error.is_timeout() => said,
+        _ if error.is_timeout() => "no answer in time".to_owned(),
+        _ => error.to_string(),
+    };
+    Error::remote(format!("{what}: {}", printable(&said))).hint(hint)
+}
+
+/// The error for an answer that broke off.
+pub(super) fn cut(peer: &Peer, what: &str, error: io::Error) -> Error {
+    Error::remote(format!("{what}: the answer of registry {} broke off", peer.name))
+        .because(error)
+        .hint("check the network and try again")
+}
+
+fn is_refused(error: &reqwest::Error) -> bool {
+    cause(error, |cause| cause.downcast_ref::<io::Error>())
+        .is_some_and(|cause| cause.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+/// What the last cause says: the ones above only say that there was an error.
+fn deepest(error: &reqwest::Error) -> Option<String> {
+    let mut next = error.source();
+    let mut last = None;
+    while let Some(cause) = next {
+        last = Some(cause.to_string());
+        next = cause.source();
+    }
+    last
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registrys_own_words_are_told_and_tamed() {
+        let json = br#"{"errors":[{"code":"DENIED","message":"no\u001b[31m \u202eway","detail":{"a":1}},{"code":"X"},{"message":"m"},{},{}]}"#;
+        assert_eq!(
+            told("application/json", json),
+            "DENIED: no\\u{1b}[31m \\u{202e}way ({\"a\":1}); X; m; and 2 more"
+        );
+        assert_eq!(told("text/plain", b" slow\ndown "), "slow down");
+        assert!(told("text/html", b"<html>").contains("HTML"));
+        assert!(told("", b"<!doctype html>").contains("HTML"));
+        assert_eq!(told("application/json", b"{}"), "");
+        assert_eq!(told("", &[0xff, 0xfe]), "\u{fffd}\u{fffd}");
+        let long = format!(r#"{{"errors":[{{"message":"{}"}}]}}"#, "x".repeat(5000));
+        assert_eq!(told("", long.as_bytes()).chars().count(), TEXT_CHARS + 1);
+    }
+}

@@ -1,0 +1,245 @@
+//! Where images end up: repository paths are kept below the prefix, tags as they were.
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::endpoint::Parcel;
+use crate::model::{Digest, Error, ImageName, Platform, Result};
+
+/// The place of one parcel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Its name there, with a tag, or with a digest alone.
+    pub(super) name: ImageName,
+}
+
+impl Place {
+    pub(super) fn repository(&self) -> &str {
+        self.name.repository()
+    }
+
+    /// The name that is to point to it, if any.
+    pub(super) fn tag(&self) -> Option<&ImageName> {
+        self.name.tag().map(|_| &self.name)
+    }
+}
+
+/// The places of all parcels, in their order, and what the user should know about them.
+///
+/// # Errors
+/// [`Kind::Usage`](crate::model::Kind::Usage) for an image without a name, and where two different
+/// images would get one name.
+pub(super) fn places(
+    host: &str,
+    prefix: &str,
+    parcels: &[Parcel],
+) -> Result<(Vec<Place>, Vec<String>)> {
+    let mut places = parcels
+        .iter()
+        .map(|parcel| Ok(Place { name: wanted(host, prefix, parcel)? }))
+        .collect::<Result<Vec<_>>>()?;
+    let mut sharing: BTreeMap<ImageName, Vec<usize>> = BTreeMap::new();
+    for (index, place) in places.iter().enumerate() {
+        if let Some(name) = place.tag() {
+            sharing.entry(name.clone()).or_default().push(index);
+        }
+    }
+    let mut notes = Vec::new();
+    for (name, sharers) in sharing {
+        let digest = |index: usize| parcels[index].graph.root().descriptor.digest;
+        let digests: HashSet<Digest> = sharers.iter().map(|index| digest(*index)).collect();
+        if digests.len() < 2 {
+            continue;
+        }
+        let Some(tags) = by_platform(&name, &sharers, parcels)? else {
+            return Err(conflict(&name, &sharers, parcels));
+        };
+        notes.push(format!(
+            "{} platforms were taken out of {name}, so each gets a tag of its own: {}",
+            digests.len(),
+            tags.iter().filter_map(|tag| tag.tag()).collect::<Vec<_>>().join(", ")
+        ));
+        for (index, tag) in sharers.iter().zip(tags) {
+            places[*index].name = tag;
+        }
+    }
+    refuse_doubles(&places, parcels)?;
+    Ok((places, notes))
+}
+
+/// The name that a parcel has at the destination if nothing speaks against it.
+fn wanted(host: &str, prefix: &str, parcel: &Parcel) -> Result<ImageName> {
+    let digest = parcel.graph.root().descriptor.digest;
+    let name = parcel.root.name.as_ref().ok_or_else(|| {
+        Error::usage(format!("image {digest} has no name to be filed under at {host}"))
+            .hint("give it one with --map, or tag it before it is exported")
+    })?;
+    let repository = match prefix.trim_matches('/') {
+        "" => name.repository().to_owned(),
+        prefix => format!("{prefix}/{}", name.repository()),
+    };
+    let by_digest = name.tag().is_none().then_some(digest);
+    ImageName::from_parts(host, &repository, name.tag(), by_digest)
+        .map_err(|e| e.context(format!("{name} has no place at {host}")))
+}
+
+/// Names with the platform in the tag, for parcels that were all taken out of one index. `None`
+/// where they were not, or where a platform is not known.
+fn by_platform(
+    name: &ImageName,
+    sharers: &[usize],
+    parcels: &[Parcel],
+) -> Result<Option<Vec<ImageName>>> {
+    let index = parcels[sharers[0]].root.from_index;
+    if index.is_none() || sharers.iter().any(|sharer| parcels[*sharer].root.from_index != index) {
+        return Ok(None);
+    }
+    let platforms: Option<Vec<&Platform>> =
+        sharers.iter().map(|sharer| parcels[*sharer].root.descriptor.platform.as_ref()).collect();
+    let Some(platforms) = platforms else { return Ok(None) };
+    // Windows images of one architecture differ by version alone.
+    let plain: HashSet<String> =
+        platforms.iter().map(|platform| platform_suffix(platform, false)).collect();
+    let with_version = plain.len() < platforms.len();
+    let names = platforms.iter().map(|platform| {
+        let tag = name.tag().unwrap_or_default();
+        name.with_tag(&format!("{tag}-{}", platform_suffix(platform, with_version)))
+    });
+    names.collect::<Result<Vec<_>>>().map(Some)
+}
+
+fn platform_suffix(platform: &Platform, with_version: bool) -> String {
+    let version = platform.os_version.as_ref().filter(|_| with_version);
+    [Some(&platform.os), Some(&platform.architecture), platform.variant.as_ref(), version]
+        .into_iter()
+        .flatten()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join("-")
+}
+
+/// A tag with a platform may be the tag of another image.
+fn refuse_doubles(places: &[Place], parcels: &[Parcel]) -> Result<()> {
+    let mut taken: BTreeMap<&ImageName, usize> = BTreeMap::new();
+    for (index, place) in places.iter().enumerate() {
+        let Some(name) = place.tag() else { continue };
+        let first = *taken.entry(name).or_insert(index);
+        let digest = |index: usize| parcels[index].graph.root().descriptor.digest;
+        if digest(first) != digest(index) {
+            return Err(conflict(name, &[first, index], parcels));
+        }
+    }
+    Ok(())
+}
+
+fn conflict(name: &ImageName, sharers: &[usize], parcels: &[Parcel]) -> Error {
+    let sources: Vec<String> = sharers
+        .iter()
+        .map(|index| {
+            let parcel = &parcels[*index];
+            let source = parcel.root.name.as_ref().map(ToString::to_string).unwrap_or_default();
+            format!("{source} ({})", parcel.graph.root().descriptor.digest.short())
+        })
+        .collect();
+    Error::usage(format!("different images would all be {name}: {}", sources.join(", ")))
+        .hint("nothing was sent; give one of them another name with --map, or import them apart")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::endpoint::Root;
+    use crate::model::manifest::media;
+    use crate::model::{Descriptor, Graph, Kind};
+
+    fn parcel(name: Option<&str>, content: &str, from: Option<(&[u8], &str)>) -> Parcel {
+        let config = Descriptor::of(media::OCI_CONFIG, content.as_bytes());
+        let raw =
+            serde_json::json!({"schemaVersion": 2, "config": config, "layers": []}).to_string();
+        let mut descriptor = Descriptor::of(media::OCI_MANIFEST, raw.as_bytes());
+        descriptor.platform = from.map(|(_, platform)| platform.parse().unwrap());
+        let graph = Graph::walk(&descriptor, &mut |_| Ok(raw.as_bytes().into())).unwrap();
+        let root = Root {
+            name: name.map(|name| name.parse().unwrap()),
+            descriptor,
+            synthesized: false,
+            from_index: from.map(|(index, _)| Digest::of(index)),
+        };
+        Parcel { root, graph, satellites: Vec::new(), plain: Vec::new() }
+    }
+
+    fn names(prefix: &str, parcels: &[Parcel]) -> Result<Vec<String>, Kind> {
+        places("h.example:5000", prefix, parcels)
+            .map(|(places, _)| places.iter().map(|place| place.name.to_string()).collect())
+            .map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn paths_are_kept_below_the_prefix() {
+        let digest = Digest::of(b"x");
+        let by_digest = format!("r.example/b@{digest}");
+        let parcels = [
+            parcel(Some("nginx:1"), "a", None),
+            parcel(Some("r.example/team/app:2"), "b", None),
+            parcel(Some(&by_digest), "c", None),
+        ];
+        let found = names("mirror/x", &parcels).unwrap();
+        assert_eq!(found[0], "h.example:5000/mirror/x/library/nginx:1");
+        assert_eq!(found[1], "h.example:5000/mirror/x/team/app:2");
+        let root = parcels[2].graph.root().descriptor.digest;
+        assert_eq!(found[2], format!("h.example:5000/mirror/x/b@{root}"));
+        assert_eq!(names("", &parcels).unwrap()[0], "h.example:5000/library/nginx:1");
+    }
+
+    #[test]
+    fn one_name_for_two_images_is_refused() {
+        let two =
+            [parcel(Some("r.example/a:1"), "a", None), parcel(Some("s.example/a:1"), "b", None)];
+        assert_eq!(names("", &two), Err(Kind::Usage));
+        let same =
+            [parcel(Some("r.example/a:1"), "a", None), parcel(Some("s.example/a:1"), "a", None)];
+        assert!(names("", &same).is_ok());
+        assert_eq!(names("", &[parcel(None, "a", None)]), Err(Kind::Usage));
+        assert_eq!(names("UPPER", &[parcel(Some("a:1"), "a", None)]), Err(Kind::Usage));
+    }
+
+    #[test]
+    fn platforms_of_one_index_get_tags_of_their_own() {
+        let from = |content: &str, platform| {
+            parcel(Some("r.example/a:1"), content, Some((b"i", platform)))
+        };
+        let three =
+            [from("a", "linux/amd64"), from("b", "linux/arm/v7"), from("b", "linux/arm/v7")];
+        assert_eq!(
+            names("", &three).unwrap(),
+            [
+                "h.example:5000/a:1-linux-amd64",
+                "h.example:5000/a:1-linux-arm-v7",
+                "h.example:5000/a:1-linux-arm-v7",
+            ]
+        );
+        let (_, notes) = places("h.example:5000", "", &three).unwrap();
+        assert_eq!(notes.len(), 1);
+        assert_eq!(names("", &three[..1]).unwrap(), ["h.example:5000/a:1"]);
+        let taken = parcel(Some("r.example/a:1-linux-amd64"), "z", None);
+        let mut four = three.to_vec();
+        four.push(taken);
+        assert_eq!(names("", &four), Err(Kind::Usage));
+        let other = parcel(Some("r.example/a:1"), "c", Some((b"other", "linux/s390x")));
+        assert_eq!(names("", &[from("a", "linux/amd64"), other]), Err(Kind::Usage));
+    }
+
+    #[test]
+    fn windows_versions_are_told_apart() {
+        let mut one = parcel(Some("r.example/a:1"), "a", Some((b"i", "windows/amd64")));
+        let mut two = parcel(Some("r.example/a:1"), "b", Some((b"i", "windows/amd64")));
+        for (parcel, version) in [(&mut one, "10.0.1"), (&mut two, "10.0.2")] {
+            if let Some(platform) = &mut parcel.root.descriptor.platform {
+                platform.os_version = Some(version.into());
+            }
+        }
+        assert_eq!(
+            names("", &[one, two]).unwrap(),
+            ["h.example:5000/a:1-windows-amd64-10.0.1", "h.example:5000/a:1-windows-amd64-10.0.2"]
+        );
+    }
+}

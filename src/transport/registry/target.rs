@@ -1,0 +1,439 @@
+//! A registry as a target: what it lacks is sent, and every name is read back.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
+use std::io::Read;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::client::{Client, Registry, lock};
+use super::manifest::{Found, Held, Named};
+use super::naming::{self, Place};
+use super::scope::Scope;
+use super::{blob, manifest, referrers, upload};
+use crate::endpoint::{
+    Action, Arrival, AttachmentKind, BlobStep, Form, ManifestStep, Parcel, Plan, TagStep, Target,
+};
+use crate::model::{Descriptor, Digest, Error, Graph, ImageName, Leaf, Result};
+
+/// Blobs that are sent at once: enough to fill a line while one of them waits for the registry to
+/// write, few enough not to crowd out others.
+const LANES: usize = 4;
+
+/// Questions that are asked at once while planning: they are small, and a bundle of a hundred
+/// images has thousands.
+const ASKED_AT_ONCE: usize = 8;
+
+/// A registry, and the path below which repositories are placed.
+///
+/// A name at the destination is `host/prefix/<repository at the source>:<tag>`.
+///
+/// Where the registry keeps no list of referrers, [`Target::finish`] keeps it under the tag
+/// `sha256-<hex>` of the subject, after everything else has arrived: it reads the list that is
+/// there, which may be one that came with the images, and writes it anew only where something is
+/// missing.
+pub struct RegistryTarget {
+    client: Client,
+    host: String,
+    prefix: String,
+    /// Manifests of the accepted plan, for tags.
+    manifests: Mutex<HashMap<Digest, Held>>,
+    /// Repository and manifest where the registry said that it lists the manifest itself.
+    listed: Mutex<HashSet<(String, Digest)>>,
+}
+
+impl RegistryTarget {
+    /// The registry `host`, below `prefix`, which may be empty. Nothing is asked yet.
+    pub fn new(client: Client, host: impl Into<String>, prefix: impl Into<String>) -> Self {
+        Self {
+            client,
+            host: host.into(),
+            prefix: prefix.into(),
+            manifests: Mutex::default(),
+            listed: Mutex::default(),
+        }
+    }
+
+    fn registry(&self) -> Result<Arc<Registry>> {
+        self.client.registry(&self.host)
+    }
+}
+
+/// Repository and digest.
+type At = (String, Digest);
+
+/// Things in the order in which they were met first, each once.
+struct Once<T> {
+    seen: HashSet<T>,
+    order: Vec<T>,
+}
+
+impl<T: Hash + Eq + Clone> Once<T> {
+    fn new() -> Self {
+        Self { seen: HashSet::new(), order: Vec::new() }
+    }
+
+    fn add(&mut self, thing: T) -> bool {
+        let new = self.seen.insert(thing.clone());
+        if new {
+            self.order.push(thing);
+        }
+        new
+    }
+}
+
+/// Does `work` for every item, several at a time, and keeps the order. The first error ends it.
+fn in_parallel<T: Sync, R: Send>(
+    items: &[T],
+    work: impl Fn(&T) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
+    let next = AtomicUsize::new(0);
+    let results: Mutex<Vec<Option<R>>> = Mutex::new(items.iter().map(|_| None).collect());
+    let failure: Mutex<Option<Error>> = Mutex::new(None);
+    std::thread::scope(|scope| {
+        for _ in 0..ASKED_AT_ONCE.min(items.len()) {
+            scope.spawn(|| {
+                while lock(&failure).is_none() {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(index) else { break };
+                    match work(item) {
+                        Ok(result) => lock(&results)[index] = Some(result),
+                        Err(error) => {
+                            lock(&failure).get_or_insert(error);
+                        }
+                    }
+                }
+            });
+        }
+    });
+    if let Some(error) = failure.into_inner().unwrap_or_default() {
+        return Err(error);
+    }
+    let results = results.into_inner().unwrap_or_default();
+    Ok(results.into_iter().flatten().collect())
+}
+
+/// Which blobs go where, the repository and digest of each once, in order.
+fn wanted_blobs<'a>(parcels: &'a [Parcel], places: &[Place]) -> Vec<(At, &'a Leaf)> {
+    let mut seen = HashSet::new();
+    let mut wanted = Vec::new();
+    for (parcel, place) in parcels.iter().zip(places) {
+        for leaf in parcel.graphs().flat_map(|graph| &graph.leaves) {
+            let at = (place.repository().to_owned(), leaf.descriptor.digest);
+            if seen.insert(at.clone()) {
+                wanted.push((at, leaf));
+            }
+        }
+    }
+    wanted
+}
+
+/// What is done about each wanted blob: what one repository has, or will have, another can link.
+fn blob_steps(wanted: &[(At, &Leaf)], present: &[bool]) -> Vec<BlobStep> {
+    let mut holders: HashMap<Digest, &str> = HashMap::new();
+    for (((place, digest), _), present) in wanted.iter().zip(present) {
+        if *present {
+            holders.entry(*digest).or_insert(place);
+        }
+    }
+    let steps = wanted.iter().zip(present).map(|(((place, digest), leaf), present)| {
+        let action = if *present {
+            Action::Present
+        } else if let Some(holder) = holders.get(digest) {
+            Action::Mount { from: (*holder).to_owned() }
+        } else {
+            holders.insert(*digest, place);
+            Action::Send
+        };
+        BlobStep {
+            descriptor: leaf.descriptor.clone(),
+            form: Form::Exact,
+            bytes: leaf.descriptor.size,
+            place: place.clone(),
+            action,
+        }
+    });
+    steps.collect()
+}
+
+/// Manifests in the order in which they must arrive: children before parents, the image before
+/// what is attached to it.
+fn manifest_steps(parcels: &[Parcel], places: &[Place]) -> Vec<ManifestStep> {
+    let mut seen = HashSet::new();
+    let mut steps = Vec::new();
+    for (parcel, place) in parcels.iter().zip(places) {
+        for node in parcel.graphs().flat_map(|graph| &graph.nodes) {
+            if seen.insert((place.repository().to_owned(), node.descriptor.digest)) {
+                steps.push(ManifestStep {
+                    descriptor: node.descriptor.clone(),
+                    raw: Arc::clone(&node.raw),
+                    place: place.repository().to_owned(),
+                    subject: node.manifest.subject().map(|subject| subject.digest),
+                    action: Action::Send,
+                });
+            }
+        }
+    }
+    steps
+}
+
+/// Which names are to point where: those of the images, and those of what is attached by name.
+fn wanted_tags(parcels: &[Parcel], places: &[Place]) -> Result<Vec<(ImageName, Descriptor)>> {
+    let mut tags: Vec<(ImageName, Descriptor)> = Vec::new();
+    let mut taken: HashMap<ImageName, Digest> = HashMap::new();
+    let mut add = |name: ImageName, graph: &Graph| {
+        let descriptor = &graph.root().descriptor;
+        match taken.insert(name.clone(), descriptor.digest) {
+            None => tags.push((name, descriptor.clone())),
+            Some(digest) if digest == descriptor.digest => {}
+            Some(digest) => {
+                return Err(Error::usage(format!(
+                    "{name} would have to be both {digest} and {}",
+                    descriptor.digest
+                ))
+                .hint(
+                    "nothing was sent; import the images apart, or one without its attachments",
+                ));
+            }
+        }
+        Ok(())
+    };
+    for (parcel, place) in parcels.iter().zip(places) {
+        if let Some(name) = place.tag() {
+            add(name.clone(), &parcel.graph)?;
+        }
+        for satellite in &parcel.satellites {
+            match &satellite.kind {
+                AttachmentKind::Tag(tag) | AttachmentKind::FallbackIndex(tag) => {
+                    add(place.name.with_tag(tag)?, &satellite.graph)?;
+                }
+                AttachmentKind::Referrer => {}
+            }
+        }
+    }
+    Ok(tags)
+}
+
+impl Target for RegistryTarget {
+    fn describe(&self) -> String {
+        match self.prefix.as_str() {
+            "" => format!("registry {}", self.host),
+            prefix => format!("registry {}/{prefix}", self.host),
+        }
+    }
+
+    fn plan(&self, parcels: &[Parcel]) -> Result<Plan> {
+        // What can be refused without asking anybody is refused first.
+        let (places, mut notes) = naming::places(&self.host, &self.prefix, parcels)?;
+        let tags = wanted_tags(parcels, &places)?;
+        let registry = self.registry()?;
+
+        let wanted = wanted_blobs(parcels, &places);
+        let present = in_parallel(&wanted, |((place, digest), _)| {
+            blob::exists(&registry, place, digest, Scope::push(place))
+        })?;
+        let mut manifests = manifest_steps(parcels, &places);
+        let found = in_parallel(&manifests, |step| {
+            let named = Named::Digest(&step.descriptor.digest);
+            manifest::look(&registry, &step.place, named, &Scope::push(&step.place))
+        })?;
+        for (step, found) in manifests.iter_mut().zip(found) {
+            if found == Found::This(step.descriptor.digest) {
+                step.action = Action::Present;
+            }
+        }
+        let pointed = in_parallel(&tags, |(name, _)| {
+            let tag = Named::Tag(name.tag().unwrap_or_default());
+            manifest::look(&registry, name.repository(), tag, &Scope::push(name.repository()))
+        })?;
+        let tags: Vec<TagStep> = tags
+            .into_iter()
+            .zip(pointed)
+            .map(|((name, descriptor), found)| {
+                let (action, replaces) = match found {
+                    Found::This(digest) if digest == descriptor.digest => (Action::Present, None),
+                    Found::This(digest) => (Action::Send, Some(digest)),
+                    Found::Nothing | Found::Untold => (Action::Send, None),
+                };
+                TagStep { descriptor, name, action, replaces }
+            })
+            .collect();
+        notes.extend(replaced_lists(parcels, &tags));
+
+        let mut arrivals = Once::new();
+        let arrivals = parcels
+            .iter()
+            .zip(&places)
+            .filter(|(parcel, place)| {
+                arrivals.add((parcel.root.name.clone(), place.name.to_string()))
+            })
+            .map(|(parcel, place)| {
+                let digest = parcel.graph.root().descriptor.digest;
+                let image = parcel.root.name.as_ref();
+                Arrival {
+                    image: image.map_or_else(|| digest.to_string(), ToString::to_string),
+                    digest,
+                    target: place.name.to_string(),
+                    target_digest: digest,
+                }
+            })
+            .collect();
+        Ok(Plan { blobs: blob_steps(&wanted, &present), manifests, tags, arrivals, notes })
+    }
+
+    fn lanes(&self) -> usize {
+        LANES
+    }
+
+    fn wants_compressed_layers(&self) -> bool {
+        true
+    }
+
+    fn begin(&self, plan: &Plan) -> Result<()> {
+        let manifests = plan.manifests.iter().map(|step| {
+            let held = Held { descriptor: step.descriptor.clone(), raw: Arc::clone(&step.raw) };
+            (held.descriptor.digest, held)
+        });
+        *lock(&self.manifests) = manifests.collect();
+        lock(&self.listed).clear();
+        Ok(())
+    }
+
+    fn put_blob(
+        &self,
+        step: &BlobStep,
+        open: &mut dyn FnMut() -> Result<Box<dyn Read + Send>>,
+    ) -> Result<()> {
+        upload::upload(&*self.registry()?, &step.place, &step.descriptor, open)
+    }
+
+    fn mount(&self, step: &BlobStep) -> Result<bool> {
+        let Action::Mount { from } = &step.action else { return Ok(false) };
+        upload::mount(&*self.registry()?, &step.place, &step.descriptor, from)
+    }
+
+    fn put_manifest(&self, step: &ManifestStep) -> Result<()> {
+        let named = Named::Digest(&step.descriptor.digest);
+        let registry = self.registry()?;
+        let subject = manifest::put(&registry, &step.place, named, &step.descriptor, &step.raw)?;
+        if subject.is_some() && subject == step.subject {
+            lock(&self.listed).insert((step.place.clone(), step.descriptor.digest));
+        }
+        Ok(())
+    }
+
+    fn put_tag(&self, step: &TagStep) -> Result<()> {
+        let registry = self.registry()?;
+        let repository = step.name.repository();
+        let tag = step.name.tag().ok_or_else(|| {
+            Error::usage(format!("{} has no tag to point to {}", step.name, step.descriptor.digest))
+        })?;
+        let held = lock(&self.manifests).get(&step.descriptor.digest).cloned();
+        let held = held.ok_or_else(|| {
+            Error::usage(format!(
+                "{} is to point to {}, which is not in the plan",
+                step.name, step.descriptor.digest
+            ))
+        })?;
+        manifest::put(&registry, repository, Named::Tag(tag), &held.descriptor, &held.raw)?;
+        let scope = Scope::push(repository);
+        match manifest::look(&registry, repository, Named::Tag(tag), &scope)? {
+            Found::This(digest) if digest == step.descriptor.digest => Ok(()),
+            // A policy that keeps images from being pulled until they were scanned.
+            Found::Untold => Ok(()),
+            found => Err(Error::remote(format!(
+                "{} was pointed to {}, but {}",
+                step.name,
+                step.descriptor.digest,
+                match found {
+                    Found::This(digest) => format!("points to {digest}"),
+                    _ => "is not there".to_owned(),
+                }
+            ))
+            .hint("somebody else may be writing to the same name; try again")),
+        }
+    }
+
+    fn finish(&self, plan: &Plan) -> Result<()> {
+        let registry = self.registry()?;
+        let mut lists: Vec<(At, Vec<Descriptor>)> = Vec::new();
+        for step in &plan.manifests {
+            let Some(subject) = step.subject else { continue };
+            let listed = lock(&self.listed).contains(&(step.place.clone(), step.descriptor.digest));
+            if listed {
+                continue;
+            }
+            let entry = referrers::listing(&step.descriptor, &step.raw)?;
+            let at = (step.place.clone(), subject);
+            match lists.iter_mut().find(|(known, _)| *known == at) {
+                Some((_, entries)) => entries.push(entry),
+                None => lists.push((at, vec![entry])),
+            }
+        }
+        let mut keeps_lists: HashMap<&str, bool> = HashMap::new();
+        for ((place, subject), entries) in &lists {
+            let keeps = match keeps_lists.get(place.as_str()) {
+                Some(keeps) => *keeps,
+                None => referrers::list(&registry, place, subject)?.is_some(),
+            };
+            keeps_lists.insert(place, keeps);
+            if !keeps {
+                referrers::enlist(&registry, place, subject, entries)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A list of referrers that came with an image takes the place of the one at the registry.
+fn replaced_lists(parcels: &[Parcel], tags: &[TagStep]) -> Vec<String> {
+    let lists: HashSet<Digest> = parcels
+        .iter()
+        .flat_map(|parcel| &parcel.satellites)
+        .filter(|satellite| matches!(satellite.kind, AttachmentKind::FallbackIndex(_)))
+        .map(|satellite| satellite.graph.root().descriptor.digest)
+        .collect();
+    tags.iter()
+        .filter(|step| step.replaces.is_some() && lists.contains(&step.descriptor.digest))
+        .map(|step| {
+            format!("the list of referrers at {} is replaced by the one that is brought", step.name)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Role;
+
+    #[test]
+    fn a_blob_is_sent_once_and_linked_elsewhere() {
+        let leaf =
+            |content: &[u8]| Leaf { descriptor: Descriptor::of("x", content), role: Role::Layer };
+        let (a, b) = (leaf(b"a"), leaf(b"b"));
+        let at = |place: &str, leaf: &Leaf| (place.to_owned(), leaf.descriptor.digest);
+        let wanted =
+            [(at("one", &a), &a), (at("two", &a), &a), (at("one", &b), &b), (at("two", &b), &b)];
+        let steps = blob_steps(&wanted, &[false, false, false, true]);
+        let actions: Vec<Action> = steps.into_iter().map(|step| step.action).collect();
+        assert_eq!(
+            actions,
+            [
+                Action::Send,
+                Action::Mount { from: "one".into() },
+                Action::Mount { from: "two".into() },
+                Action::Present,
+            ]
+        );
+    }
+
+    #[test]
+    fn parallel_work_keeps_its_order_and_its_first_error() {
+        let items: Vec<usize> = (0..100).collect();
+        assert_eq!(in_parallel(&items, |n| Ok(n * 2)).unwrap()[99], 198);
+        assert!(in_parallel(&[0_u8; 0], |_| Ok(())).unwrap().is_empty());
+        let error =
+            in_parallel(&items, |n| if *n == 50 { Err(Error::remote("fifty")) } else { Ok(()) });
+        assert_eq!(error.unwrap_err().message(), "fifty");
+    }
+}

@@ -1,0 +1,57 @@
+//! The bundle, through the library: what goes in comes out, nothing else does.
+
+#[path = "../support/memory.rs"]
+mod memory;
+
+mod damage;
+mod round_trip;
+mod sealing;
+
+use std::path::{Path, PathBuf};
+
+use memory::Memory;
+use sealift::bundle::WriterOptions;
+use sealift::endpoint::{Origin, Silent};
+use sealift::operation::export::{self, Report};
+use sealift::operation::gather::Wanted;
+use sealift::trust::{SecretKey, Trust};
+
+/// A folder with a key pair and a trust in it.
+pub(crate) struct Bench {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) trust: Trust,
+    key_file: PathBuf,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let key = SecretKey::generate().unwrap();
+        let key_file = folder.path().join("key.pem");
+        sealift::codec::atomic::write_file(&key_file, 0o600, key.to_pem(None).unwrap().as_bytes())
+            .unwrap();
+        let public = folder.path().join("key.pub");
+        std::fs::write(&public, key.public().to_pem().unwrap()).unwrap();
+        Self { trust: Trust::from_files(&[public]).unwrap(), folder, key_file }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn key(&self) -> SecretKey {
+        SecretKey::load(&self.key_file, &mut || unreachable!("the key has no passphrase")).unwrap()
+    }
+
+    pub(crate) fn export(&self, memory: Memory, output: &Path, threads: usize) -> Report {
+        let request = export::Request {
+            origins: vec![Origin::Source(Box::new(memory))],
+            wanted: Wanted { platforms: Vec::new(), attachments: true },
+            output: output.to_owned(),
+            signers: vec![self.key()],
+            writer: WriterOptions { created: 1_700_000_000, set: "0".repeat(32), threads },
+            temporary: self.folder.path(),
+        };
+        export::export(request, &Silent).unwrap()
+    }
+}

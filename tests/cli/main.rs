@@ -1,0 +1,5 @@
+//! The command line as its users see it: help, refusals, exit codes.
+
+mod help;
+mod interrupt;
+mod refusals;
