@@ -255,3 +255,46 @@ fn a_save_that_is_cut_off_or_fails_is_an_error() {
     let error = run(Digest::of(b"another image"), saved, true).err().unwrap();
     assert!(error.message().contains("something else"), "{error:?}");
 }
+
+#[test]
+fn a_daemon_without_room_says_so_and_keeps_its_names() {
+    let daemon = Dockerd::start_with_tiny_disk();
+    let before = daemon.images();
+    let noise = images::layer(&[("message", b"x"), ("noise", &images::noise(3, 24 << 20))]);
+    let big = images::image_of(&[noise], Packing::Gzip, "amd64", "big");
+    let error = cargo(&[("app:1", &big)]).deliver(&target(&daemon)).err().unwrap();
+    assert_eq!(error.kind(), Kind::Remote);
+    assert!(error.chain().contains("no space left"), "{error:?}");
+    assert!(error.get_hint().unwrap().contains("make room"), "{error:?}");
+    assert_eq!(daemon.images(), before);
+}
+
+#[test]
+fn a_daemon_that_hangs_up_is_an_error_and_no_hang() {
+    let real = Dockerd::start();
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("s");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let Endpoint::Unix(behind) = real.endpoint() else { panic!("dockerd listens on a socket") };
+    // Passes everything on to the real one, but not more than half a megabyte of an upload.
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut client = connection.unwrap();
+            let mut daemon = std::os::unix::net::UnixStream::connect(&behind).unwrap();
+            let (mut back, mut to) = (daemon.try_clone().unwrap(), client.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut back, &mut to));
+            let mut few = (&mut client).take(512 << 10);
+            let _ = std::io::copy(&mut few, &mut daemon);
+            let _ = client.shutdown(std::net::Shutdown::Both);
+            let _ = daemon.shutdown(std::net::Shutdown::Both);
+        }
+    });
+    let noise = images::layer(&[("message", b"x"), ("noise", &images::noise(3, 4 << 20))]);
+    let built = images::image_of(&[noise], Packing::Gzip, "amd64", "x");
+    let target = DaemonTarget::new(&Endpoint::Unix(socket), None).unwrap();
+    let begun = std::time::Instant::now();
+    let error = cargo(&[("app:1", &built)]).deliver(&target).err().unwrap();
+    assert_eq!(error.kind(), Kind::Remote, "{error:?}");
+    assert!(begun.elapsed().as_secs() < 20);
+    assert!(real.images().is_empty());
+}

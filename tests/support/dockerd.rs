@@ -9,7 +9,7 @@ use sealift::transport::daemon::Endpoint;
 use tempfile::TempDir;
 
 /// How long a daemon may take to answer, and to stop.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running daemon; dropping it stops it.
 pub(crate) struct Dockerd {
@@ -25,6 +25,17 @@ impl Dockerd {
         // overlay2 wants a real disk below it; vfs runs anywhere.
         let driver = if on_overlay(folder.path()) { "vfs" } else { "overlay2" };
         let script = format!(r#"exec dockerd "$@" --storage-driver={driver}"#);
+        Self::launch(folder, Path::new("/"), &script)
+    }
+
+    /// The same on a file system of 8 MiB.
+    pub(crate) fn start_with_tiny_disk() -> Self {
+        let folder = tempfile::Builder::new().prefix("sealift-dockerd").tempdir().unwrap();
+        let script = format!(
+            r#"mkdir {data} && mount -t tmpfs -o size=8m none {data} || exit 1
+               exec dockerd "$@" --storage-driver=vfs"#,
+            data = folder.path().join("data").display()
+        );
         Self::launch(folder, Path::new("/"), &script)
     }
 
