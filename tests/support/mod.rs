@@ -1,5 +1,9 @@
 //! What tests need around sealift: real servers on loopback, and images made on the spot.
 
+pub(crate) mod command;
 pub(crate) mod dockerd;
+pub(crate) mod gallery;
 pub(crate) mod images;
+pub(crate) mod judge;
+pub(crate) mod pictures;
 pub(crate) mod registry;
