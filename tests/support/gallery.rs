@@ -91,6 +91,11 @@ impl Layer {
         Self { stored: layout.add(media::OCI_LAYER_GZIP, &bytes), diff_id: Digest::of(tar) }
     }
 
+    /// As it is.
+    pub(crate) fn plain(layout: &Layout, tar: &[u8]) -> Self {
+        Self { stored: layout.add(media::OCI_LAYER, tar), diff_id: Digest::of(tar) }
+    }
+
     fn zstd(layout: &Layout, tar: &[u8]) -> Self {
         let bytes = zstd::encode_all(tar, 3).unwrap();
         Self { stored: layout.add(media::OCI_LAYER_ZSTD, &bytes), diff_id: Digest::of(tar) }

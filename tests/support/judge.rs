@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::pictures::{curl, raw};
+use super::pictures::raw;
 use super::registry::{Registry, run};
 
 /// What was found the same on both sides.
@@ -85,13 +85,17 @@ pub(crate) fn repositories(registry: &Registry) -> BTreeSet<String> {
     list(&format!("{}/v2/_catalog?n=1000", registry.url()), "repositories")
 }
 
-/// The tags of a repository.
+/// The tags of a repository; none where it holds no manifest or is not there.
 pub(crate) fn tags(registry: &Registry, repository: &str) -> BTreeSet<String> {
     list(&format!("{}/v2/{repository}/tags/list", registry.url()), "tags")
 }
 
 fn list(url: &str, name: &str) -> BTreeSet<String> {
-    let answer: Value = serde_json::from_slice(&run(curl(None).arg(url))).unwrap();
+    let answer = run(Command::new("curl").args(["--silent", "--show-error", url]));
+    let answer: Value = serde_json::from_slice(&answer).unwrap();
+    if answer["errors"][0]["code"] == "NAME_UNKNOWN" {
+        return BTreeSet::new();
+    }
     serde_json::from_value(answer[name].clone()).unwrap()
 }
 

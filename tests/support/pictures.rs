@@ -193,7 +193,7 @@ pub(crate) fn push_image(to: &Registry) -> Descriptor {
     layer
 }
 
-pub(crate) fn curl(login: Option<(&str, &str)>) -> Command {
+fn curl(login: Option<(&str, &str)>) -> Command {
     let mut command = Command::new("curl");
     command.args(["--silent", "--show-error", "--fail", "--insecure"]);
     if let Some((user, password)) = login {
