@@ -7,3 +7,4 @@ mod support;
 mod archives;
 mod daemon;
 mod registry;
+mod round_trip;

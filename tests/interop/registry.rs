@@ -2,8 +2,6 @@
 
 #[path = "registry/faults.rs"]
 mod faults;
-#[path = "registry/pictures.rs"]
-mod pictures;
 #[path = "registry/tokens.rs"]
 mod tokens;
 
@@ -23,9 +21,9 @@ use sealift::transport::registry::{
     RegistryTarget,
 };
 
+use crate::support::pictures::{self, Layout, push, push_image, raw};
 use crate::support::registry::{Registry, Setup, run};
 use faults::{Server, reply};
-use pictures::{Layout, push, push_image, raw};
 
 fn client(options: Options) -> Client {
     Client::new(options).unwrap()

@@ -3,6 +3,10 @@
 #![allow(dead_code)]
 
 pub(crate) mod carry;
+pub(crate) mod command;
 pub(crate) mod dockerd;
+pub(crate) mod gallery;
 pub(crate) mod images;
+pub(crate) mod judge;
+pub(crate) mod pictures;
 pub(crate) mod registry;

@@ -9,7 +9,11 @@ use sealift::model::manifest::media;
 use sealift::model::{Descriptor, Digest};
 use serde_json::{Value, json};
 
-use crate::support::registry::{Registry, run};
+use super::registry::{Registry, run};
+
+/// Type of the configuration of what is no image: two bytes, `{}` (OCI image specification,
+/// "Guidance for an Empty Descriptor").
+pub(crate) const EMPTY_CONFIG: &str = "application/vnd.oci.empty.v1+json";
 
 /// An OCI layout directory that grows.
 pub(crate) struct Layout {
@@ -88,6 +92,31 @@ impl Layout {
             .arg(format!("oci:{}:{name}", self.path().display()))
             .arg(format!("docker://{target}")));
     }
+
+    /// Puts a manifest and everything below it into a repository, byte for byte: this skopeo
+    /// writes artifacts and indexes that name some anew, so that they lose their digest.
+    pub(crate) fn put(&self, to: &Registry, repository: &str, tag: &str, root: &Descriptor) {
+        let place = format!("{}/v2/{repository}", to.url());
+        let bytes = fs::read(self.blob_path(&root.digest)).unwrap();
+        let manifest: Value = serde_json::from_slice(&bytes).unwrap();
+        let listed = |list: &str| -> Vec<Descriptor> {
+            serde_json::from_value(manifest.get(list).cloned().unwrap_or(json!([]))).unwrap()
+        };
+        for child in listed("manifests") {
+            self.put(to, repository, &child.digest.to_string(), &child);
+        }
+        let mut blobs = listed("layers");
+        blobs.extend(manifest.get("config").cloned().map(|c| serde_json::from_value(c).unwrap()));
+        blobs.sort_by_key(|blob| blob.digest.to_string());
+        blobs.dedup_by_key(|blob| blob.digest);
+        for blob in &blobs {
+            upload(&place, to.login(), self, blob);
+        }
+        run(curl(to.login())
+            .args(["-X", "PUT", "-H", &format!("Content-Type: {}", root.media_type)])
+            .args(["--data-binary", &format!("@{}", self.blob_path(&root.digest).display())])
+            .arg(format!("{place}/manifests/{tag}")));
+    }
 }
 
 /// What was pushed.
@@ -125,7 +154,7 @@ pub(crate) fn push(to: &Registry, repository: &str) -> Pushed {
     let signature_tag = format!("{}.sig", root.digest.as_tag());
     layout.push("signature", &format!("{host}/{repository}:{signature_tag}"), &more);
 
-    let config = layout.add("application/vnd.oci.empty.v1+json", b"{}");
+    let config = layout.add(EMPTY_CONFIG, b"{}");
     let content = layout.add("application/spdx+json", br#"{"spdxVersion":"SPDX-2.3"}"#);
     let mut referrer = layout.add_json(
         media::OCI_MANIFEST,
@@ -145,24 +174,9 @@ pub(crate) fn push(to: &Registry, repository: &str) -> Pushed {
         media::OCI_INDEX,
         &json!({"schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": [&referrer]}),
     );
+    // The list names the artifact, which goes with it.
     let referrers_tag = root.digest.as_tag();
-    // This skopeo rewrites indexes that name artifacts, so that they would lose their digest.
-    let place = format!("{url}/v2/{repository}", url = to.url());
-    let login = to.login();
-    for blob in [&config, &content] {
-        upload(&place, login, &layout, blob);
-    }
-    let at_digest = referrer.digest.to_string();
-    for (descriptor, reference) in [(&referrer, &at_digest), (&list, &referrers_tag)] {
-        let mut curl = curl(login);
-        curl.args(["-X", "PUT", "-H", &format!("Content-Type: {}", descriptor.media_type)])
-            .args([
-                "--data-binary",
-                &format!("@{}", layout.blob_path(&descriptor.digest).display()),
-            ])
-            .arg(format!("{place}/manifests/{reference}"));
-        run(&mut curl);
-    }
+    layout.put(to, repository, &referrers_tag, &list);
     Pushed { layout, root, shared_layer, referrer, referrers_tag, signature_tag }
 }
 
