@@ -166,6 +166,10 @@ pub(super) struct RegistryArgs {
     /// Trust the certificate authorities in this PEM file too (repeatable)
     #[arg(long, value_name = "FILE")]
     pub(super) ca_file: Vec<PathBuf>,
+
+    /// Send the sign-in to this token service although it is not the registry's own (repeatable)
+    #[arg(long, value_name = "HOST")]
+    pub(super) token_host: Vec<String>,
 }
 
 #[derive(Args, Debug)]

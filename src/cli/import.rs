@@ -9,7 +9,7 @@ use super::output::{Align, Output, Table, size};
 use super::{places, request};
 use crate::bundle::Bundle;
 use crate::endpoint::{Action, Plan};
-use crate::model::Result;
+use crate::model::{Destination, Result};
 use crate::operation::import;
 use crate::trust::Trust;
 
@@ -85,7 +85,11 @@ fn show(plan: &Plan, target: &str, request: &request::Import) -> Result<()> {
         ("", Align::Left),
     ]);
     for arrival in &plan.arrivals {
-        let same = if arrival.digest == arrival.target_digest { "" } else { "rebuilt there" };
+        let same = match request.target {
+            _ if arrival.digest == arrival.target_digest => "",
+            Destination::DockerDaemon | Destination::DockerArchive(_) => "image ID",
+            _ => "layers compressed for the registry",
+        };
         table.row([
             arrival.image.as_str(),
             &arrival.target,

@@ -15,6 +15,7 @@ fn client(connection: &Connection) -> Result<Client> {
     Client::new(Options {
         plain_http: connection.plain_http,
         ca_files: connection.ca_files.clone(),
+        token_hosts: connection.token_hosts.clone(),
         credentials: CredentialStore::new(connection.credentials.clone()),
         ..Options::default()
     })

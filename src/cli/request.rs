@@ -17,6 +17,8 @@ pub(super) struct Connection {
     pub(super) plain_http: bool,
     /// PEM files of further certificate authorities.
     pub(super) ca_files: Vec<PathBuf>,
+    /// Token services that may see sign-ins although they are not the registry's own.
+    pub(super) token_hosts: Vec<String>,
     /// Where sign-ins are kept.
     pub(super) credentials: CredentialPaths,
     /// `DOCKER_HOST`, if it is set.
@@ -134,6 +136,7 @@ fn connection(args: args::RegistryArgs, environment: &Environment) -> Connection
     Connection {
         plain_http: args.plain_http,
         ca_files: args.ca_file,
+        token_hosts: args.token_host,
         credentials: environment.credentials.clone(),
         docker_host: environment.docker_host.clone(),
     }

@@ -23,6 +23,15 @@ pub struct Compressed<'a> {
     inner: &'a dyn Source,
     /// The plain layer behind each compressed one.
     layers: HashMap<Digest, Descriptor>,
+    /// The root that each new root was made from.
+    roots: HashMap<Digest, Digest>,
+}
+
+impl Compressed<'_> {
+    /// The digest that an image has at its source.
+    pub fn original(&self, root: &Digest) -> Digest {
+        self.roots.get(root).copied().unwrap_or(*root)
+    }
 }
 
 /// Compresses the layers of every synthesized image once, to learn their digests, and returns the
@@ -55,7 +64,9 @@ pub fn compress<'a>(
     let packed = pack_all(inner, &plain, &Transfers::new(progress))?;
     let layers =
         plain.iter().map(|layer| (packed[&layer.digest].digest, (*layer).clone())).collect();
-    let parcels =
+    let originals: Vec<Digest> =
+        parcels.iter().map(|parcel| parcel.root.descriptor.digest).collect();
+    let parcels: Vec<Parcel> =
         parcels
             .into_iter()
             .map(|parcel| {
@@ -66,7 +77,8 @@ pub fn compress<'a>(
                 }
             })
             .collect::<Result<_>>()?;
-    Ok((Compressed { inner, layers }, parcels))
+    let roots = parcels.iter().map(|parcel| parcel.root.descriptor.digest).zip(originals).collect();
+    Ok((Compressed { inner, layers, roots }, parcels))
 }
 
 /// Opens a plain layer as compressed bytes.

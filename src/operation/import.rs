@@ -48,18 +48,24 @@ pub fn import(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> 
         parcels.extend(gather_root(bundle, root, &wanted)?);
     }
     complete(bundle, &parcels)?;
-    let (source, parcels) = if request.target.wants_compressed_layers() {
+    let (compressed, parcels) = if request.target.wants_compressed_layers() {
         let (source, parcels) = compress(bundle, parcels, progress)?;
         (Some(source), parcels)
     } else {
         (None, parcels)
     };
-    let source: &dyn Source = source.as_ref().map_or(bundle as &dyn Source, |source| source);
+    let source: &dyn Source =
+        compressed.as_ref().map_or(bundle as &dyn Source, |compressed| compressed);
     progress.event(Event::Phase { title: "asking what is there", total: None });
     let mut plan = request.target.plan(&parcels)?;
     if !request.dry_run {
         let around = Surroundings { progress, temporary: request.temporary, title: "importing" };
         plan = copy::run(source, request.target, plan, &around)?;
+    }
+    if let Some(compressed) = &compressed {
+        for arrival in &mut plan.arrivals {
+            arrival.digest = compressed.original(&arrival.digest);
+        }
     }
     Ok(Report { plan, parcels })
 }

@@ -1,5 +1,8 @@
 //! What tests need around sealift: real servers on loopback, and images made on the spot.
+// Each test binary uses a part of it.
+#![allow(dead_code)]
 
+pub(crate) mod carry;
 pub(crate) mod command;
 pub(crate) mod dockerd;
 pub(crate) mod gallery;

@@ -14,11 +14,11 @@ use crate::codec::checked::read_bounded;
 use crate::model::{Digest, Error, Result, limits};
 
 /// How long a question about images may take: a busy daemon holds locks for a while.
-const QUESTION: Duration = Duration::from_secs(120);
+const QUESTION: Duration = Duration::from_mins(2);
 
 /// How long a daemon may be silent while it saves or loads. It copies the whole image before its
 /// first byte, and unpacks big layers without a word.
-pub(super) const SILENCE: Duration = Duration::from_secs(30 * 60);
+pub(super) const SILENCE: Duration = Duration::from_mins(30);
 
 /// A daemon.
 pub(super) struct Api {
@@ -192,7 +192,8 @@ impl Api {
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
         struct Version {
-            api_version: String,
+            #[serde(rename = "ApiVersion")]
+            api: String,
             os: String,
             arch: String,
         }
@@ -205,7 +206,7 @@ impl Api {
         let version: Version = self.must(self.get("/version", &[])?, "/version")?;
         let info: Info = self.must(self.get("/info", &[])?, "/info")?;
         let number = |text: Option<&str>| text.and_then(|t| t.parse().ok()).unwrap_or(0);
-        let mut parts = version.api_version.split('.');
+        let mut parts = version.api.split('.');
         let containerd_store = info.driver_status.iter().flatten().any(|row| {
             matches!(row.as_slice(), [key, value] if key == "driver-type"
                 && value == "io.containerd.snapshotter.v1")

@@ -11,7 +11,7 @@ use crate::model::{Digest, ImageName, Result};
 use crate::transport::archive::portion::{Portion, Stock};
 
 /// The chain IDs of a list of diff IDs, from the lowest layer up (OCI image specification,
-/// config.md, "Layer ChainID").
+/// config.md, "Layer `ChainID`").
 pub(super) fn chain_ids(
     diff_ids: impl IntoIterator<Item = Digest>,
 ) -> impl Iterator<Item = Digest> {

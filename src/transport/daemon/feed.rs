@@ -100,8 +100,8 @@ impl Feed for DaemonFeed {
         let mut images = Vec::new();
         for wanted in &self.wanted {
             let before = images.len();
-            let named = |fed: &&Fed| wanted.name.is_none() || fed.root.name == wanted.name;
-            for fed in saved.iter().filter(named).filter(|fed| wanted.is(fed)) {
+            let has_name = |fed: &&Fed| wanted.name.is_none() || fed.root.name == wanted.name;
+            for fed in saved.iter().filter(has_name).filter(|fed| wanted.is(fed)) {
                 let mut fed = fed.clone();
                 fed.root.name.clone_from(&wanted.name);
                 let same = |known: &Fed| {

@@ -6,6 +6,7 @@
 //! it had.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded};
@@ -14,7 +15,6 @@ use serde::Deserialize;
 use super::api::{Api, SILENCE};
 use crate::codec::tarball::Writer;
 use crate::model::{Error, Result, limits};
-use std::sync::Arc;
 
 /// Bytes that go through the pipe at once.
 const PIECE: usize = 128 << 10;
@@ -173,21 +173,21 @@ fn read_progress(mut answer: impl BufRead, mut life: impl FnMut()) -> Result<Opt
         stream: Option<String>,
     }
     let mut wrong = None;
-    let mut line = Vec::new();
+    let mut text = Vec::new();
     loop {
-        line.clear();
+        text.clear();
         let n = (&mut answer)
             .take(limits::DAEMON_LINE_BYTES)
-            .read_until(b'\n', &mut line)
+            .read_until(b'\n', &mut text)
             .map_err(|e| Error::remote("the answer was cut off").because(e))?;
         if n == 0 {
             return Ok(wrong);
         }
         life();
-        let Ok(line) = serde_json::from_slice::<Line>(&line) else { continue };
+        let Ok(line) = serde_json::from_slice::<Line>(&text) else { continue };
         // docker 28 with the containerd store says so and then pretends that all is well.
-        let unpacking = line.stream.filter(|text| text.starts_with("Error "));
-        wrong = wrong.or(line.error).or_else(|| unpacking.map(|text| text.trim_end().to_owned()));
+        let unpacking = line.stream.filter(|said| said.starts_with("Error "));
+        wrong = wrong.or(line.error).or_else(|| unpacking.map(|said| said.trim_end().to_owned()));
     }
 }
 
@@ -276,6 +276,20 @@ mod tests {
         );
         let long = format!("{{\"stream\":\"{}\"}}\n{{\"error\":\"z\"}}\n", "x".repeat(3 << 20));
         assert_eq!(read(&long), Some("z".to_owned()));
+    }
+
+    #[test]
+    fn silence_is_an_error_and_life_is_none() {
+        let (tell, heard) = bounded(4);
+        let short = Duration::from_millis(20);
+        tell.send(Heard::Life).unwrap();
+        let error = wait(&heard, short, "daemon").unwrap_err();
+        assert!(error.message().contains("says nothing"), "{error:?}");
+        tell.send(Heard::Life).unwrap();
+        tell.send(Heard::Done(None)).unwrap();
+        assert_eq!(wait(&heard, short, "daemon").unwrap(), None);
+        drop(tell);
+        assert!(wait(&heard, short, "daemon").is_err());
     }
 
     #[test]

@@ -121,7 +121,7 @@ impl DaemonTarget {
     }
 
     /// Ends the upload with its table of contents; what the daemon found wrong, if anything.
-    fn complete(&self, cargo: &Cargo, mut load: Load) -> Result<Option<String>> {
+    fn complete(cargo: &Cargo, mut load: Load) -> Result<Option<String>> {
         let mut bytes =
             |path: &str, bytes: &[u8]| load.file(path, bytes.len() as u64, &mut &*bytes);
         match cargo {
@@ -205,7 +205,7 @@ impl Target for DaemonTarget {
             // Nothing was sent, so nothing but what the daemon said can be wrong.
             return Ok(None);
         };
-        let wrong = match self.complete(&state.cargo, load)? {
+        let wrong = match Self::complete(&state.cargo, load)? {
             Some(message) => Some(message),
             None => self.verify(&state.cargo)?,
         };

@@ -103,7 +103,7 @@ impl Listing {
         let Some(which) = which else {
             let mut all = Vec::new();
             for entry in &self.entries {
-                if !attachments || !self.is_attached(entry, blobs)? {
+                if !attachments || !Self::is_attached(entry, blobs)? {
                     all.push(entry);
                 }
             }
@@ -153,7 +153,7 @@ impl Listing {
     }
 
     /// Whether an entry only belongs to another manifest that is here too.
-    fn is_attached(&self, entry: &Listed, blobs: &dyn Blobs) -> Result<bool> {
+    fn is_attached(entry: &Listed, blobs: &dyn Blobs) -> Result<bool> {
         if let Some((digest_tag, _)) = attached_by_tag(entry) {
             let digest = digest_tag.replacen('-', ":", 1).parse::<Digest>();
             return Ok(digest.is_ok_and(|digest| blobs.has(&digest)));
@@ -181,7 +181,8 @@ pub(crate) fn no_such_image(
     const SHOWN: usize = 10;
     let mut names: Vec<String> = names.take(SHOWN + 1).collect();
     if names.len() > SHOWN {
-        names[SHOWN] = "…".to_owned();
+        names.truncate(SHOWN);
+        names.push("…".to_owned());
     }
     Error::usage(format!("{which} is not in {place}")).hint(if names.is_empty() {
         "it holds no images".to_owned()
@@ -369,7 +370,8 @@ mod tests {
     fn names_come_from_either_annotation() {
         let mut held = Held::default();
         let one = image(&mut held, "1");
-        let cases: [(&[(&str, &str)], Option<&str>); 6] = [
+        type Case<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>);
+        let cases: [Case<'_>; 6] = [
             (
                 &[(IMAGE_NAME, "docker.io/library/app:2"), (REF_NAME, "2")],
                 Some("docker.io/library/app:2"),

@@ -19,7 +19,7 @@ pub(crate) fn plan_originals(
     named: &dyn Fn(&ImageName) -> Option<Digest>,
 ) -> Result<Plan> {
     let mut plan = Plan::default();
-    let mut names = Names::default();
+    let mut taken = Names::default();
     let mut action = |descriptor: &Descriptor| -> Result<Action> {
         Ok(if have(descriptor)? { Action::Present } else { Action::Send })
     };
@@ -59,14 +59,14 @@ pub(crate) fn plan_originals(
         let name = parcel.root.name.as_ref();
         let tagged = name.filter(|name| name.tag().is_some()).map(ImageName::without_digest);
         if let Some(name) = &tagged {
-            names.take(name, root, named, &mut plan.tags)?;
+            taken.take(name, root, named, &mut plan.tags)?;
         }
         for satellite in &parcel.satellites {
             if let (AttachmentKind::Tag(tag) | AttachmentKind::FallbackIndex(tag), Some(name)) =
                 (&satellite.kind, name)
             {
                 let descriptor = &satellite.graph.root().descriptor;
-                names.take(&name.with_tag(tag)?, descriptor, named, &mut plan.tags)?;
+                taken.take(&name.with_tag(tag)?, descriptor, named, &mut plan.tags)?;
             }
         }
         plan.arrivals.push(Arrival {

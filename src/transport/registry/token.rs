@@ -313,7 +313,7 @@ fn realm_address(
         || url.host_str().is_some_and(|host| allowed.iter().any(|allowed| allowed == host));
     if !known && (with_credentials || url.scheme() == "http") {
         return Err(bad(format!("{place} does not belong to the registry")).hint(
-            "no credentials were sent; if the service is known to be right, allow its host",
+            "no credentials were sent; if the service is known to be right, name it with --token-host",
         ));
     }
     Ok(url)
