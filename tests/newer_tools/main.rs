@@ -2,7 +2,6 @@
 //! (`make interop` makes it).
 
 #[path = "../support/mod.rs"]
-#[allow(dead_code, reason = "other tests use the rest")]
 mod support;
 mod tree;
 
