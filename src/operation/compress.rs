@@ -57,7 +57,7 @@ pub fn compress<'a>(
     if !plain.is_empty() {
         let total = plain.iter().map(|layer| layer.size).sum();
         progress.event(Event::Phase {
-            title: "compressing layers for the registry",
+            title: "compressing layers",
             total: Some(total),
         });
     }

@@ -43,6 +43,12 @@ fn style(template: &str) -> ProgressStyle {
         .progress_chars("━╸ ")
 }
 
+/// A bar that is drawn only once it is among the others: on its own it would write a line that
+/// nobody wipes.
+fn unseen(length: Option<u64>, template: &str) -> ProgressBar {
+    ProgressBar::with_draw_target(length, ProgressDrawTarget::hidden()).with_style(style(template))
+}
+
 impl Bars {
     pub(super) fn new(target: ProgressDrawTarget, colours: bool) -> Self {
         Self {
@@ -58,16 +64,13 @@ impl Bars {
 
     fn begin_phase(&self, state: &mut State) {
         self.wipe(state);
-        let bar = match state.tally.total {
-            Some(total) => ProgressBar::new(total).with_style(style(if self.colours {
-                WHOLE_COLOURED
-            } else {
-                WHOLE
-            })),
-            None => ProgressBar::new_spinner().with_style(style(WHOLE_UNKNOWN)),
+        let template = match (state.tally.total, self.colours) {
+            (None, _) => WHOLE_UNKNOWN,
+            (Some(_), true) => WHOLE_COLOURED,
+            (Some(_), false) => WHOLE,
         };
+        let bar = self.multi.insert(0, unseen(state.tally.total, template));
         bar.set_prefix(state.tally.title.clone());
-        let bar = self.multi.insert(0, bar);
         // Keeps the spinner turning, and redraws after the terminal was resized.
         bar.enable_steady_tick(Duration::from_millis(250));
         state.whole = Some(bar);
@@ -85,16 +88,14 @@ impl Bars {
             if !worth || state.each.contains_key(id) {
                 continue;
             }
-            let bar = match transfer.size {
-                Some(size) => ProgressBar::new(size).with_style(style(if self.colours {
-                    EACH_COLOURED
-                } else {
-                    EACH
-                })),
-                None => ProgressBar::no_length().with_style(style(EACH_UNKNOWN)),
+            let template = match (transfer.size, self.colours) {
+                (None, _) => EACH_UNKNOWN,
+                (Some(_), true) => EACH_COLOURED,
+                (Some(_), false) => EACH,
             };
+            let bar = self.multi.add(unseen(transfer.size, template));
             bar.set_message(transfer.sentence(Instant::now()));
-            state.each.insert(*id, self.multi.add(bar));
+            state.each.insert(*id, bar);
         }
     }
 
