@@ -11,7 +11,7 @@ use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqA
 use super::error::{Error, Result};
 
 /// Parses `bytes` as one JSON document of type `T`; duplicate keys, trailing bytes, a byte order
-/// mark and nesting past 128 levels are refused. `what` names the document in the error.
+/// mark and nesting past 127 levels are refused. `what` names the document in the error.
 pub fn parse_strict<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T> {
     let fail = |error: serde_json::Error| {
         Error::malformed(format!("{what} is not the JSON document it should be")).because(error)

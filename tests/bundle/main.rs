@@ -4,6 +4,7 @@
 mod memory;
 
 mod damage;
+mod reader;
 mod round_trip;
 mod sealing;
 

@@ -56,11 +56,7 @@ def need(condition: bool, otherwise: str) -> None:
 # Section 1: the tar.
 
 def header(name: str, size: int, mtime: int) -> bytes:
-    """The one canonical header of a member.
-
-    Two fields are not from the text but as they were found in a bundle, where the two disagreed:
-    chksum is seven octal digits and NUL, and devmajor and devminor are NUL.
-    """
+    """The one canonical header of a member."""
     fields = (name.encode().ljust(100, b"\0") + b"0000644\0" + b"0000000\0" * 2
               + b"%011o\0%011o\0" % (size, mtime) + b" " * 8 + b"0" + bytes(100)
               + b"ustar\x0000").ljust(512, b"\0")

@@ -438,3 +438,42 @@ fn a_plain_archive_is_a_source_and_a_wrapped_one_a_feed() {
         Origin::Source(_) => panic!("a compressed archive cannot be a source"),
     }
 }
+
+#[test]
+fn no_flipped_bit_brings_other_content() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = images::image_of(
+        &[images::layer(&[("a", b"1")]), images::layer(&[("b", b"2")])],
+        Packing::Plain,
+        "amd64",
+        "small",
+    );
+    let cargo = from_layout(folder.path(), &[("a:1", &small)]);
+    let docker = folder.path().join("docker.tar");
+    cargo.deliver(&DockerArchiveTarget::create(&docker, None)).unwrap();
+    let archives = [
+        (ArchiveKind::Docker, std::fs::read(&docker).unwrap()),
+        (ArchiveKind::Oci, images::oci_archive(&[("a:1", &small)])),
+    ];
+    let path = folder.path().join("x.tar");
+    for (kind, good) in &archives {
+        let mut refused = 0;
+        for at in (0..good.len()).step_by(17) {
+            let mut bytes = good.clone();
+            bytes[at] ^= 1 << (at % 8);
+            std::fs::write(&path, &bytes).unwrap();
+            let Ok(read) = read(&path, *kind, None) else {
+                refused += 1;
+                continue;
+            };
+            for parcel in &read.parcels {
+                let leaves: Vec<Digest> =
+                    parcel.graph.leaves.iter().map(|leaf| leaf.descriptor.digest).collect();
+                let mut expected = vec![small.id.unwrap()];
+                expected.extend(small.layers.iter().map(|layer| layer.digest));
+                assert_eq!(leaves, expected, "{kind:?}: a flip at {at} was accepted");
+            }
+        }
+        assert!(refused > 40, "{kind:?}: only {refused} flips were noticed");
+    }
+}

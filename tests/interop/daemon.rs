@@ -283,10 +283,12 @@ fn a_daemon_that_hangs_up_is_an_error_and_no_hang() {
             let mut daemon = std::os::unix::net::UnixStream::connect(&behind).unwrap();
             let (mut back, mut to) = (daemon.try_clone().unwrap(), client.try_clone().unwrap());
             std::thread::spawn(move || std::io::copy(&mut back, &mut to));
-            let mut few = (&mut client).take(512 << 10);
-            let _ = std::io::copy(&mut few, &mut daemon);
-            let _ = client.shutdown(std::net::Shutdown::Both);
-            let _ = daemon.shutdown(std::net::Shutdown::Both);
+            std::thread::spawn(move || {
+                let mut few = (&mut client).take(512 << 10);
+                let _ = std::io::copy(&mut few, &mut daemon);
+                let _ = client.shutdown(std::net::Shutdown::Both);
+                let _ = daemon.shutdown(std::net::Shutdown::Both);
+            });
         }
     });
     let noise = images::layer(&[("message", b"x"), ("noise", &images::noise(3, 4 << 20))]);

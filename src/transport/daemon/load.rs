@@ -184,10 +184,10 @@ fn read_progress(mut answer: impl BufRead, mut life: impl FnMut()) -> Result<Opt
             return Ok(wrong);
         }
         life();
-        let Ok(line) = serde_json::from_slice::<Line>(&text) else { continue };
+        let Ok(told) = serde_json::from_slice::<Line>(&text) else { continue };
         // docker 28 with the containerd store says so and then pretends that all is well.
-        let unpacking = line.stream.filter(|said| said.starts_with("Error "));
-        wrong = wrong.or(line.error).or_else(|| unpacking.map(|said| said.trim_end().to_owned()));
+        let unpacking = told.stream.filter(|said| said.starts_with("Error "));
+        wrong = wrong.or(told.error).or_else(|| unpacking.map(|said| said.trim_end().to_owned()));
     }
 }
 

@@ -366,11 +366,13 @@ mod tests {
         Listing::parse(&bytes, "oci:test", "home").unwrap()
     }
 
+    /// Annotations, and the name that they give.
+    type Case<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>);
+
     #[test]
     fn names_come_from_either_annotation() {
         let mut held = Held::default();
         let one = image(&mut held, "1");
-        type Case<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>);
         let cases: [Case<'_>; 6] = [
             (
                 &[(IMAGE_NAME, "docker.io/library/app:2"), (REF_NAME, "2")],

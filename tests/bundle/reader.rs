@@ -1,0 +1,96 @@
+//! The independent reader, written from `docs/format.md` alone, agrees; and bundles that were
+//! written once are read for ever.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use sealift::bundle::Bundle;
+use sealift::endpoint::Silent;
+use sealift::model::Digest;
+use sealift::operation::verify::{Depth, verify};
+use sealift::trust::Trust;
+
+use crate::Bench;
+use crate::memory::Memory;
+use crate::round_trip::assortment;
+
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+fn reader(bundle: &Path, key: &Path, command: &[&str]) -> Output {
+    Command::new("python3")
+        .arg(file("tests/format/reader.py"))
+        .arg(bundle)
+        .arg("--key")
+        .arg(key)
+        .args(command)
+        .output()
+        .expect("python3 is there")
+}
+
+/// Every blob of the bundle comes out of the reader with its digest.
+fn restores_everything(bundle: &Path, key: &Path, originals: &Memory) {
+    for (digest, bytes) in &originals.blobs {
+        let output = reader(bundle, key, &["restore", &digest.to_string()]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.stdout == bytes[..], "{digest}");
+    }
+}
+
+#[test]
+fn the_independent_reader_agrees_about_every_kind_of_blob() {
+    let bench = Bench::new();
+    let path = bench.path("b.sealift");
+    bench.export(assortment(), &path, 2);
+    let key = bench.path("key.pub");
+    let output = reader(&path, &key, &["check"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(said.lines().filter(|line| line.ends_with(" whole")).count(), 6, "{said}");
+    restores_everything(&path, &key, &assortment());
+}
+
+#[test]
+fn the_independent_reader_refuses_what_we_refuse() {
+    let bench = Bench::new();
+    let path = bench.path("b.sealift");
+    bench.export(assortment(), &path, 2);
+    let good = std::fs::read(&path).unwrap();
+    let key = bench.path("key.pub");
+    let step = good.len() / 12;
+    for at in (0..12).map(|n| n * step + 600) {
+        let mut bytes = good.clone();
+        bytes[at] ^= 16;
+        std::fs::write(&path, bytes).unwrap();
+        assert!(!reader(&path, &key, &["check"]).status.success(), "byte {at}");
+    }
+    std::fs::write(&path, &good[..good.len() - 1]).unwrap();
+    assert!(!reader(&path, &key, &["check"]).status.success());
+    let stranger = sealift::trust::SecretKey::generate().unwrap().public().to_pem().unwrap();
+    std::fs::write(&path, &good).unwrap();
+    std::fs::write(bench.path("stranger.pub"), stranger).unwrap();
+    assert!(!reader(&path, &bench.path("stranger.pub"), &["check"]).status.success());
+}
+
+/// The bundles in `testdata` were written by released formats. They are never written anew: a
+/// change that makes one of them unreadable breaks what users keep on their shelves.
+#[test]
+fn golden_bundles_are_read_for_ever() {
+    let golden = [(
+        "version-1",
+        "sha256:997c25cf47ba50c3665b34dc83c9edd38efe13fa21604a53932f6248cd64abc3",
+        9,
+    )];
+    for (name, digest, blobs) in golden {
+        let path = file(&format!("testdata/{name}.sealift"));
+        let key = file(&format!("testdata/{name}.pub"));
+        let trust = Trust::from_files(&[&key]).unwrap();
+        let bundle = Bundle::open(&path).unwrap().authenticate(&trust).unwrap();
+        assert_eq!(bundle.digest(), digest.parse::<Digest>().unwrap());
+        let report = verify(&bundle, Depth::Full, 1, &Silent).unwrap();
+        assert!(report.problems.is_empty(), "{:?}", report.problems);
+        assert_eq!(report.blobs, blobs);
+        assert!(reader(&path, &key, &["check"]).status.success());
+    }
+}
