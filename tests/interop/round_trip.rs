@@ -1,5 +1,6 @@
 //! From registry to bundle to registry with the real program, judged by other people's tools.
 
+mod access;
 mod choices;
 mod refusals;
 mod whole;

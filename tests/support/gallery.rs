@@ -20,13 +20,15 @@ pub(crate) struct Gallery {
 }
 
 /// Every name that there is to ask for, with what it is.
-pub(crate) const NAMES: [&str; 9] = [
+pub(crate) const NAMES: [&str; 11] = [
     "plain/ordinary:1",
     "plain/sharing:1",
     "team/app:1",
     "modern/zstd:1",
+    "modern/attested:1",
     "charts/artifact:1",
     "legacy/schema2:1",
+    "legacy/foreign:1",
     "odd/nothing:1",
     "odd/twice:1",
     "odd/deep:1",
@@ -52,10 +54,16 @@ impl Gallery {
         let plain = tar_of("usr/share/common-licenses");
         put("modern/zstd:1", &image(&layout, "amd64", &[Layer::zstd(&layout, &plain)]));
 
+        let built = image(&layout, "amd64", &ordinary[1..2]);
+        let attestation = attestation(&layout, &built);
+        put("modern/attested:1", &index(&layout, media::OCI_INDEX, &[built, attestation]));
+
         put("charts/artifact:1", &artifact(&layout));
 
         let old = [schema2(&layout, "amd64", &ordinary[..2]), schema2(&layout, "arm64", &[own])];
         put("legacy/schema2:1", &index(&layout, media::DOCKER_LIST, &old));
+
+        put("legacy/foreign:1", &foreign(&layout, &ordinary[0]));
 
         put("odd/nothing:1", &image(&layout, "amd64", &[]));
 
@@ -163,6 +171,32 @@ fn image_of(
 fn index(layout: &Layout, media_type: &str, children: &[Descriptor]) -> Descriptor {
     let index = json!({"schemaVersion": 2, "mediaType": media_type, "manifests": children});
     layout.add_json(media_type, &index)
+}
+
+/// An image whose base is not at the registry, only the address of where it is.
+fn foreign(layout: &Layout, own: &Layer) -> Descriptor {
+    let tar = noise(77, 100);
+    let kind = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
+    let mut base = Descriptor::of(kind, &tar);
+    base.urls = vec!["https://elsewhere.invalid/base".to_owned()];
+    let Descriptor { digest, size, .. } = own.stored;
+    let stored = [base, Descriptor::new(media::DOCKER_LAYER_GZIP, digest, size)];
+    let base = Layer { stored: stored[0].clone(), diff_id: Digest::of(&tar) };
+    let types = (media::DOCKER_CONFIG, media::DOCKER_MANIFEST);
+    image_of(layout, "amd64", types, &[base, own.clone()], &stored)
+}
+
+/// What a builder says of how it built an image, in the manner of `BuildKit`: an entry of the index
+/// that runs nowhere.
+fn attestation(layout: &Layout, of: &Descriptor) -> Descriptor {
+    let statement = layout.add("application/vnd.in-toto+json", br#"{"predicateType":"x"}"#);
+    let mut descriptor =
+        image_of(layout, "unknown", (media::OCI_CONFIG, media::OCI_MANIFEST), &[], &[statement]);
+    descriptor.platform = Some("unknown/unknown".parse().unwrap());
+    for (name, value) in [("type", "attestation-manifest"), ("digest", &of.digest.to_string())] {
+        descriptor.annotations.insert(format!("vnd.docker.reference.{name}"), value.to_owned());
+    }
+    descriptor
 }
 
 /// What a chart, a policy or a model is in a registry.

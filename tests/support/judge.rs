@@ -73,7 +73,8 @@ impl Found {
             self.compare(from, to, repository, there, &reference);
         }
         let layers = manifest["layers"].as_array().into_iter().flatten();
-        for blob in layers.chain(manifest.get("config")) {
+        let here = |blob: &&Value| blob.get("urls").is_none();
+        for blob in layers.chain(manifest.get("config")).filter(here) {
             let digest = blob["digest"].as_str().unwrap().to_owned();
             self.blobs.insert(digest, blob["size"].as_u64().unwrap());
         }

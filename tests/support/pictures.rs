@@ -109,7 +109,7 @@ impl Layout {
         blobs.extend(manifest.get("config").cloned().map(|c| serde_json::from_value(c).unwrap()));
         blobs.sort_by_key(|blob| blob.digest.to_string());
         blobs.dedup_by_key(|blob| blob.digest);
-        for blob in &blobs {
+        for blob in blobs.iter().filter(|blob| !blob.is_foreign()) {
             upload(&place, to.login(), self, blob);
         }
         run(curl(to.login())

@@ -182,6 +182,7 @@ fn spawn(folder: &Path, port: u16, setup: &Setup, auth: &str) -> Child {
          log: {{level: warn, accesslog: {{disabled: false}}}}\n\
          storage: {{filesystem: {{rootdirectory: {at}/data}}, delete: {{enabled: true}}}}\n\
          http: {{addr: \"127.0.0.1:{port}\", secret: test{certificates}}}\n\
+         validation: {{manifests: {{urls: {{allow: [\"^https://elsewhere[.]invalid/\"]}}}}}}\n\
          {auth}\n{redirect}\n"
     );
     let path = folder.join("config.yml");

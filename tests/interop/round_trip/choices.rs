@@ -159,6 +159,25 @@ fn attachments_can_be_left_behind() {
 }
 
 #[test]
+fn two_images_do_not_share_a_name_on_the_far_side() {
+    let (from, other, to) = (Registry::start(), Registry::start(), Registry::start());
+    put(&from, "app:1", 1);
+    put(&other, "app:1", 2);
+    let station = Station::new();
+    station
+        .export("b.sealift", [&from, &other].map(|registry| format!("{}/app:1", registry.host())));
+    let told = station.sealift(["import", "b.sealift", "--to", &to.host()]).refused(2);
+    for registry in [&from, &other] {
+        assert!(told.contains(&format!("{}/app:1", registry.host())), "{told}");
+    }
+    assert_eq!(changes(&to.accesses_since(0)), Vec::<&_>::new());
+    // Each alone has its place.
+    let wish = format!("{}/app:1", other.host());
+    station.import("b.sealift", &to.host(), ["--image", &wish]);
+    assert_eq!(raw(&format!("{}/app:1", to.host())), raw(&wish));
+}
+
+#[test]
 fn nobody_reading_is_no_failure() {
     let from = Registry::start();
     put(&from, "app:1", 1);
