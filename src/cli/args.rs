@@ -365,4 +365,28 @@ mod tests {
     fn no_jobs_at_all_is_refused() {
         assert!(parse("sealift export a -o b --jobs 0").is_err());
     }
+
+    /// Every command that the documents show is one that this program understands.
+    #[test]
+    fn the_documents_show_commands_that_exist() {
+        let documents = [include_str!("../../README.md"), include_str!("../../docs/guide.md")];
+        let help = [EXAMPLES, EXPORT_EXAMPLES, VERIFY_EXAMPLES, IMPORT_EXAMPLES, INSPECT_EXAMPLES];
+        let help = help.iter().chain(&[KEY_EXAMPLES, GENERATE_EXAMPLES, SHOW_EXAMPLES]);
+        let shown = documents
+            .iter()
+            .flat_map(|text| text.lines())
+            .filter_map(|line| line.strip_prefix("$ ").filter(|line| line.starts_with("sealift ")));
+        let examples = help
+            .flat_map(|text| text.lines())
+            .filter_map(|line| line.strip_prefix("  ").filter(|line| line.starts_with("sealift ")));
+        let mut count = 0;
+        for line in shown.chain(examples) {
+            // What stands behind two spaces explains; what stands behind a pipe is another program's.
+            let command = line.split("  ").next().unwrap_or(line);
+            let command = command.split(['|', '>']).next().unwrap_or(command);
+            assert!(parse(command).is_ok(), "{command:?}: {:?}", parse(command).err());
+            count += 1;
+        }
+        assert!(count > 30, "only {count} commands were found");
+    }
 }

@@ -56,10 +56,7 @@ pub fn compress<'a>(
     };
     if !plain.is_empty() {
         let total = plain.iter().map(|layer| layer.size).sum();
-        progress.event(Event::Phase {
-            title: "compressing layers",
-            total: Some(total),
-        });
+        progress.event(Event::Phase { title: "compressing layers", total: Some(total) });
     }
     let packed = pack_all(inner, &plain, &Transfers::new(progress))?;
     let layers =
