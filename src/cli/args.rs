@@ -203,7 +203,8 @@ pub(super) struct ExportArgs {
     #[arg(long)]
     pub(super) no_attachments: bool,
 
-    /// Blobs fetched and packs compressed at once [default: the number of processors]
+    /// Packs compressed at once; the bundle is the same with any number [default: the number of
+    /// processors]
     #[arg(short, long, value_name = "N")]
     pub(super) jobs: Option<NonZeroUsize>,
 

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::console::Console;
-use super::output::{Align, Output, Table, size};
+use super::output::{Align, Output, Table, count, size};
 use super::places;
 use super::request::{self, Sealing};
 use crate::bundle::WriterOptions;
@@ -141,8 +141,8 @@ fn show_preview(preview: &Preview, as_json: bool) -> Result<()> {
     out.table(&table)?;
     let streamed: u64 = preview.announced.iter().map(|(_, bytes)| bytes).sum();
     out.line(format!(
-        "would carry {} blobs, {}; nothing was written",
-        blobs,
+        "would carry {}, {}; nothing was written",
+        count(blobs, "blob"),
         size(bytes + streamed)
     ))
 }
@@ -154,7 +154,8 @@ fn show(report: &Report, sealing: &Sealing, as_json: bool, console: &Console) ->
         report.parcels.iter().flat_map(Parcel::graphs).map(|graph| graph.omitted.len()).sum();
     if omitted > 0 {
         console.warn(&format!(
-            "{omitted} foreign layers are not in the bundle: their registry only says where to get them, and sealift does not follow"
+            "not in the bundle: {}; their registry only says where to get them, and sealift does not follow",
+            count(omitted, "foreign layer"),
         ));
     }
     let blobs = distinct_leaves(report.parcels.iter().flat_map(Parcel::graphs)).len();
@@ -185,9 +186,10 @@ fn show(report: &Report, sealing: &Sealing, as_json: bool, console: &Console) ->
     out.table(&table)?;
     let share = (sealed.bytes * 100).checked_div(report.content).unwrap_or(100);
     out.line(format!(
-        "{}: {} of images in {} ({share} %), {blobs} blobs, signed",
+        "{}: {} of images in {} ({share} %), {}, signed",
         sealing.output.display(),
         size(report.content),
         size(sealed.bytes),
+        count(blobs, "blob"),
     ))
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::json;
 
 use super::console::Console;
-use super::output::{Align, Output, Table, size};
+use super::output::{Align, Output, Table, count, size};
 use super::{places, request};
 use crate::bundle::Bundle;
 use crate::endpoint::{Action, Plan};
@@ -128,7 +128,7 @@ fn show(plan: &Plan, target: &str, request: &request::Import) -> Result<()> {
         }
     }
     let words = if request.dry_run { "would send" } else { "sent" };
-    let part = |(blobs, bytes): (usize, u64)| format!("{blobs} blobs, {}", size(bytes));
+    let part = |(blobs, bytes): (usize, u64)| format!("{}, {}", count(blobs, "blob"), size(bytes));
     let mut text = format!(
         "{words} {} to {target}; there already: {}",
         part(totals.sent),

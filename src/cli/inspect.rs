@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::console::Console;
-use super::output::{Align, Output, Table, size};
+use super::output::{Align, Output, Table, count, size};
 use super::request;
 use crate::bundle::{Bundle, Contents, Unverified};
 use crate::model::Result;
@@ -150,11 +150,11 @@ impl Facts {
         }
         out.line("")?;
         out.line(format!(
-            "{} blobs, {}; {} of distinct content in {} packs, {} stored",
-            self.report.blob_count,
+            "{}, {}; {} of distinct content in {}, {} stored",
+            count(self.report.blob_count, "blob"),
             size(self.report.blobs),
             size(self.report.content),
-            manifest.packs.len(),
+            count(manifest.packs.len(), "pack"),
             size(self.report.packs),
         ))
     }
@@ -199,8 +199,8 @@ impl Facts {
             }
             if image.omitted > 0 {
                 out.line(format!(
-                    "  not carried: {} foreign layers of {}",
-                    image.omitted,
+                    "  not carried: {} of {}",
+                    count(image.omitted, "foreign layer"),
                     name(image)
                 ))?;
             }

@@ -176,6 +176,11 @@ pub(super) fn size(bytes: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
+/// A number of things: `1 blob`, `2 blobs`.
+pub(super) fn count(number: usize, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}
+
 /// Time for people, to the second: `16 s`, `2 min 5 s`, `1 h 2 min`.
 pub(super) fn duration(time: Duration) -> String {
     match time.as_secs() {

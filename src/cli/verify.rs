@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::console::Console;
-use super::output::{Align, Output, Table, size};
+use super::output::{Align, Output, Table, count, size};
 use super::request;
 use crate::bundle::{Authentic, Bundle};
 use crate::model::{Error, Kind, Result};
@@ -111,10 +111,14 @@ fn show(bundle: &Bundle<Authentic>, report: &Report, as_json: bool) -> Result<()
     }
     if report.problems.is_empty() {
         let what = match report.depth {
-            Depth::Full => format!("{} blobs rebuilt and hashed", report.blobs),
+            Depth::Full => format!("{} rebuilt and hashed", count(report.blobs, "blob")),
             Depth::Quick => "blobs not rebuilt (--quick)".to_owned(),
         };
-        out.line(format!("ok: {} in {} packs, {what}", size(bundle.length()), report.packs))?;
+        out.line(format!(
+            "ok: {} in {}, {what}",
+            size(bundle.length()),
+            count(report.packs, "pack")
+        ))?;
     }
     Ok(())
 }

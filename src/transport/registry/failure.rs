@@ -141,6 +141,9 @@ fn hint(peer: &Peer, status: StatusCode, said: &str) -> Option<String> {
         400 if peer.base.scheme() == "http" && said.contains("HTTPS server") => {
             "leave out --plain-http: this registry speaks TLS".to_owned()
         }
+        400 | 500 if said.contains("MANIFEST_BLOB_UNKNOWN") => {
+            "the registry misses a blob of this image: an image with foreign layers needs its leave (docker-registry: validation.manifests.urls.allow); a blob that was removed meanwhile is sent by running it again".to_owned()
+        }
         401 | 403 | 404 if said.contains("project") && said.contains("not found") => {
             format!("create the project at {host} first, or bring the images below another one")
         }
