@@ -10,10 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::index::BlobEntry;
 use super::reader::{Authentic, Bundle, read_hashed};
-use super::recipe::{Body, Run};
 use super::volume;
 use crate::codec::checked::VerifiedReader;
-use crate::model::{Digest, Error, Kind, Result};
+use crate::model::{Digest, Error, Result};
 
 /// What a finding is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -190,18 +189,10 @@ impl Bundle<Authentic> {
         }
     }
 
-    fn runs_of(blob: &BlobEntry) -> [&[Run]; 2] {
-        match &blob.recipe.body {
-            Body::Inline(_) => [&[], &[]],
-            Body::Chunks(runs) => [runs, &[]],
-            Body::Tar { meta, content, .. } => [meta, content],
-        }
-    }
-
     /// The packs that a blob is in.
     fn packs_of<'a>(&'a self, blob: &'a BlobEntry) -> impl Iterator<Item = u32> + 'a {
-        Self::runs_of(blob)
-            .into_iter()
+        blob.recipe
+            .runs()
             .flat_map(|runs| self.contents().index.chunks_of(runs))
             .map(|(_, pack, _)| pack)
     }
@@ -240,11 +231,6 @@ impl Bundle<Authentic> {
                 error,
             },
         }
-    }
-
-    /// The kind of failure that a set of findings amounts to.
-    pub fn worst(findings: &[Finding]) -> Option<Kind> {
-        findings.iter().map(|finding| finding.error.kind()).min()
     }
 }
 

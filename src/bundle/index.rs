@@ -51,6 +51,8 @@ pub struct BlobEntry {
 pub struct Index {
     pub(super) chunks: Vec<ChunkAt>,
     pub(super) ids: Vec<ChunkId>,
+    /// Bytes of all chunks before each, and of all: the length of a run is one subtraction.
+    before: Vec<u64>,
     blobs: Vec<BlobEntry>,
     by_digest: HashMap<Digest, usize>,
 }
@@ -74,6 +76,7 @@ impl Index {
                 offset += length;
             }
         }
+        index.before = running_sums(&index.chunks);
         index.by_digest = blobs.iter().enumerate().map(|(at, blob)| (blob.digest, at)).collect();
         index.blobs = blobs;
         index
@@ -191,6 +194,7 @@ impl Index {
                 return Err(bad("the chunks of a pack do not fill it"));
             }
         }
+        index.before = running_sums(&index.chunks);
         index.ids = cursor
             .take(total * CHUNK_ID_BYTES)?
             .chunks_exact(CHUNK_ID_BYTES)
@@ -201,8 +205,13 @@ impl Index {
             })
             .collect();
         let count = cursor.count(36)?;
+        let mut covered = 0u64;
         for at in 0..count {
             let blob = index.parse_blob(&mut cursor)?;
+            covered = add(covered, blob.recipe.chunks())?;
+            if covered > limits::CHUNK_USES {
+                return Err(bad("its blobs use more chunks than any real ones do"));
+            }
             if index.by_digest.insert(blob.digest, at).is_some() {
                 return Err(bad("a blob stands in it twice"));
             }
@@ -248,6 +257,9 @@ impl Index {
                 let mut sums = (0u64, 0u64);
                 for _ in 0..count {
                     let (meta, content) = (cursor.number()?, cursor.number()?);
+                    if (meta, content) == (0, 0) {
+                        return Err(bad("a stretch of a tar is empty"));
+                    }
                     sums = (add(sums.0, meta)?, add(sums.1, content)?);
                     stretches.push((meta, content));
                 }
@@ -287,19 +299,25 @@ impl Index {
     }
 
     fn length(&self, runs: &[Run]) -> Result<u64> {
-        let mut total = 0u64;
-        for run in runs {
-            let chunks = &self.chunks[run.first as usize..(run.first + run.count) as usize];
-            for chunk in chunks {
-                total = add(total, u64::from(chunk.length))?;
-            }
-        }
-        Ok(total)
+        runs.iter().try_fold(0, |total, run| {
+            let (first, end) = (run.first as usize, (run.first + run.count) as usize);
+            add(total, self.before[end] - self.before[first])
+        })
     }
 }
 
 fn bad(why: &str) -> Error {
     Error::malformed(format!("the index of the bundle cannot be right: {why}"))
+}
+
+/// The sum of the lengths before each chunk, and of all.
+fn running_sums(chunks: &[ChunkAt]) -> Vec<u64> {
+    let mut sum = 0;
+    let ends = chunks.iter().map(|chunk| {
+        sum += u64::from(chunk.length);
+        sum
+    });
+    std::iter::once(0).chain(ends).collect()
 }
 
 fn add(a: u64, b: u64) -> Result<u64> {

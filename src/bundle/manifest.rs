@@ -10,6 +10,12 @@ use serde::{Deserialize, Serialize};
 use super::volume::{BLOCK, member_bytes};
 use crate::model::{Descriptor, Digest, Error, ImageName, Platform, Result, json, limits};
 
+/// How long a frame of `content` bytes can be: zstd adds at most 1/256 and a few bytes to what it
+/// cannot compress.
+const fn stored_limit(content: u64) -> u64 {
+    content + content / 128 + 4096
+}
+
 /// The first line of the manifest member, with its line end.
 pub(super) const TYPE_LINE: &str = "sealift manifest 1\n";
 
@@ -228,7 +234,7 @@ impl Manifest {
             return bad(format!("a README of {} bytes", self.readme.size));
         }
         if self.index.content > limits::INDEX_BYTES
-            || self.index.size > limits::INDEX_BYTES + limits::INDEX_BYTES / 128 + 4096
+            || self.index.size > stored_limit(self.index.content)
         {
             return bad(format!("an index of {} bytes", self.index.content));
         }
@@ -276,7 +282,7 @@ impl Manifest {
         for pack in &self.packs {
             if pack.content == 0
                 || pack.content > limits::PACK_CONTENT_BYTES
-                || pack.size > limits::PACK_STORED_BYTES
+                || pack.size > stored_limit(pack.content)
             {
                 return bad(format!("pack {} holds {} bytes", pack.digest, pack.content));
             }

@@ -10,16 +10,14 @@ use super::recipe::Run;
 use crate::codec::frame::Effort;
 use crate::model::{Error, Result};
 
-/// Content of a full pack. Larger ones compress little better and cost every reader memory.
-const PACK_CONTENT: usize = 16 << 20;
-
-/// Content of a full pack of what is only wrapped: large enough for long reads, and no larger.
-const OPAQUE_PACK_CONTENT: usize = 4 << 20;
+/// Content of a full pack. Larger ones compress a little better, cost every reader memory, and are
+/// opened again and again where a layer takes its content from all over the bundle.
+const PACK_CONTENT: usize = 4 << 20;
 
 /// Level for content.
 pub(super) const LEVEL: i32 = 9;
 /// Window for content: one whole pack.
-pub(super) const WINDOW_LOG: u32 = 24;
+pub(super) const WINDOW_LOG: u32 = 22;
 
 /// What kind of content a chunk is: like goes with like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,13 +33,6 @@ pub(super) enum Class {
 const CLASSES: [Class; 3] = [Class::Meta, Class::Data, Class::Opaque];
 
 impl Class {
-    fn capacity(self) -> usize {
-        match self {
-            Self::Meta | Self::Data => PACK_CONTENT,
-            Self::Opaque => OPAQUE_PACK_CONTENT,
-        }
-    }
-
     fn effort(self) -> Effort {
         let level = match self {
             Self::Meta | Self::Data => LEVEL,
@@ -96,12 +87,12 @@ impl Packs {
             Error::malformed("more chunks than one bundle can hold")
                 .hint("export fewer images into one bundle")
         })?;
-        if self.open[class as usize].content.len() + chunk.len() > class.capacity() {
+        if self.open[class as usize].content.len() + chunk.len() > PACK_CONTENT {
             self.seal(class)?;
         }
         let open = &mut self.open[class as usize];
         if open.content.capacity() == 0 {
-            open.content.reserve_exact(class.capacity());
+            open.content.reserve_exact(PACK_CONTENT);
         }
         open.content.extend_from_slice(chunk);
         open.chunks.push(number);

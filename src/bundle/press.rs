@@ -80,7 +80,7 @@ pub(super) struct Press {
     full: Option<Sender<Full>>,
     /// One token for each pack that is on its way; sending waits while there are too many.
     tokens: Sender<()>,
-    workers: Vec<JoinHandle<Result<()>>>,
+    workers: Vec<JoinHandle<()>>,
     writer: Option<JoinHandle<Result<Written>>>,
     next: usize,
 }
@@ -90,7 +90,7 @@ impl Press {
     pub(super) fn start(output: Output, threads: usize) -> Self {
         let threads = threads.max(1);
         let (full, full_in) = bounded::<Full>(1);
-        let (pressed, pressed_in) = bounded::<Pressed>(threads);
+        let (pressed, pressed_in) = bounded::<Result<Pressed>>(threads);
         let (tokens, tokens_in) = bounded::<()>(threads + 1);
         let workers = (0..threads)
             .map(|_| {
@@ -119,7 +119,8 @@ impl Press {
     pub(super) fn finish(mut self) -> Result<Written> {
         self.full = None;
         for worker in self.workers.drain(..) {
-            worker.join().unwrap_or_else(|_| Err(died()))?;
+            // One that panicked has told the writer.
+            let _ = worker.join();
         }
         match self.writer.take() {
             Some(writer) => writer.join().unwrap_or_else(|_| Err(died())),
@@ -130,13 +131,9 @@ impl Press {
     /// Why a thread went away.
     fn failure(&mut self) -> Error {
         self.full = None;
-        let mut error = None;
-        for worker in self.workers.drain(..) {
-            error = worker.join().unwrap_or_else(|_| Err(died())).err().or(error);
-        }
         let written =
             self.writer.take().map(|writer| writer.join().unwrap_or_else(|_| Err(died())));
-        written.and_then(Result::err).or(error).unwrap_or_else(died)
+        written.and_then(Result::err).unwrap_or_else(died)
     }
 }
 
@@ -158,7 +155,26 @@ fn died() -> Error {
         .hint("this is a bug in sealift: please report it")
 }
 
-fn compress(full: &Receiver<Full>, pressed: &Sender<Pressed>) -> Result<()> {
+/// One compressor. Whatever goes wrong is told to the writer, which ends everything: a pack that
+/// never comes would be waited for.
+fn compress(full: &Receiver<Full>, pressed: &Sender<Result<Pressed>>) {
+    let guard = Guard(pressed);
+    if let Err(error) = compress_all(full, pressed) {
+        let _ = pressed.send(Err(error));
+    }
+    std::mem::forget(guard);
+}
+
+/// Tells the writer of a compressor that panics.
+struct Guard<'a>(&'a Sender<Result<Pressed>>);
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.send(Err(died()));
+    }
+}
+
+fn compress_all(full: &Receiver<Full>, pressed: &Sender<Result<Pressed>>) -> Result<()> {
     // One encoder for each effort that was met: its tables are worth keeping.
     let mut encoders: Vec<(Effort, Encoder)> = Vec::new();
     for pack in full {
@@ -180,7 +196,7 @@ fn compress(full: &Receiver<Full>, pressed: &Sender<Pressed>) -> Result<()> {
             content: pack.content.len() as u64,
             stored,
         };
-        if pressed.send(pressed_pack).is_err() {
+        if pressed.send(Ok(pressed_pack)).is_err() {
             // The writer has gone; it knows why.
             return Ok(());
         }
@@ -190,12 +206,13 @@ fn compress(full: &Receiver<Full>, pressed: &Sender<Pressed>) -> Result<()> {
 
 fn write(
     mut output: Output,
-    pressed: &Receiver<Pressed>,
+    pressed: &Receiver<Result<Pressed>>,
     tokens: &Receiver<()>,
 ) -> Result<Written> {
     let mut entries = Vec::new();
     let mut early = BTreeMap::new();
     for pack in pressed {
+        let pack = pack?;
         early.insert(pack.number, pack);
         while let Some(pack) = early.remove(&entries.len()) {
             let offset = output.at;

@@ -15,7 +15,7 @@ use crate::model::{Digest, Error, Result, limits};
 use crate::trust::{KeyId, SIGNATURE_BYTES, Signer, Trust};
 
 /// Where unpacked packs may be held, in bytes, by all readers of a bundle together.
-const CACHE_BYTES: usize = 32 << 20;
+const CACHE_BYTES: usize = 96 << 20;
 
 /// Unpacked index that is read of a bundle which nobody has vouched for.
 const UNPROVED_INDEX_BYTES: u64 = 64 << 20;

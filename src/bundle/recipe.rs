@@ -39,6 +39,23 @@ pub struct Recipe {
     pub body: Body,
 }
 
+impl Recipe {
+    /// How many chunks it takes to rebuild the blob; one that is needed twice counts twice.
+    pub fn chunks(&self) -> u64 {
+        self.runs().flatten().map(|run| u64::from(run.count)).sum()
+    }
+
+    /// Its lists of runs.
+    pub fn runs(&self) -> impl Iterator<Item = &[Run]> {
+        let lists: [&[Run]; 2] = match &self.body {
+            Body::Inline(_) => [&[], &[]],
+            Body::Chunks(runs) => [runs, &[]],
+            Body::Tar { meta, content, .. } => [meta, content],
+        };
+        lists.into_iter()
+    }
+}
+
 /// Appends a chunk to a list of runs.
 pub(super) fn push_chunk(runs: &mut Vec<Run>, chunk: u32) {
     match runs.last_mut() {

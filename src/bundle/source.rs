@@ -91,8 +91,13 @@ impl Source for Bundle<Authentic> {
         let attached = self.contents().manifest.images.iter().flat_map(|image| &image.attached);
         let mut found: Vec<Attachment> = Vec::new();
         for entry in attached.filter(|entry| entry.subject == subject.digest) {
-            if found.iter().all(|known| known.descriptor.digest != entry.root.digest) {
-                found.push(entry.attachment()?);
+            let attachment = entry.attachment()?;
+            let same = |known: &Attachment| {
+                known.descriptor.digest == attachment.descriptor.digest
+                    && known.kind == attachment.kind
+            };
+            if !found.iter().any(same) {
+                found.push(attachment);
             }
         }
         Ok(found)

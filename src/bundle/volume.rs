@@ -42,9 +42,12 @@ packs/ and index/ are zstd frames. `sealift verify` does all of this and rebuild
 and checks every image.
 ";
 
+/// What eleven octal digits hold: no size and no time in a header is larger.
+const OCTAL_LIMIT: u64 = 1 << 33;
+
 /// Bytes of a member with header and padding.
 pub(super) const fn member_bytes(size: u64) -> u64 {
-    BLOCK + size + padding(size)
+    size.saturating_add(padding(size)).saturating_add(BLOCK)
 }
 
 /// Zeros after `size` bytes of content.
@@ -72,7 +75,8 @@ pub(super) fn parse_header(block: &[u8; BLOCK as usize]) -> Option<(String, u64,
     let parsed = tar::Header::from_byte_slice(block);
     let name = std::str::from_utf8(&parsed.path_bytes()).ok()?.to_owned();
     let (size, time) = (parsed.size().ok()?, parsed.mtime().ok()?);
-    (!name.is_empty() && name.len() <= 100 && header(&name, size, time) == *block)
+    let octal = size < OCTAL_LIMIT && time < OCTAL_LIMIT;
+    (octal && !name.is_empty() && name.len() <= 100 && header(&name, size, time) == *block)
         .then_some((name, size, time))
 }
 
@@ -200,6 +204,15 @@ mod tests {
                 "byte {at}"
             );
         }
+    }
+
+    #[test]
+    fn numbers_that_are_not_octal_are_no_header_of_ours() {
+        for size in [1 << 33, u64::MAX - 511, u64::MAX] {
+            assert_eq!(parse_header(&header("README.txt", size, 0)), None);
+            assert!(member_bytes(size) >= size);
+        }
+        assert_eq!(parse_header(&header("README.txt", 1, 1 << 33)), None);
     }
 
     #[test]

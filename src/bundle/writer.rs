@@ -104,13 +104,16 @@ impl Writer {
     /// Adds a manifest or configuration whose bytes are at hand. It is kept in the index, so that
     /// the tail of a bundle tells what is in it.
     pub fn add_document(&mut self, descriptor: &Descriptor, bytes: &Arc<[u8]>) {
-        if !self.has(&descriptor.digest) {
-            self.record(BlobEntry {
+        let recipe = Recipe { body: Body::Inline(Arc::clone(bytes)) };
+        match self.by_digest.get(&descriptor.digest) {
+            // It came before as the content of some artifact.
+            Some(&at) => self.blobs[at].recipe = recipe,
+            None => self.record(BlobEntry {
                 digest: descriptor.digest,
                 size: bytes.len() as u64,
                 plain: None,
-                recipe: Recipe { body: Body::Inline(Arc::clone(bytes)) },
-            });
+                recipe,
+            }),
         }
     }
 
@@ -192,19 +195,20 @@ impl Writer {
         let mut runs = Vec::new();
         let Self { packs, chunker, .. } = self;
         let mut failed = None;
-        let mut emit = |chunk: &[u8]| match packs.put(Class::Data, chunk) {
-            Ok(number) => push_chunk(&mut runs, number),
-            Err(error) => failed = failed.take().or(Some(error)),
-        };
         let mut buffer = vec![0; PROBE];
         loop {
             let filled = fill(content, &mut buffer)?;
             if filled == 0 {
                 break;
             }
-            chunker.push(&buffer[..filled], &mut emit);
+            chunker.push(&buffer[..filled], &mut |chunk| {
+                put(packs, Class::Data, &mut runs, &mut failed, chunk);
+            });
+            if let Some(error) = failed {
+                return Err(error);
+            }
         }
-        chunker.end(&mut emit);
+        chunker.end(&mut |chunk| put(packs, Class::Data, &mut runs, &mut failed, chunk));
         failed.map_or(Ok(runs), Err)
     }
 
@@ -415,6 +419,10 @@ fn open_layer(form: Compression, pieces: Receiver<Vec<u8>>) -> Option<Plain> {
     let came = AtomicU64::new(0);
     let stream = Pieces { coming: pieces, piece: Vec::new(), at: 0, came: &came };
     let mut reader = compression::open(form, BufReader::with_capacity(256 << 10, stream)).ok()?;
+    let bound = match form {
+        Compression::Zstd => limits::ZSTD_EXPANSION,
+        Compression::Gzip | Compression::None => limits::EXPANSION,
+    };
     let mut hasher = Hasher::new(Algorithm::Sha256);
     let mut size = 0u64;
     let mut buffer = vec![0; 256 << 10];
@@ -428,7 +436,7 @@ fn open_layer(form: Compression, pieces: Receiver<Vec<u8>>) -> Option<Plain> {
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
             Err(_) => return None,
         }
-        if size / limits::EXPANSION > came.load(Ordering::Relaxed) + (64 << 10) {
+        if size / bound > came.load(Ordering::Relaxed) + (64 << 10) {
             return None;
         }
     }

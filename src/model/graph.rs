@@ -66,6 +66,7 @@ impl Graph {
             fetch,
             graph: Self { nodes: Vec::new(), leaves: Vec::new(), omitted: Vec::new() },
             seen: HashMap::new(),
+            bytes: 0,
         };
         walk.manifest(root, 0)?;
         Ok(walk.graph)
@@ -86,6 +87,7 @@ impl Graph {
 
     /// Bytes of every manifest and blob, each once.
     pub fn bytes(&self) -> u64 {
+        // Every size is below `BLOB_BYTES`, and there are not enough of them to overflow.
         let nodes = self.nodes.iter().map(|node| node.descriptor.size);
         let leaves = self.leaves.iter().map(|leaf| leaf.descriptor.size);
         nodes.chain(leaves).sum()
@@ -118,6 +120,8 @@ struct Walk<'a> {
     graph: Graph,
     /// Size by digest of everything met, to catch two descriptors that disagree.
     seen: HashMap<Digest, u64>,
+    /// Bytes of manifests read.
+    bytes: u64,
 }
 
 impl Walk<'_> {
@@ -144,6 +148,13 @@ impl Walk<'_> {
             return Ok(());
         }
         let raw = (self.fetch)(descriptor)?;
+        self.bytes += raw.len() as u64;
+        if self.bytes > limits::GRAPH_BYTES {
+            return Err(Error::malformed(format!(
+                "the manifests of {} are longer than those of any image",
+                descriptor.digest
+            )));
+        }
         let manifest = Manifest::parse(&descriptor.media_type, &raw)
             .map_err(|e| e.context(format!("cannot follow {}", descriptor.digest)))?;
         let runnable = matches!(&manifest, Manifest::Image(image) if image.is_image());

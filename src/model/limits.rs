@@ -67,6 +67,20 @@ pub const SIGNATURES: usize = 16;
 /// roughly one terabyte of layers.
 pub const INDEX_BYTES: u64 = 512 << 20;
 
+/// Chunks that the blobs of a bundle use, each as often as it is used. A thousand images that share
+/// a terabyte of layers use as many; a hostile index could otherwise name each chunk for each blob.
+pub const CHUNK_USES: u64 = 1 << 28;
+
+/// Bytes of all manifests of one image. The largest indexes with all their platforms and
+/// attestations stay below one MiB.
+pub const GRAPH_BYTES: u64 = 64 << 20;
+
+/// Manifests that are read to list what a bundle holds, in bytes: a thousand images of 100 KiB.
+pub const INSPECT_BYTES: u64 = 256 << 20;
+
+/// Bytes that a descriptor may claim. Sums of as many as a graph may hold stay below 2^64.
+pub const BLOB_BYTES: u64 = 1 << 42;
+
 /// Content of one pack, unpacked: what one reader must hold.
 pub const PACK_CONTENT_BYTES: u64 = 64 << 20;
 
@@ -84,9 +98,12 @@ pub const VOLUMES: usize = 9999;
 /// accept, and what `zstd --long=27` makes.
 pub const ZSTD_WINDOW_LOG: u32 = 27;
 
-/// Ratio by which a compressed layer may grow when opened before we call it a bomb; DEFLATE
+/// Ratio by which a gzip layer may grow when opened before we call it a bomb; DEFLATE
 /// itself cannot pass 1032.
 pub const EXPANSION: u64 = 1100;
+
+/// The same for zstd, which writes a block of 128 KiB in as little as four bytes.
+pub const ZSTD_EXPANSION: u64 = 40_000;
 
 /// Bytes of a key file.
 pub const KEY_FILE_BYTES: u64 = 64 << 10;

@@ -201,6 +201,10 @@ impl Manifest {
             .flatten()
             .map(Vec::len)
             .sum::<usize>();
+        let lists = [&raw.manifests, &raw.layers, &raw.blobs].into_iter().flatten().flatten();
+        if lists.chain(&raw.config).any(|listed| listed.size > limits::BLOB_BYTES) {
+            return Err(bad("claims a blob that is larger than any"));
+        }
         if count > limits::DESCRIPTORS {
             return Err(bad("lists too many blobs"));
         }

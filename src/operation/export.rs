@@ -10,7 +10,7 @@ use super::gather::{Wanted, display_name, gather};
 use crate::bundle::{BundleTarget, Sealed, Writer, WriterOptions};
 use crate::endpoint::{
     Attachment, Event, Fed, Feed, Form, Intake, Origin, Parcel, Plain, Plan, Progress, Root,
-    Source, Target as _, Transfers,
+    Satellite, Source, Target as _, Transfers,
 };
 use crate::model::{Descriptor, Digest, Error, Graph, Kind, Result, Role, limits};
 use crate::trust::SecretKey;
@@ -132,12 +132,24 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
 fn merge(parcels: impl Iterator<Item = Parcel>) -> Vec<Parcel> {
     let mut merged: Vec<Parcel> = Vec::new();
     for parcel in parcels {
-        let same = |known: &Parcel| {
+        let same = |known: &&mut Parcel| {
             known.root.descriptor.digest == parcel.root.descriptor.digest
                 && known.root.name == parcel.root.name
         };
-        if !merged.iter().any(same) {
-            merged.push(parcel);
+        match merged.iter_mut().find(same) {
+            None => merged.push(parcel),
+            // One place may know attachments that the other has not.
+            Some(known) => {
+                for satellite in parcel.satellites {
+                    let digest = |of: &Satellite| of.graph.root().descriptor.digest;
+                    let has = |own: &Satellite| {
+                        own.kind == satellite.kind && digest(own) == digest(&satellite)
+                    };
+                    if !known.satellites.iter().any(has) {
+                        known.satellites.push(satellite);
+                    }
+                }
+            }
         }
     }
     merged

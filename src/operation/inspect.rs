@@ -1,10 +1,11 @@
 //! Inspect: what is in a bundle, from its tail alone.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use crate::bundle::{BlobEntry, Body, Contents, ImageEntry, Index};
+use crate::bundle::{BlobEntry, Body, Contents, ImageEntry, Index, Stored};
 use crate::model::manifest::Manifest as Document;
-use crate::model::{Digest, Graph, Platform, Result};
+use crate::model::{Digest, Error, Graph, Platform, Result, limits};
 
 /// An image of a bundle.
 #[derive(Debug)]
@@ -74,8 +75,9 @@ pub struct Report {
 /// Sums up the contents of a bundle. Reads nothing but what is at hand.
 pub fn inspect(contents: &Contents) -> Result<Report> {
     let index = &contents.index;
-    let graphs: Vec<Vec<Graph>> =
-        contents.manifest.images.iter().map(|entry| graphs(index, entry)).collect::<Result<_>>()?;
+    let mut reader = Graphs { index, known: HashMap::new(), read: 0 };
+    let graphs: Vec<Vec<Arc<Graph>>> =
+        contents.manifest.images.iter().map(|entry| reader.of(entry)).collect::<Result<_>>()?;
     let users = users(index, &graphs);
     let rates = rates(contents);
     let blob_users = blob_users(&graphs);
@@ -95,24 +97,47 @@ pub fn inspect(contents: &Contents) -> Result<Report> {
     })
 }
 
-/// The graph of an image and those of what is attached to it.
-fn graphs(index: &Index, entry: &ImageEntry) -> Result<Vec<Graph>> {
-    let roots =
-        std::iter::once(&entry.root).chain(entry.attached.iter().map(|attached| &attached.root));
-    roots
-        .map(|root| {
-            Graph::walk(&root.descriptor(), &mut |wanted| match index
-                .blob(&wanted.digest)
-                .map(|blob| &blob.recipe.body)
-            {
-                Some(Body::Inline(bytes)) => Ok(std::sync::Arc::clone(bytes)),
-                _ => Err(crate::model::Error::damaged(format!(
-                    "manifest {} is not in the index of the bundle",
-                    wanted.digest
-                ))),
-            })
-        })
-        .collect()
+/// Reads graphs, each root once, and no more of them than a real bundle has.
+struct Graphs<'a> {
+    index: &'a Index,
+    known: HashMap<Digest, Arc<Graph>>,
+    read: u64,
+}
+
+impl Graphs<'_> {
+    /// The graph of an image and those of what is attached to it.
+    fn of(&mut self, entry: &ImageEntry) -> Result<Vec<Arc<Graph>>> {
+        let attached = entry.attached.iter().map(|attached| &attached.root);
+        std::iter::once(&entry.root).chain(attached).map(|root| self.graph(root)).collect()
+    }
+
+    fn graph(&mut self, root: &Stored) -> Result<Arc<Graph>> {
+        if let Some(graph) = self.known.get(&root.digest) {
+            return Ok(Arc::clone(graph));
+        }
+        let Self { index, read, .. } = self;
+        let graph = Graph::walk(&root.descriptor(), &mut |wanted| match index
+            .blob(&wanted.digest)
+            .map(|blob| &blob.recipe.body)
+        {
+            Some(Body::Inline(bytes)) => {
+                *read += bytes.len() as u64;
+                if *read > limits::INSPECT_BYTES {
+                    return Err(Error::malformed(
+                        "the bundle holds more manifests than are listed",
+                    ));
+                }
+                Ok(Arc::clone(bytes))
+            }
+            _ => Err(Error::damaged(format!(
+                "manifest {} is not in the index of the bundle",
+                wanted.digest
+            ))),
+        })?;
+        let graph = Arc::new(graph);
+        self.known.insert(root.digest, Arc::clone(&graph));
+        Ok(graph)
+    }
 }
 
 /// Which image uses a chunk: one, or several.
@@ -137,7 +162,7 @@ fn note(users: &mut Users, who: u32) {
     };
 }
 
-fn users(index: &Index, graphs: &[Vec<Graph>]) -> ChunkUsers {
+fn users(index: &Index, graphs: &[Vec<Arc<Graph>>]) -> ChunkUsers {
     let mut users = ChunkUsers {
         images: vec![Users::None; index.chunk_count()],
         blobs: vec![Users::None; index.chunk_count()],
@@ -161,10 +186,10 @@ fn users(index: &Index, graphs: &[Vec<Graph>]) -> ChunkUsers {
     users
 }
 
-fn blob_users(graphs: &[Vec<Graph>]) -> HashMap<Digest, usize> {
+fn blob_users(graphs: &[Vec<Arc<Graph>>]) -> HashMap<Digest, usize> {
     let mut counts = HashMap::new();
     for graphs in graphs {
-        for leaf in crate::model::graph::distinct_leaves(graphs) {
+        for leaf in crate::model::graph::distinct_leaves(graphs.iter().map(|graph| &**graph)) {
             *counts.entry(leaf.descriptor.digest).or_insert(0) += 1;
         }
     }
@@ -173,12 +198,7 @@ fn blob_users(graphs: &[Vec<Graph>]) -> HashMap<Digest, usize> {
 
 /// Number, pack and length of each chunk of a blob; a chunk that it uses twice comes twice.
 fn chunks<'a>(index: &'a Index, blob: &'a BlobEntry) -> impl Iterator<Item = (u32, u32, u32)> + 'a {
-    let runs: [&[_]; 2] = match &blob.recipe.body {
-        Body::Inline(_) => [&[], &[]],
-        Body::Chunks(runs) => [runs, &[]],
-        Body::Tar { meta, content, .. } => [meta, content],
-    };
-    runs.into_iter().flat_map(|runs| index.chunks_of(runs))
+    blob.recipe.runs().flat_map(|runs| index.chunks_of(runs))
 }
 
 /// Stored and content bytes of each pack.
@@ -189,7 +209,7 @@ fn rates(contents: &Contents) -> Vec<Rate> {
 fn image(
     index: &Index,
     entry: &ImageEntry,
-    graphs: &[Graph],
+    graphs: &[Arc<Graph>],
     users: &ChunkUsers,
     rates: &[Rate],
     blob_users: &HashMap<Digest, usize>,
@@ -230,7 +250,7 @@ fn image(
     }
     Image {
         entry: entry.clone(),
-        size: graphs.iter().map(Graph::bytes).sum(),
+        size: graphs.iter().map(|graph| graph.bytes()).sum(),
         content,
         shared,
         variants,
