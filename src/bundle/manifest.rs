@@ -230,7 +230,9 @@ impl Manifest {
         if self.volumes.iter().zip(1..).any(|(volume, number)| volume.number != number) {
             return bad("its volumes are not numbered from 1".into());
         }
-        if self.readme.size > limits::README_BYTES {
+        if self.readme.size > limits::README_BYTES
+            || !matches!(self.readme.digest, Digest::Sha256(_))
+        {
             return bad(format!("a README of {} bytes", self.readme.size));
         }
         if self.index.content > limits::INDEX_BYTES

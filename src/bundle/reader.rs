@@ -265,13 +265,12 @@ fn read_tail(volume: Volume, manifest_at: u64) -> Result<Bundle<Unverified>> {
         Error::damaged(format!("{path} is damaged at byte {at}: {what}"))
             .hint("copy the bundle again")
     };
-    let (name, size, time) = volume
+    let (_, size, time) = volume
         .block(manifest_at)
         .ok()
         .and_then(|block| volume::parse_header(&block))
         .filter(|(name, ..)| name == volume::MANIFEST)
         .ok_or_else(|| damaged(manifest_at, "the header of the manifest should be here"))?;
-    debug_assert_eq!(name, volume::MANIFEST);
     if size > limits::BUNDLE_MANIFEST_BYTES {
         return Err(Error::malformed(format!(
             "{path}: a manifest of {size} bytes is more than any bundle has"
@@ -301,6 +300,9 @@ fn read_tail(volume: Volume, manifest_at: u64) -> Result<Bundle<Unverified>> {
                 "{path}: {name:?} does not belong between manifest and tail"
             )));
         };
+        if signatures.last().is_some_and(|(last, _): &(KeyId, _)| *last >= id) {
+            return Err(Error::malformed(format!("{path}: its signatures are out of order")));
+        }
         if signatures.len() == limits::SIGNATURES {
             return Err(Error::malformed(format!(
                 "{path} has more than {} signatures",

@@ -17,6 +17,9 @@ use crate::transport::registry::CredentialPaths;
 /// Where the system's administrator puts the public keys that every user trusts.
 const SYSTEM_TRUST: &str = "/etc/sealift/trust";
 
+/// The first date that a tar header cannot hold, in the year 2242.
+const LATEST: u64 = 1 << 33;
+
 /// More threads than this only wait for each other: hashing and compressing are bound by memory.
 const MOST_JOBS: usize = 16;
 
@@ -97,11 +100,12 @@ impl Environment {
         let created_is_pinned = date.is_some();
         let created = match date {
             None => clock,
-            Some(text) => text.trim().parse().map_err(|e| {
-                Error::usage(format!("SOURCE_DATE_EPOCH is not a number of seconds: {text:?}"))
-                    .because(e)
-                    .hint("set it to seconds since 1970, as date +%s prints them, or unset it")
-            })?,
+            Some(text) => {
+                text.trim().parse().ok().filter(|&date: &u64| date < LATEST).ok_or_else(|| {
+                    Error::usage(format!("SOURCE_DATE_EPOCH is not a number of seconds: {text:?}"))
+                        .hint("set it to seconds since 1970, as date +%s prints them, or unset it")
+                })?
+            }
         };
         let jobs = NonZeroUsize::new(processors.clamp(1, MOST_JOBS)).unwrap_or(NonZeroUsize::MIN);
         Ok(Self {

@@ -38,7 +38,9 @@ fn verdict(bundle: &Bundle<Authentic>, report: &Report, kind: Kind) -> Error {
             report.images.len()
         ),
     )
-    .hint(if hit == 0 {
+    .hint(if kind == Kind::Malformed {
+        "another copy will not help: the bundle was made of what it holds"
+    } else if hit == 0 {
         "no image is hit, but the file is not the one that was sealed: copy it again"
     } else {
         "copy the bundle again; images that are not hit can be imported with --image"
@@ -99,6 +101,9 @@ fn show(bundle: &Bundle<Authentic>, report: &Report, as_json: bool) -> Result<()
             .offset
             .map_or(String::new(), |offset| format!("volume {}, byte {offset}: ", found.volume));
         out.line(format!("problem: {place}{}", found.error.chain()))?;
+        if let Some(hint) = found.error.get_hint() {
+            out.line(format!("  hint: {hint}"))?;
+        }
         if !found.blobs.is_empty() {
             let shown: Vec<String> = found.blobs.iter().take(5).map(ToString::to_string).collect();
             let more = found.blobs.len() - shown.len();

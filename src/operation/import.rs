@@ -78,11 +78,12 @@ fn pick(roots: Vec<Root>, images: &[String]) -> Result<Vec<Root>> {
     let mut picked = vec![false; roots.len()];
     for wish in images {
         let name: Option<ImageName> = wish.parse().ok();
+        let digits = wish.split_once(':').map_or(wish.as_str(), |(_, digits)| digits);
         let mut found = false;
         for (root, picked) in roots.iter().zip(&mut picked) {
             let by_name =
                 name.is_some() && root.name.as_ref().map(ImageName::without_digest) == name;
-            let by_digest = wish.len() >= 12 && {
+            let by_digest = digits.len() >= 12 && {
                 let digest = root.descriptor.digest.to_string();
                 digest.starts_with(wish) || root.descriptor.digest.hex().starts_with(wish)
             };

@@ -17,6 +17,7 @@ pub(super) struct PipeReader {
     pieces: Receiver<io::Result<Vec<u8>>>,
     piece: Vec<u8>,
     at: usize,
+    ended: bool,
 }
 
 /// Starts reading `inner` in a thread of `scope`. The thread ends with `inner`, at its first
@@ -30,9 +31,9 @@ pub(super) fn pipe<'scope, R: Read + Send + 'scope>(
         loop {
             let mut piece = Vec::with_capacity(PIECE);
             match inner.by_ref().take(PIECE as u64).read_to_end(&mut piece) {
-                Ok(0) => return,
-                Ok(_) => {
-                    if pieces.send(Ok(piece)).is_err() {
+                // An empty piece is the end: a thread that dies must not look like one.
+                Ok(n) => {
+                    if pieces.send(Ok(piece)).is_err() || n == 0 {
                         return;
                     }
                 }
@@ -43,7 +44,7 @@ pub(super) fn pipe<'scope, R: Read + Send + 'scope>(
             }
         }
     });
-    PipeReader { pieces: pieces_out, piece: Vec::new(), at: 0 }
+    PipeReader { pieces: pieces_out, piece: Vec::new(), at: 0, ended: false }
 }
 
 impl Read for PipeReader {
@@ -52,10 +53,14 @@ impl Read for PipeReader {
             return Ok(0);
         }
         while self.at == self.piece.len() {
+            if self.ended {
+                return Ok(0);
+            }
             match self.pieces.recv() {
                 Ok(piece) => (self.piece, self.at) = (piece?, 0),
-                Err(_) => return Ok(0),
+                Err(_) => return Err(io::Error::other("the thread that reads a blob died")),
             }
+            self.ended = self.piece.is_empty();
         }
         let n = buffer.len().min(self.piece.len() - self.at);
         buffer[..n].copy_from_slice(&self.piece[self.at..self.at + n]);

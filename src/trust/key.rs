@@ -3,7 +3,6 @@
 
 use std::fmt;
 use std::fs::OpenOptions;
-use std::io::Read;
 use std::path::Path;
 
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
@@ -13,6 +12,7 @@ use ed25519_dalek::pkcs8::{
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use zeroize::Zeroizing;
 
+use crate::codec::checked::read_bounded;
 use crate::model::{Digest, Error, Kind, Result, limits};
 
 /// Length of a signature in bytes.
@@ -186,11 +186,17 @@ fn read_key_file(path: &Path, secret: bool) -> Result<String> {
     let what = || format!("cannot read the key {}", path.display());
     let mut options = OpenOptions::new();
     options.read(true);
-    if secret && path.symlink_metadata().is_ok_and(|meta| meta.is_symlink()) {
-        return Err(Error::usage(format!("the secret key {} is a symbolic link", path.display()))
-            .hint("name the file itself"));
+    #[cfg(unix)]
+    if secret {
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW);
     }
-    let file = options.open(path).map_err(|e| Error::io(what(), e))?;
+    let file = options.open(path).map_err(|e| {
+        if secret && path.symlink_metadata().is_ok_and(|meta| meta.is_symlink()) {
+            return Error::usage(format!("the secret key {} is a symbolic link", path.display()))
+                .hint("name the file itself");
+        }
+        Error::io(what(), e)
+    })?;
     #[cfg(unix)]
     if secret {
         use std::os::unix::fs::PermissionsExt;
@@ -207,11 +213,9 @@ fn read_key_file(path: &Path, secret: bool) -> Result<String> {
             )));
         }
     }
-    let mut text = String::new();
-    file.take(limits::KEY_FILE_BYTES)
-        .read_to_string(&mut text)
-        .map_err(|e| Error::io(what(), e))?;
-    Ok(text)
+    let bytes = read_bounded(file, limits::KEY_FILE_BYTES, &path.display().to_string())?;
+    String::from_utf8(bytes)
+        .map_err(|_| Error::usage(format!("{} holds no key in PEM form", path.display())))
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ fn wanted(host: &str, prefix: &str, parcel: &Parcel) -> Result<ImageName> {
     let digest = parcel.graph.root().descriptor.digest;
     let name = parcel.root.name.as_ref().ok_or_else(|| {
         Error::usage(format!("image {digest} has no name to be filed under at {host}"))
-            .hint("give it one with --map, or tag it before it is exported")
+            .hint("tag it before it is exported")
     })?;
     let repository = match prefix.trim_matches('/') {
         "" => name.repository().to_owned(),
@@ -140,8 +140,9 @@ fn conflict(name: &ImageName, sharers: &[usize], parcels: &[Parcel]) -> Error {
             format!("{source} ({})", parcel.graph.root().descriptor.digest.short())
         })
         .collect();
-    Error::usage(format!("different images would all be {name}: {}", sources.join(", ")))
-        .hint("nothing was sent; give one of them another name with --map, or import them apart")
+    Error::usage(format!("different images would all be {name}: {}", sources.join(", "))).hint(
+        "nothing was sent; pick one with --image or --platform, and import the other elsewhere",
+    )
 }
 
 #[cfg(test)]
