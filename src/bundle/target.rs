@@ -70,7 +70,9 @@ impl BundleTarget {
         }
     }
 
-    fn entry(&self, parcel: &Parcel) -> ImageEntry {
+    /// What the runnable images of a parcel run on: what an index says, else their configurations,
+    /// which must have gone by.
+    pub fn platforms(&self, parcel: &Parcel) -> Vec<Platform> {
         let configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
         let mut platforms: Vec<Platform> = Vec::new();
         for (node, platform) in parcel.graph.images() {
@@ -87,6 +89,10 @@ impl BundleTarget {
                 platforms.push(platform);
             }
         }
+        platforms
+    }
+
+    fn entry(&self, parcel: &Parcel) -> ImageEntry {
         let attached = parcel.satellites.iter().map(|satellite| {
             Attached::new(&Attachment {
                 kind: satellite.kind.clone(),
@@ -97,7 +103,7 @@ impl BundleTarget {
         ImageEntry {
             name: parcel.root.name.clone(),
             root: (&parcel.root.descriptor).into(),
-            platforms,
+            platforms: self.platforms(parcel),
             synthesized: parcel.root.synthesized,
             from_index: parcel.root.from_index,
             attached: attached.collect(),

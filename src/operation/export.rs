@@ -245,21 +245,21 @@ fn run_feed(
         parcels.push(fed_parcel(image, target, &feed.describe())?);
     }
     if !wanted.platforms.is_empty() {
-        check_platforms(&parcels, wanted)?;
+        check_platforms(&parcels, target, wanted)?;
     }
     Ok(parcels)
 }
 
 /// A stream cannot be asked for a platform; what it delivered must be one of those wanted.
-fn check_platforms(parcels: &[Parcel], wanted: &Wanted) -> Result<()> {
+fn check_platforms(parcels: &[Parcel], target: &BundleTarget, wanted: &Wanted) -> Result<()> {
     for parcel in parcels {
-        for (_, platform) in parcel.graph.images() {
-            let other = platform
-                .filter(|platform| !wanted.platforms.iter().any(|wish| wish.accepts(platform)));
-            if let Some(other) = other {
-                return Err(Error::usage(format!("{} also comes for {other}", display_name(&parcel.root)))
-                    .hint("a daemon or compressed archive delivers an image whole: leave out --platform, or export from a registry"));
-            }
+        let other = target
+            .platforms(parcel)
+            .into_iter()
+            .find(|platform| !wanted.platforms.iter().any(|wish| wish.accepts(platform)));
+        if let Some(other) = other {
+            return Err(Error::usage(format!("{} comes for {other}", display_name(&parcel.root)))
+                .hint("a daemon or compressed archive delivers an image whole: leave out --platform, or export from a registry"));
         }
     }
     Ok(())

@@ -148,6 +148,18 @@ pub(crate) fn portions(
             Some(name) => name.to_string(),
             None => parcel.graph.root().descriptor.digest.to_string(),
         };
+        // Of several platforms that were taken out of one index, the place takes its own.
+        let foreign = parcel.root.descriptor.platform.as_ref().filter(|own| !platform.accepts(own));
+        let siblings = parcels.iter().filter(|other| {
+            parcel.root.from_index.is_some() && other.root.from_index == parcel.root.from_index
+        });
+        if let (Some(own), true) = (foreign, siblings.count() > 1) {
+            notes.push(format!(
+                "{} for {own}: left out, {place} takes the one for {platform}",
+                shown()
+            ));
+            continue;
+        }
         match Portion::of(parcel, platform)? {
             Some(portion) => {
                 if !parcel.satellites.is_empty() {

@@ -10,6 +10,7 @@ use crate::endpoint::{
     Action, Arrival, AttachmentKind, BlobStep, Form, ManifestStep, Parcel, Plan, TagStep,
 };
 use crate::model::{Descriptor, Digest, Error, ImageName, Result};
+use crate::transport::naming::tell_apart;
 
 /// The plan that brings `parcels` as they are. `have` says whether a blob or manifest is there;
 /// `named` what a name points to now.
@@ -54,10 +55,15 @@ pub(crate) fn plan_originals(
             }
         }
     }
-    for parcel in parcels {
+    let tagged = |parcel: &Parcel| {
+        let name = parcel.root.name.as_ref().filter(|name| name.tag().is_some());
+        name.map(ImageName::without_digest)
+    };
+    let mut names: Vec<Option<ImageName>> = parcels.iter().map(tagged).collect();
+    plan.notes = tell_apart(&mut names, parcels)?;
+    for (parcel, tagged) in parcels.iter().zip(names) {
         let root = &parcel.graph.root().descriptor;
         let name = parcel.root.name.as_ref();
-        let tagged = name.filter(|name| name.tag().is_some()).map(ImageName::without_digest);
         if let Some(name) = &tagged {
             taken.take(name, root, named, &mut plan.tags)?;
         }

@@ -1,9 +1,8 @@
 //! Where images end up: repository paths are kept below the prefix, tags as they were.
 
-use std::collections::{BTreeMap, HashSet};
-
 use crate::endpoint::Parcel;
-use crate::model::{Digest, Error, ImageName, Platform, Result};
+use crate::model::{Error, ImageName, Result};
+use crate::transport::naming::tell_apart;
 
 /// The place of one parcel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,32 +36,14 @@ pub(super) fn places(
         .iter()
         .map(|parcel| Ok(Place { name: wanted(host, prefix, parcel)? }))
         .collect::<Result<Vec<_>>>()?;
-    let mut sharing: BTreeMap<ImageName, Vec<usize>> = BTreeMap::new();
-    for (index, place) in places.iter().enumerate() {
-        if let Some(name) = place.tag() {
-            sharing.entry(name.clone()).or_default().push(index);
+    let mut names: Vec<Option<ImageName>> =
+        places.iter().map(|place| place.tag().cloned()).collect();
+    let notes = tell_apart(&mut names, parcels)?;
+    for (place, name) in places.iter_mut().zip(names) {
+        if let Some(name) = name {
+            place.name = name;
         }
     }
-    let mut notes = Vec::new();
-    for (name, sharers) in sharing {
-        let digest = |index: usize| parcels[index].graph.root().descriptor.digest;
-        let digests: HashSet<Digest> = sharers.iter().map(|index| digest(*index)).collect();
-        if digests.len() < 2 {
-            continue;
-        }
-        let Some(tags) = by_platform(&name, &sharers, parcels)? else {
-            return Err(conflict(&name, &sharers, parcels));
-        };
-        notes.push(format!(
-            "{} platforms were taken out of {name}, so each gets a tag of its own: {}",
-            digests.len(),
-            tags.iter().filter_map(|tag| tag.tag()).collect::<Vec<_>>().join(", ")
-        ));
-        for (index, tag) in sharers.iter().zip(tags) {
-            places[*index].name = tag;
-        }
-    }
-    refuse_doubles(&places, parcels)?;
     Ok((places, notes))
 }
 
@@ -82,75 +63,12 @@ fn wanted(host: &str, prefix: &str, parcel: &Parcel) -> Result<ImageName> {
         .map_err(|e| e.context(format!("{name} has no place at {host}")))
 }
 
-/// Names with the platform in the tag, for parcels that were all taken out of one index. `None`
-/// where they were not, or where a platform is not known.
-fn by_platform(
-    name: &ImageName,
-    sharers: &[usize],
-    parcels: &[Parcel],
-) -> Result<Option<Vec<ImageName>>> {
-    let index = parcels[sharers[0]].root.from_index;
-    if index.is_none() || sharers.iter().any(|sharer| parcels[*sharer].root.from_index != index) {
-        return Ok(None);
-    }
-    let platforms: Option<Vec<&Platform>> =
-        sharers.iter().map(|sharer| parcels[*sharer].root.descriptor.platform.as_ref()).collect();
-    let Some(platforms) = platforms else { return Ok(None) };
-    // Windows images of one architecture differ by version alone.
-    let plain: HashSet<String> =
-        platforms.iter().map(|platform| platform_suffix(platform, false)).collect();
-    let with_version = plain.len() < platforms.len();
-    let names = platforms.iter().map(|platform| {
-        let tag = name.tag().unwrap_or_default();
-        name.with_tag(&format!("{tag}-{}", platform_suffix(platform, with_version)))
-    });
-    names.collect::<Result<Vec<_>>>().map(Some)
-}
-
-fn platform_suffix(platform: &Platform, with_version: bool) -> String {
-    let version = platform.os_version.as_ref().filter(|_| with_version);
-    [Some(&platform.os), Some(&platform.architecture), platform.variant.as_ref(), version]
-        .into_iter()
-        .flatten()
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .join("-")
-}
-
-/// A tag with a platform may be the tag of another image.
-fn refuse_doubles(places: &[Place], parcels: &[Parcel]) -> Result<()> {
-    let mut taken: BTreeMap<&ImageName, usize> = BTreeMap::new();
-    for (index, place) in places.iter().enumerate() {
-        let Some(name) = place.tag() else { continue };
-        let first = *taken.entry(name).or_insert(index);
-        let digest = |index: usize| parcels[index].graph.root().descriptor.digest;
-        if digest(first) != digest(index) {
-            return Err(conflict(name, &[first, index], parcels));
-        }
-    }
-    Ok(())
-}
-
-fn conflict(name: &ImageName, sharers: &[usize], parcels: &[Parcel]) -> Error {
-    let sources: Vec<String> = sharers
-        .iter()
-        .map(|index| {
-            let parcel = &parcels[*index];
-            let source = parcel.root.name.as_ref().map(ToString::to_string).unwrap_or_default();
-            format!("{source} ({})", parcel.graph.root().descriptor.digest.short())
-        })
-        .collect();
-    Error::usage(format!("different images would all be {name}: {}", sources.join(", "))).hint(
-        "nothing was sent; pick one with --image or --platform, and import the other elsewhere",
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::endpoint::Root;
     use crate::model::manifest::media;
-    use crate::model::{Descriptor, Graph, Kind};
+    use crate::model::{Descriptor, Digest, Graph, Kind};
 
     fn parcel(name: Option<&str>, content: &str, from: Option<(&[u8], &str)>) -> Parcel {
         let config = Descriptor::of(media::OCI_CONFIG, content.as_bytes());
