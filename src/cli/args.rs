@@ -3,6 +3,7 @@
 //! The texts here are what `--help` prints, and snapshots in `tests/cli` hold them.
 
 #![allow(
+    rustdoc::broken_intra_doc_links,
     clippy::doc_markdown,
     clippy::struct_excessive_bools,
     reason = "the comments are what --help prints, and options are what they are"

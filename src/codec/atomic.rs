@@ -41,7 +41,7 @@ impl AtomicFile {
     /// [`commit`](Self::commit). `mode` is the permission of a new file before the umask.
     ///
     /// # Errors
-    /// [`Kind::Io`](crate::model::Kind::Io); a symbolic link or directory in place of `target` is
+    /// [`Kind::Io`]; a symbolic link or directory in place of `target` is
     /// refused.
     pub fn create(target: &Path, mode: u32) -> Result<Self> {
         let what = || format!("cannot write {}", target.display());

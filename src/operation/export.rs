@@ -82,7 +82,7 @@ pub fn preview(origins: &[Origin], wanted: &Wanted) -> Result<Preview> {
 /// Exports. The bundle has its name when this returns, or does not exist.
 ///
 /// # Errors
-/// [`Kind::Usage`](crate::model::Kind::Usage) without a signer; whatever places and disk report.
+/// [`Kind::Usage`] without a signer; whatever places and disk report.
 pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
     if request.signers.is_empty() {
         return Err(Error::usage("a bundle must be signed, and there is no key to sign with")

@@ -142,8 +142,9 @@ struct Members {
     problems: Vec<Error>,
 }
 
-/// Walks an image and what is attached to it: every descriptor is there with its size, and layers
-/// open to what the configuration says.
+/// Walks an image and what is attached to it: every descriptor is there with its size, and what the
+/// index says that layers open to is what the configuration says. Layers are not opened for it; an
+/// import that needs them open checks them as they stream.
 fn members(bundle: &Bundle<Authentic>, root: &Root, depth: Depth) -> Result<Members> {
     let index = &bundle.contents().index;
     let mut found = Members { all: Vec::new(), problems: Vec::new() };
@@ -208,7 +209,8 @@ fn diff_ids(
     let pairs = image.layers.iter().zip(&parsed.rootfs.diff_ids);
     pairs
         .filter_map(|(layer, diff_id)| {
-            let opened = plain.get(&layer.digest)?;
+            let packed = ["gzip", "zstd"].iter().any(|form| layer.media_type.ends_with(form));
+            let opened = plain.get(&layer.digest).or((!packed).then_some(&layer.digest))?;
             (opened.algorithm() == diff_id.algorithm() && opened != diff_id).then(|| {
                 Error::malformed(format!("layer {} opens to {opened}, its configuration says {diff_id}", layer.digest))
                     .hint("the image was like this at its source: no runtime will accept it; rebuild it there")

@@ -241,6 +241,7 @@ class Index:
         pairs = [(size, 0)]
         if body == 2:
             pairs = [(self.number(), self.number()) for _ in range(self.number())]
+            need(all(map(any, pairs)), f"{digest}: a pair of nothing")
         for stream, used in zip(streams, ([a for a, _ in pairs], [b for _, b in pairs])):
             need(sum(length for _, length in stream) == sum(used), f"{digest}: chunks do not add up")
         need(sum(map(sum, pairs)) == size, f"{digest}: its parts do not add up to its size")
