@@ -95,7 +95,9 @@ fn satellites(source: &dyn Source, graph: &Graph) -> Result<Vec<Satellite>> {
                     "more than {} artifacts are attached to one image",
                     limits::ATTACHMENTS
                 ))
-                .hint("leave them out with --no-attachments"));
+                .hint(
+                    "no real image has so many; export can leave them out with --no-attachments",
+                ));
             }
             let graph = walk(source, &attachment.descriptor).map_err(|e| {
                 e.context(format!(

@@ -177,9 +177,14 @@ fn members(bundle: &Bundle<Authentic>, root: &Root, depth: Depth) -> Result<Memb
                 found.problems.extend(diff_ids(bundle, image));
             }
             for attachment in bundle.attachments(&node.descriptor)? {
-                if queued.len() < limits::ATTACHMENTS && queued.insert(attachment.descriptor.digest)
-                {
+                if queued.insert(attachment.descriptor.digest) {
                     queue.push(attachment.descriptor);
+                }
+                if queue.len() > limits::ATTACHMENTS {
+                    return Err(Error::malformed(format!(
+                        "more than {} artifacts are attached to one image",
+                        limits::ATTACHMENTS
+                    )));
                 }
             }
         }
