@@ -26,12 +26,12 @@ check: ## formatting, lints, documentation, licences
 
 test: ## install what it needs from Debian, then run every test against the real parts
 	.ci/setup test
-	cargo test --locked $(AS_ROOT)
+	cargo test --locked --no-fail-fast $(AS_ROOT)
 
 interop: ## the same with newer daemons, from a Debian trixie tree that it makes
 	.ci/setup test interop
 	.ci/trixie "$$SEALIFT_TRIXIE"
-	cargo test --locked --features interop $(AS_ROOT)
+	cargo test --locked --no-fail-fast --features interop $(AS_ROOT)
 
 bench: ## measure beside skopeo, docker load and sha256sum on a gigabyte of real layers
 	.ci/setup test bench
