@@ -99,7 +99,8 @@ impl<'a> Ahead<'a> {
     pub(super) fn take(&self, at: usize) -> Result<Content<'a>> {
         let mut state = self.state();
         if at == 0 || state.next == at {
-            state.next = at + 1;
+            // A thread may be ahead of the first blob already.
+            state.next = state.next.max(at + 1);
             state.taken = at + 1;
             self.changed.notify_all();
             drop(state);
@@ -161,6 +162,30 @@ mod tests {
         });
         assert_eq!(fetched.load(Ordering::SeqCst), 20);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn threads_that_are_ahead_of_the_first_blob_stay_ahead() {
+        let fetched = AtomicUsize::new(0);
+        let folder = tempfile::tempdir().unwrap();
+        let open = |_: usize| -> Result<Box<dyn Read + Send>> {
+            fetched.fetch_add(1, Ordering::SeqCst);
+            Ok(Box::new(&b"x"[..]))
+        };
+        let ahead = Ahead::new(6, 3, folder.path(), &open);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| ahead.fetch());
+            }
+            while fetched.load(Ordering::SeqCst) < 3 {
+                std::thread::yield_now();
+            }
+            for at in 0..6 {
+                ahead.take(at).map(drop).unwrap();
+            }
+            ahead.stop();
+        });
+        assert_eq!(fetched.load(Ordering::SeqCst), 6);
     }
 
     #[test]
