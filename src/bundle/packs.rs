@@ -60,8 +60,6 @@ pub(super) struct Packs {
     chunks: Vec<(ChunkId, u32)>,
     /// The chunks of each full pack, in order.
     full: Vec<Vec<u32>>,
-    /// Bytes of chunks that were offered again.
-    shared: u64,
 }
 
 impl Packs {
@@ -72,7 +70,6 @@ impl Packs {
             known: HashMap::new(),
             chunks: Vec::new(),
             full: Vec::new(),
-            shared: 0,
         }
     }
 
@@ -80,7 +77,6 @@ impl Packs {
     pub(super) fn put(&mut self, class: Class, chunk: &[u8]) -> Result<u32> {
         let hash: [u8; 32] = Sha256::digest(chunk).into();
         if let Some(&number) = self.known.get(&hash) {
-            self.shared += chunk.len() as u64;
             return Ok(number);
         }
         let number = u32::try_from(self.chunks.len()).map_err(|_| {
@@ -101,11 +97,6 @@ impl Packs {
         self.chunks.push((id, chunk.len() as u32));
         self.known.insert(hash, number);
         Ok(number)
-    }
-
-    /// Bytes of chunks that were offered more than once, beyond the first time.
-    pub(super) fn shared(&self) -> u64 {
-        self.shared
     }
 
     fn seal(&mut self, class: Class) -> Result<()> {

@@ -55,8 +55,6 @@ pub struct Sealed {
     pub digest: Digest,
     /// Length of the file.
     pub bytes: u64,
-    /// Bytes of chunks that were needed more than once and stored once.
-    pub shared: u64,
 }
 
 /// Pieces in which content that shares nothing is stored.
@@ -94,11 +92,6 @@ impl Writer {
     /// Whether the blob is in the bundle already.
     pub fn has(&self, digest: &Digest) -> bool {
         self.by_digest.contains_key(digest)
-    }
-
-    /// Bytes of chunks that were offered more than once, beyond the first time.
-    pub fn shared(&self) -> u64 {
-        self.packs.shared()
     }
 
     /// Adds a manifest or configuration whose bytes are at hand. It is kept in the index, so that
@@ -245,7 +238,6 @@ impl Writer {
     /// Seals the bundle: index, manifest, signatures, tail; then it gets its name.
     pub fn finish(self, images: Vec<ImageEntry>, signers: &[SecretKey]) -> Result<Sealed> {
         let Self { packs, mut blobs, options, .. } = self;
-        let shared = packs.shared();
         let (press, table) = packs.finish()?;
         for blob in &mut blobs {
             settle(&mut blob.recipe.body, &table);
@@ -293,7 +285,7 @@ impl Writer {
         std::io::Write::write_all(&mut output.file, &[0; END_BYTES as usize])
             .map_err(|e| write_error(&target, e))?;
         output.file.commit()?;
-        Ok(Sealed { digest: Digest::of(&bytes), manifest, bytes: output.at + END_BYTES, shared })
+        Ok(Sealed { digest: Digest::of(&bytes), manifest, bytes: output.at + END_BYTES })
     }
 }
 

@@ -84,10 +84,6 @@ pub const BLOB_BYTES: u64 = 1 << 42;
 /// Content of one pack, unpacked: what one reader must hold.
 pub const PACK_CONTENT_BYTES: u64 = 64 << 20;
 
-/// Length of one pack as it lies in the volume. zstd adds at most 1/256 and a few bytes to what it
-/// cannot compress.
-pub const PACK_STORED_BYTES: u64 = PACK_CONTENT_BYTES + PACK_CONTENT_BYTES / 128 + 4096;
-
 /// Bytes of one chunk.
 pub const CHUNK_BYTES: u64 = 1 << 20;
 

@@ -12,6 +12,7 @@ use crate::endpoint::{
     Attachment, Event, Fed, Feed, Form, Intake, Origin, Parcel, Plain, Plan, Progress, Root,
     Satellite, Source, Target as _, Transfers,
 };
+use crate::model::graph::distinct_leaves;
 use crate::model::{Descriptor, Digest, Error, Graph, Kind, Result, Role, limits};
 use crate::trust::SecretKey;
 
@@ -64,17 +65,14 @@ pub fn preview(origins: &[Origin], wanted: &Wanted) -> Result<Preview> {
         }
     }
     let mut plan = Plan::default();
-    let mut seen = std::collections::HashSet::new();
-    for leaf in parcels.iter().flat_map(Parcel::graphs).flat_map(|graph| &graph.leaves) {
-        if seen.insert(leaf.descriptor.digest) {
-            plan.blobs.push(crate::endpoint::BlobStep {
-                descriptor: leaf.descriptor.clone(),
-                form: Form::Exact,
-                bytes: leaf.descriptor.size,
-                place: String::new(),
-                action: crate::endpoint::Action::Send,
-            });
-        }
+    for leaf in distinct_leaves(parcels.iter().flat_map(Parcel::graphs)) {
+        plan.blobs.push(crate::endpoint::BlobStep {
+            descriptor: leaf.descriptor.clone(),
+            form: Form::Exact,
+            bytes: leaf.descriptor.size,
+            place: String::new(),
+            action: crate::endpoint::Action::Send,
+        });
     }
     Ok(Preview { parcels, plan, announced })
 }

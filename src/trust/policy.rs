@@ -50,11 +50,6 @@ impl Trust {
         Ok(())
     }
 
-    /// Whether no key is trusted at all.
-    pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
-    }
-
     /// Says of each signature over `message` whether a trusted key made it.
     pub fn judge(
         &self,
