@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows an image, a bundle or a place. [`checked`] makes sure that what was read is
 //! what was promised; [`compression`] opens and makes the compressed forms that layers and archives
-//! come in; [`frame`] packs and opens single zstd frames; [`tarball`] writes and walks tars;
+//! come in; [`deflate`] makes the bytes of other encoders again; [`frame`] packs and opens single zstd frames; [`tarball`] writes and walks tars;
 //! [`split`] and [`chunk`] cut a tar into pieces that can be found again; [`atomic`] makes files
 //! that appear whole or not at all.
 
@@ -10,6 +10,7 @@ pub mod atomic;
 pub mod checked;
 pub mod chunk;
 pub mod compression;
+pub mod deflate;
 pub mod frame;
 pub mod split;
 pub mod tarball;
