@@ -10,8 +10,10 @@
 
 pub mod bits;
 pub mod codes;
+pub mod go;
 
 pub use bits::{BitWriter, Mark};
+pub use go::GoFlate;
 
 /// An encoder with a setting.
 pub trait Engine: Send + Sync {
