@@ -1,0 +1,3 @@
+//! Engines beside the programs whose streams they make.
+
+mod go;
