@@ -21,8 +21,7 @@ const STRETCH: usize = 16;
 
 /// Places by the hash of four bytes, ranked, and by that of five. Places are counted modulo 65,536.
 pub(super) struct Ranked {
-    /// The last place of each hash. It may be so old that its number came again; then no place in
-    /// reach has the hash, and nothing that is found instead has the bytes that are looked for.
+    /// The last place of each hash, or one that is out of reach.
     heads: Box<[u16; 1 << HASH_BITS]>,
     /// How far before each place of the window the one before it with its hash is; 0 for too far.
     back: Box<[u16; WINDOW]>,
@@ -92,9 +91,13 @@ impl Ranked {
     }
 
     /// Looks for a match where there is none at hand.
-    #[inline]
     fn any(&self, buffer: &Buffer, at: usize, heads: Heads, bounds: &Bounds) -> Option<Match> {
-        if heads.gram.wrapping_sub(1) < bounds.reach {
+        // Where nothing shares four bytes, nothing shares five.
+        let distance = self.shortest(buffer, at, heads.four, bounds);
+        if distance == 0 {
+            return Some(Match::NONE);
+        }
+        if heads.gram != 0 {
             let best = Match { length: GRAM as u16 - 1, distance: 0 };
             let way = Way { shift: 0, distance: heads.gram, end: bounds.reach, best };
             let best = self.follow(buffer, at, way, bounds).found()?;
@@ -102,11 +105,11 @@ impl Ranked {
                 return Some(best);
             }
         }
-        Some(self.shortest(buffer, at, heads.four, bounds))
+        let near = Match { length: SHORTEST as u16, distance: distance as u16 };
+        Some(if distance <= NEAR { near } else { Match::NONE })
     }
 
     /// Looks for a match that is longer than the one at hand.
-    #[inline]
     fn longer(&self, buffer: &Buffer, at: usize, heads: Heads, bounds: &Bounds) -> Option<Match> {
         let best = Match { length: bounds.longer_than as u16, distance: 0 };
         let shift = bounds.longer_than + 1 - GRAM;
@@ -136,26 +139,24 @@ impl Ranked {
         self.follow(buffer, at, way, bounds).found()
     }
 
-    /// Looks for a match of four bytes where there is none of five.
+    /// How far the nearest place with the same four bytes is; 0 for none.
     #[inline]
-    fn shortest(&self, buffer: &Buffer, at: usize, first: usize, bounds: &Bounds) -> Match {
-        let end = bounds.reach.min(NEAR);
+    fn shortest(&self, buffer: &Buffer, at: usize, first: usize, bounds: &Bounds) -> usize {
         let place = self.place(at);
         let start = four(buffer, at);
         let mut distance = first;
-        for _ in 0..bounds.tries {
-            if distance.wrapping_sub(1) >= end {
-                break;
-            }
+        let mut left = bounds.tries;
+        while distance.wrapping_sub(1) < bounds.reach && left > 0 {
             if four(buffer, at.wrapping_sub(distance)) == start {
-                return Match { length: SHORTEST as u16, distance: distance as u16 };
+                return distance;
             }
             match self.back[place.wrapping_sub(distance) & MASK] {
-                0 => break,
+                0 => return 0,
                 step => distance = distance.wrapping_add(step as usize),
             }
+            left -= 1;
         }
-        Match::NONE
+        0
     }
 
     /// Looks for a match in the same way as Go.
@@ -201,8 +202,10 @@ impl Places for Ranked {
 
     fn tidy(&mut self, at: usize) {
         let place = self.place(at) as u16;
-        for head in self.gram_heads.iter_mut() {
-            *head = place.wrapping_sub(place.wrapping_sub(*head).min(WINDOW as u16 + 1));
+        for heads in [&mut self.heads[..], &mut self.gram_heads[..]] {
+            for head in heads {
+                *head = place.wrapping_sub(place.wrapping_sub(*head).min(WINDOW as u16 + 1));
+            }
         }
     }
 
@@ -225,7 +228,6 @@ impl Places for Ranked {
         Heads { four: distance as usize, gram: gram as usize }
     }
 
-    #[inline]
     fn search(&self, buffer: &Buffer, at: usize, heads: Heads, bounds: &Bounds) -> Match {
         // At the end of the input a gram may reach over it.
         let found = if bounds.most < MAX_MATCH {
