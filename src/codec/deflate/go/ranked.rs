@@ -15,7 +15,7 @@ const MASK: usize = WINDOW - 1;
 const TURN: usize = 1 << 16;
 /// Bytes of a gram.
 const GRAM: usize = 5;
-const GRAM_BITS: u32 = 16;
+const GRAM_BITS: u32 = 15;
 /// After so many places it is asked whether Go would have stopped.
 const STRETCH: usize = 16;
 
@@ -23,7 +23,8 @@ const STRETCH: usize = 16;
 pub(super) struct Ranked {
     /// The last place of each hash, or one that is out of reach.
     heads: Box<[u16; 1 << HASH_BITS]>,
-    /// How far before each place of the window the one before it with its hash is; 0 for too far.
+    /// How far before each place of the window the one before it with its hash is, if it is in
+    /// reach; more than the window if not.
     back: Box<[u16; WINDOW]>,
     /// Rises by one from each place to the next with its hash. There is room for the place that is
     /// just in reach beside the one that it is reached from.
@@ -75,10 +76,8 @@ impl Ranked {
                     return Followed { best, next: Followed::LOST };
                 }
             }
-            match self.gram_back[gram_place.wrapping_sub(distance) & MASK] {
-                0 => break,
-                step => distance = distance.wrapping_add(step as usize),
-            }
+            let step = self.gram_back[gram_place.wrapping_sub(distance) & MASK];
+            distance = distance.wrapping_add(step as usize);
         }
         Followed { best, next: if distance > end { distance } else { 0 } }
     }
@@ -97,7 +96,7 @@ impl Ranked {
         if distance == 0 {
             return Some(Match::NONE);
         }
-        if heads.gram != 0 {
+        if heads.gram <= bounds.reach {
             let best = Match { length: GRAM as u16 - 1, distance: 0 };
             let way = Way { shift: 0, distance: heads.gram, end: bounds.reach, best };
             let best = self.follow(buffer, at, way, bounds).found()?;
@@ -114,7 +113,7 @@ impl Ranked {
         let best = Match { length: bounds.longer_than as u16, distance: 0 };
         let shift = bounds.longer_than + 1 - GRAM;
         // Nearer than `shift` the shifted gram is no place yet.
-        if heads.gram.wrapping_sub(1) < bounds.reach.min(shift.max(1) - 1) || shift == 0 {
+        if heads.gram < shift || shift == 0 {
             let way = Way { shift: 0, distance: heads.gram, end: bounds.reach, best };
             if shift == 0 {
                 return self.follow(buffer, at, way, bounds).found();
@@ -150,11 +149,9 @@ impl Ranked {
             if four(buffer, at.wrapping_sub(distance)) == start {
                 return distance;
             }
-            match self.back[place.wrapping_sub(distance) & MASK] {
-                0 => return 0,
-                step => distance = distance.wrapping_add(step as usize),
-            }
-            left -= 1;
+            let step = self.back[place.wrapping_sub(distance) & MASK];
+            distance = distance.wrapping_add(step as usize);
+            left = left.wrapping_sub(1);
         }
         0
     }
@@ -165,7 +162,7 @@ impl Ranked {
         let mut best = Match { length: bounds.longer_than as u16, distance: 0 };
         let mut distance = first;
         for _ in 0..bounds.tries {
-            if distance == 0 || distance > bounds.reach {
+            if distance > bounds.reach {
                 break;
             }
             let length = common(buffer, at - distance, at, bounds.most);
@@ -175,10 +172,7 @@ impl Ranked {
                     break;
                 }
             }
-            match self.back[self.place(at).wrapping_sub(distance) & MASK] {
-                0 => break,
-                step => distance += step as usize,
-            }
+            distance += self.back[self.place(at).wrapping_sub(distance) & MASK] as usize;
         }
         best
     }
@@ -213,17 +207,14 @@ impl Places for Ranked {
     fn insert(&mut self, buffer: &Buffer, at: usize) -> Heads {
         let place = self.place(at);
         let bytes = eight(buffer, at);
-        let head = &mut self.heads[hash(bytes as u32)];
-        let distance = near(place, *head);
-        *head = place as u16;
+        let head = std::mem::replace(&mut self.heads[hash(bytes as u32)], place as u16);
+        let distance = (place as u16).wrapping_sub(head);
         self.back[place & MASK] = distance;
         // Where there is none in reach, any rank will do.
-        self.ranks[place] =
-            self.ranks[place.wrapping_sub(distance as usize) % TURN].wrapping_add(1);
+        self.ranks[place] = self.ranks[head as usize].wrapping_add(1);
 
-        let head = &mut self.gram_heads[gram_hash(bytes)];
-        let gram = near(place, *head);
-        *head = place as u16;
+        let head = std::mem::replace(&mut self.gram_heads[gram_hash(bytes)], place as u16);
+        let gram = (place as u16).wrapping_sub(head);
         self.gram_back[place & MASK] = gram;
         Heads { four: distance as usize, gram: gram as usize }
     }
@@ -268,13 +259,6 @@ impl Followed {
     fn found(self) -> Option<Match> {
         (self.next != Self::LOST).then_some(self.best)
     }
-}
-
-/// How far a place is from the head of its hash; 0 for too far.
-#[inline]
-fn near(place: usize, head: u16) -> u16 {
-    let distance = (place as u16).wrapping_sub(head);
-    if distance > WINDOW as u16 { 0 } else { distance }
 }
 
 #[inline]
