@@ -266,3 +266,67 @@ fn gram_hash(bytes: u64) -> usize {
     let gram = bytes << (64 - 8 * GRAM);
     (gram.wrapping_mul(0x9e37_79b1_85eb_ca87) >> (64 - GRAM_BITS)) as usize
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Compares searches at every place of an input with Go's own way, and says how many of them
+    /// found something.
+    fn compare(input: impl Iterator<Item = u8>) -> usize {
+        let mut buffer: Box<Buffer> = zeros();
+        let mut end = 0;
+        for (held, byte) in buffer.iter_mut().zip(input) {
+            *held = byte;
+            end += 1;
+        }
+        let mut places = Ranked::new();
+        let mut found = 0;
+        for at in 0..end - MAX_MATCH {
+            if at % (WINDOW / 2) == 0 {
+                places.tidy(at);
+            }
+            let heads = places.insert(&buffer, at);
+            let reach = at.min(WINDOW - at % 3);
+            for (longer_than, nice, tries) in
+                [(3, 128, 128), (3, 16, 16), (4, 32, 32), (5 + at % 11, 128, 128), (20, 258, 4096)]
+            {
+                let bounds = Bounds { longer_than, most: MAX_MATCH, reach, nice, tries };
+                let best = places.search(&buffer, at, heads, &bounds);
+                let expected = places.plainly(&buffer, at, heads.four, &bounds);
+                assert_eq!(best, expected, "at {at}, longer than {longer_than}, {tries} tries");
+                found += usize::from(best.distance > 0);
+            }
+        }
+        found
+    }
+
+    fn numbers(seed: u64) -> impl Iterator<Item = u64> {
+        std::iter::successors(Some(seed), |last| {
+            Some(last.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f))
+        })
+        .map(|number| number >> 24)
+    }
+
+    #[test]
+    fn few_letters_and_records_are_found_as_go_finds_them() {
+        let letters = numbers(1).take(90_000).map(|number| (number % 3) as u8);
+        assert!(compare(letters) > 0);
+        let records = numbers(2).take(9_000).enumerate().flat_map(|(at, number)| {
+            let (at, number) = (at as u8, number as u8);
+            [1, 2, 3, 4, 5, 6, 7, at, number % 4, number % 2, at / 16]
+        });
+        assert!(compare(records) > 0);
+    }
+
+    #[test]
+    fn grams_that_share_a_hash_and_nothing_else_hide_no_match() {
+        // Thousands of grams on one chain: it is left, and Go's own way is taken.
+        let grams: Vec<u64> = numbers(3).filter(|gram| gram_hash(*gram) == 0).take(300).collect();
+        let picked = numbers(4).take(12_000).flat_map(|number| {
+            let gram = grams[number as usize % grams.len()].to_le_bytes();
+            [gram[0], gram[1], gram[2], gram[3], gram[4]]
+        });
+        assert!(compare(picked) > 0);
+    }
+}
