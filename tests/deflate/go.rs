@@ -68,7 +68,7 @@ fn compare(go: &mut Go, name: &str, plain: &[u8], levels: &[i8], marks_tried: us
         let mut random = Random::new(plain.len() as u64 + 1);
         let (stream, marks) = encoded(level, plain, &mut random);
         assert!(go.makes(level, plain, &stream), "{name} at level {level}");
-        let sample = marks.len().div_ceil(marks_tried.max(1)).max(1);
+        let sample = marks.len().div_ceil(marks_tried).max(1);
         let bytes = if sample == 1 { plain.len() } else { 12 * WINDOW };
         for mark in marks.iter().step_by(sample) {
             let same = goes_on(level, plain, &stream, mark, bytes);
@@ -103,6 +103,24 @@ fn random_inputs_are_as_go_makes_them() {
         let plain = input::mixed(&mut random, length);
         compare(&mut go, &format!("seed {seed}"), &plain, &LEVELS, 40);
     }
+}
+
+#[test]
+fn matches_reach_as_far_as_go_remembers() {
+    let mut go = Go::start();
+    // Marks after which it matters how far that is.
+    let mut about_to_forget = 0;
+    for seed in 0..240 {
+        let mut random = Random::new(seed);
+        let distance = [32_506, 32_507, 32_508, 32_640, 32_766, 32_767, WINDOW][seed as usize % 7];
+        let length = [65_536, 65_537, 65_500, 65_700, 70_000, 100_000][seed as usize % 6];
+        let plain = input::far(&mut random, distance, length);
+        compare(&mut go, &format!("seed {seed}"), &plain, &[6], usize::MAX);
+        let marks = encoded(6, &plain, &mut random).1;
+        about_to_forget +=
+            marks.iter().filter(|mark| (65_137..65_275).contains(&mark.plain)).count();
+    }
+    assert!(about_to_forget > 0);
 }
 
 #[test]

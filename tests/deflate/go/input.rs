@@ -81,6 +81,27 @@ pub(super) fn mixed(random: &mut Random, length: usize) -> Vec<u8> {
     made
 }
 
+/// Noise whose second half has nothing but short copies of what was `distance` bytes before, with
+/// noise between them. Between the halves tokens are so many that a block is likely to end where
+/// Go is about to forget half of its window.
+pub(super) fn far(random: &mut Random, distance: usize, length: usize) -> Vec<u8> {
+    let mut made = random.bytes(WINDOW);
+    let (start, often) = (64_000 + random.below(600), random.below(10));
+    while made.len() < start {
+        let noise = 42 + usize::from(random.below(10) < often);
+        made.extend(random.bytes(noise));
+        let from = made.len() - 1000;
+        made.extend_from_within(from..from + 42);
+    }
+    while made.len() < length {
+        let from = made.len() - distance;
+        made.extend_from_within(from..from + 4 + random.below(20));
+        made.extend(random.bytes(1));
+    }
+    made.truncate(length);
+    made
+}
+
 const WINDOW: usize = sealift::codec::deflate::codes::WINDOW;
 
 /// The beginning of a tar of what is installed here.

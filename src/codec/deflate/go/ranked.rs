@@ -233,6 +233,7 @@ impl Places for Ranked {
 }
 
 /// Places to be looked at, one after the other.
+#[derive(Clone, Copy)]
 struct Way {
     /// How far behind each place the gram is that they share.
     shift: usize,
