@@ -218,6 +218,11 @@ pub(super) fn write_stored(bytes: &[u8], last: bool, out: &mut BitWriter) {
     out.bytes(bytes);
 }
 
+/// Writes the end of every stream: an empty stored block.
+pub(super) fn write_end(out: &mut BitWriter) {
+    write_stored(&[], true, out);
+}
+
 /// What Go takes for the size of a stored block, in bits.
 fn stored_size(bytes: &[u8]) -> u64 {
     (bytes.len() as u64 + 5) * 8

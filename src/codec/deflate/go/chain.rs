@@ -1,7 +1,7 @@
 //! Levels 2 to 9: matches from the places with the same hash; from level 4 on, a match is only
 //! taken when the next byte begins no longer one.
 
-use super::block::{Block, Choice};
+use super::block::{Block, Choice, STORED_MAX, write_end};
 use super::buffer::{Buffer, HELD, zeros};
 use super::finder::{Bounds, Match, Places, SHORTEST};
 use crate::codec::deflate::codes::{MAX_MATCH, WINDOW};
@@ -13,9 +13,6 @@ const BLOCK_TOKENS: usize = 1 << 14;
 const AHEAD: usize = MAX_MATCH + SHORTEST;
 /// Where in Go's window there is less than that ahead.
 const LATE: u64 = (2 * WINDOW - AHEAD + 1) as u64;
-/// A block that covers more is never stored.
-const STORED_MAX: usize = super::block::STORED_MAX;
-
 /// How often places are tidied up.
 const TIDY: usize = WINDOW - 2 * MAX_MATCH;
 
@@ -290,6 +287,6 @@ impl<P: Places + Send> Encoder for Chain<P> {
         if self.block.len() > 0 {
             self.write_block(self.at, out);
         }
-        super::write_end(out);
+        write_end(out);
     }
 }

@@ -1,6 +1,6 @@
 //! Level 1: blocks of 65,535 bytes, matches from a table of the last place of each hash.
 
-use super::block::{Block, Choice, STORED_MAX, write_literals, write_stored};
+use super::block::{Block, Choice, STORED_MAX, write_end, write_literals, write_stored};
 use super::buffer::{Buffer, common, four, zeros};
 use crate::codec::deflate::codes::{MAX_MATCH, WINDOW};
 use crate::codec::deflate::{BitWriter, Encoder};
@@ -129,6 +129,6 @@ impl Encoder for Fast {
             17..128 => write_literals(rest, out),
             _ => self.flush(out),
         }
-        super::write_end(out);
+        write_end(out);
     }
 }

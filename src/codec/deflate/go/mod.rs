@@ -1,7 +1,7 @@
 //! Go's `compress/flate`, as it was up to Go 1.26.
 //!
 //! It is what the Docker daemon, containerd, `BuildKit` and crane push layers with. Its levels are
-//! four algorithms: [`chain`] (2 to 9), [`fast`] (1), and blocks without matches (0 and -2,
+//! three algorithms: [`chain`] (2 to 9), [`fast`] (1), and blocks without matches (0 and -2,
 //! [`whole`]); the blocks that these make are written by [`block`], with code lengths from
 //! [`lengths`].
 //!
@@ -23,7 +23,11 @@ use chain::Chain;
 use finder::Plain;
 use ranked::Ranked;
 
-use super::{BitWriter, Encoder, Engine};
+use super::{Encoder, Engine};
+
+/// The most plain bytes that a mark may come after: more than there are, and far below what would
+/// overflow.
+const LONGEST: u64 = 1 << 60;
 
 /// Go's encoder with a level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,10 +62,11 @@ impl Engine for GoFlate {
     /// Marks have no state: an encoder at a mark is what it is by the bytes before it and how many
     /// they are.
     fn resume(&self, plain: u64, history: &[u8], state: &[u8]) -> Option<Box<dyn Encoder>> {
-        if !state.is_empty() || plain == 0 {
+        if !state.is_empty() || plain == 0 || plain > LONGEST {
             return None;
         }
         match self.level {
+            ..=0 if !plain.is_multiple_of(block::STORED_MAX as u64) => None,
             ..=0 => Some(Box::new(whole::Whole::new(self.level == 0, plain))),
             4.. => {
                 Some(Box::new(Chain::<Ranked>::resume(self.level.unsigned_abs(), plain, history)?))
@@ -69,9 +74,4 @@ impl Engine for GoFlate {
             _ => None,
         }
     }
-}
-
-/// The end of every stream: an empty stored block.
-fn write_end(out: &mut BitWriter) {
-    block::write_stored(&[], true, out);
 }

@@ -1,6 +1,6 @@
 //! Levels 0 and -2: every 65,535 bytes are a block of their own, stored or as literals.
 
-use super::block::{STORED_MAX, write_literals, write_stored};
+use super::block::{STORED_MAX, write_end, write_literals, write_stored};
 use crate::codec::deflate::{BitWriter, Encoder};
 
 /// Blocks that know nothing of each other.
@@ -44,6 +44,6 @@ impl Encoder for Whole {
         if !self.held.is_empty() {
             self.flush(out);
         }
-        super::write_end(out);
+        write_end(out);
     }
 }
