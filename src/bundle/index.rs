@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::recipe::{Body, Recipe, Run};
+use crate::codec::number::{Cursor, Odd, put};
 use crate::codec::split::Stretch;
 use crate::endpoint::Plain;
 use crate::model::{Algorithm, Digest, Error, Result, limits};
@@ -168,15 +169,17 @@ impl Index {
     pub(super) fn parse(bytes: &[u8], packs: &[u64]) -> Result<Self> {
         let rest =
             bytes.strip_prefix(MAGIC).ok_or_else(|| bad("it is of another type or version"))?;
-        let mut cursor = Cursor { rest };
+        let mut cursor = Cursor::new(rest);
         if cursor.number()? != packs.len() as u64 {
             return Err(bad("it counts other packs than the manifest"));
         }
         let mut index = Self::default();
-        let counts =
-            packs.iter().map(|_| cursor.count(1 + CHUNK_ID_BYTES)).collect::<Result<Vec<_>>>()?;
+        let counts = packs
+            .iter()
+            .map(|_| cursor.count(1 + CHUNK_ID_BYTES))
+            .collect::<Result<Vec<_>, Odd>>()?;
         let total: usize = counts.iter().sum();
-        if total > cursor.rest.len() / (1 + CHUNK_ID_BYTES) || u32::try_from(total).is_err() {
+        if total > rest.len() / (1 + CHUNK_ID_BYTES) || u32::try_from(total).is_err() {
             return Err(bad("it counts more chunks than it holds"));
         }
         index.chunks.reserve_exact(total);
@@ -217,18 +220,18 @@ impl Index {
             }
             index.blobs.push(blob);
         }
-        if !cursor.rest.is_empty() {
+        if !cursor.is_empty() {
             return Err(bad("something follows its last blob"));
         }
         Ok(index)
     }
 
     fn parse_blob(&self, cursor: &mut Cursor<'_>) -> Result<BlobEntry> {
-        let digest = cursor.digest()?;
+        let digest = read_digest(cursor)?;
         let size = cursor.number()?;
         let plain = match cursor.number()? {
             0 => None,
-            1 => Some(Plain { digest: cursor.digest()?, size: cursor.number()? }),
+            1 => Some(Plain { digest: read_digest(cursor)?, size: cursor.number()? }),
             _ => return Err(bad("a blob has a plain form of an unknown kind")),
         };
         let encoding = cursor.number()?;
@@ -324,14 +327,6 @@ fn add(a: u64, b: u64) -> Result<u64> {
     a.checked_add(b).ok_or_else(|| bad("a length is larger than anything can be"))
 }
 
-fn put(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
-
 fn put_digest(out: &mut Vec<u8>, digest: &Digest) {
     out.push(match digest.algorithm() {
         Algorithm::Sha256 => ALGORITHM_SHA256,
@@ -351,55 +346,19 @@ fn put_runs(out: &mut Vec<u8>, runs: &[Run]) {
     }
 }
 
-/// Reads numbers and bytes off the front, never past the end.
-struct Cursor<'a> {
-    rest: &'a [u8],
+fn read_digest(cursor: &mut Cursor<'_>) -> Result<Digest> {
+    let algorithm = match cursor.byte()? {
+        ALGORITHM_SHA256 => Algorithm::Sha256,
+        ALGORITHM_SHA512 => Algorithm::Sha512,
+        _ => return Err(bad("a digest has an unknown algorithm")),
+    };
+    Digest::from_bytes(algorithm, cursor.take(algorithm.digest_bytes())?)
+        .ok_or_else(|| bad("a digest has another length"))
 }
 
-impl<'a> Cursor<'a> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8]> {
-        let (now, rest) = self.rest.split_at_checked(length).ok_or_else(|| bad("it ends early"))?;
-        self.rest = rest;
-        Ok(now)
-    }
-
-    fn number(&mut self) -> Result<u64> {
-        let mut number = 0u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.take(1)?[0];
-            let part = u64::from(byte & 0x7f);
-            if part << shift >> shift != part {
-                return Err(bad("a number is too large"));
-            }
-            number |= part << shift;
-            if byte & 0x80 == 0 {
-                // One number, one spelling.
-                if byte == 0 && shift > 0 {
-                    return Err(bad("a number has more digits than it needs"));
-                }
-                return Ok(number);
-            }
-        }
-        Err(bad("a number is too large"))
-    }
-
-    /// A count of things that take at least `least` bytes each.
-    fn count(&mut self, least: usize) -> Result<usize> {
-        let count = self.number()?;
-        if count > (self.rest.len() / least) as u64 {
-            return Err(bad("it counts more than it holds"));
-        }
-        Ok(count as usize)
-    }
-
-    fn digest(&mut self) -> Result<Digest> {
-        let algorithm = match self.take(1)?[0] {
-            ALGORITHM_SHA256 => Algorithm::Sha256,
-            ALGORITHM_SHA512 => Algorithm::Sha512,
-            _ => return Err(bad("a digest has an unknown algorithm")),
-        };
-        Digest::from_bytes(algorithm, self.take(algorithm.digest_bytes())?)
-            .ok_or_else(|| bad("a digest has another length"))
+impl From<Odd> for Error {
+    fn from(Odd(why): Odd) -> Self {
+        bad(why)
     }
 }
 

@@ -9,9 +9,20 @@
 //! its setting, the states in [`Mark`]s) keeps its meaning for ever.
 
 pub mod bits;
+mod catalogue;
 pub mod codes;
+mod header;
+mod pool;
+mod prove;
+mod rebuild;
+mod recipe;
 
 pub use bits::{BitWriter, Mark};
+pub use catalogue::candidates;
+pub use pool::Pool;
+pub use prove::{Proof, prove};
+pub use rebuild::Rebuilt;
+pub use recipe::{Coder, GzipRecipe, Member};
 
 /// An encoder with a setting.
 pub trait Engine: Send + Sync {
