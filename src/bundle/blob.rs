@@ -5,14 +5,38 @@ use std::sync::Arc;
 
 use super::index::{BlobEntry, ChunkAt};
 use super::reader::{Authentic, Bundle};
-use super::recipe::{Body, Run};
+use super::recipe::{Body, Encoding, Run};
+use crate::codec::checked::read_bounded;
+use crate::codec::deflate::{GzipRecipe, Rebuilt};
+use crate::codec::number::Odd;
 use crate::codec::split::Stretch;
-use crate::model::Result;
+use crate::model::{Error, Result, limits};
 
 impl Bundle<Authentic> {
     /// Opens a blob: its bytes are rebuilt as they are read. The packs under them are hashed; that
     /// the blob has its digest is for the reader to check.
-    pub(super) fn rebuild<'a>(&'a self, blob: &'a BlobEntry) -> Box<dyn Read + Send + 'a> {
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`](crate::model::Kind::Malformed) for a recipe that cannot be followed.
+    pub(super) fn rebuild<'a>(&'a self, blob: &'a BlobEntry) -> Result<Box<dyn Read + Send + 'a>> {
+        let body = self.body(blob);
+        let Encoding::Gzip { recipe, corrections } = &blob.recipe.encoding else {
+            return Ok(body);
+        };
+        let odd =
+            |why: &str| Error::malformed(format!("layer {} cannot be rebuilt: {why}", blob.digest));
+        let recipe = GzipRecipe::parse(recipe).map_err(|Odd(why)| odd(why))?;
+        if recipe.plain() != Self::body_bytes(blob) || recipe.packed() != blob.size {
+            return Err(odd("its recipe is for a stream of another length"));
+        }
+        let what = format!("the corrections of {}", blob.digest);
+        let corrections = ChunkReader::new(self, corrections);
+        let corrections = read_bounded(corrections, limits::CORRECTIONS_BYTES, &what)?;
+        Ok(Box::new(Rebuilt::new(body, recipe, corrections, Arc::clone(self.pool()))))
+    }
+
+    /// What the encoding of a blob works on: for a layer that is rebuilt, its plain form.
+    pub(super) fn body<'a>(&'a self, blob: &'a BlobEntry) -> Box<dyn Read + Send + 'a> {
         match &blob.recipe.body {
             Body::Inline(bytes) => Box::new(&bytes[..]),
             Body::Chunks(runs) => Box::new(ChunkReader::new(self, runs)),
@@ -22,6 +46,14 @@ impl Bundle<Authentic> {
                 stretches: stretches.iter(),
                 left: (0, 0),
             }),
+        }
+    }
+
+    /// Length of the body of a blob; the index was checked to make it so.
+    fn body_bytes(blob: &BlobEntry) -> u64 {
+        match blob.recipe.encoding {
+            Encoding::None => blob.size,
+            Encoding::Gzip { .. } => blob.plain.map_or(0, |plain| plain.size),
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::recipe::{Body, Recipe, Run};
+use super::recipe::{Body, Encoding, Recipe, Run};
 use crate::codec::number::{Cursor, Odd, put};
 use crate::codec::split::Stretch;
 use crate::endpoint::Plain;
@@ -61,6 +61,7 @@ pub struct Index {
 const ALGORITHM_SHA256: u8 = 1;
 const ALGORITHM_SHA512: u8 = 2;
 const ENCODING_NONE: u64 = 0;
+const ENCODING_GZIP: u64 = 1;
 const BODY_INLINE: u64 = 0;
 const BODY_CHUNKS: u64 = 1;
 const BODY_TAR: u64 = 2;
@@ -137,7 +138,15 @@ impl Index {
                     put(&mut out, plain.size);
                 }
             }
-            put(&mut out, ENCODING_NONE);
+            match &blob.recipe.encoding {
+                Encoding::None => put(&mut out, ENCODING_NONE),
+                Encoding::Gzip { recipe, corrections } => {
+                    put(&mut out, ENCODING_GZIP);
+                    put(&mut out, recipe.len() as u64);
+                    out.extend_from_slice(recipe);
+                    put_runs(&mut out, corrections);
+                }
+            }
             match &blob.recipe.body {
                 Body::Inline(bytes) => {
                     put(&mut out, BODY_INLINE);
@@ -234,21 +243,39 @@ impl Index {
             1 => Some(Plain { digest: read_digest(cursor)?, size: cursor.number()? }),
             _ => return Err(bad("a blob has a plain form of an unknown kind")),
         };
-        let encoding = cursor.number()?;
-        if encoding != ENCODING_NONE {
-            return Err(Error::malformed(format!("blob {digest} needs encoding {encoding}, which this version of sealift does not know"))
-                .hint("use a newer sealift"));
-        }
+        let encoding = match cursor.number()? {
+            ENCODING_NONE => Encoding::None,
+            ENCODING_GZIP => {
+                let length = cursor.count(1)?;
+                if length as u64 > limits::RECIPE_BYTES {
+                    return Err(bad("the recipe of a layer is longer than it may be"));
+                }
+                let recipe = Arc::from(cursor.take(length)?);
+                Encoding::Gzip { recipe, corrections: self.runs(cursor)? }
+            }
+            other => {
+                return Err(Error::malformed(format!("blob {digest} needs encoding {other}, which this version of sealift does not know"))
+                    .hint("use a newer sealift"));
+            }
+        };
+        // What the body must be as long as.
+        let length = match (&encoding, &plain) {
+            (Encoding::None, _) => size,
+            (Encoding::Gzip { .. }, Some(plain)) => plain.size,
+            (Encoding::Gzip { .. }, None) => {
+                return Err(bad("a layer that is encoded has no plain form"));
+            }
+        };
         let body = match cursor.number()? {
             BODY_INLINE => {
-                if size > limits::MANIFEST_BYTES {
+                if length > limits::MANIFEST_BYTES {
                     return Err(bad("a blob in the index is longer than a manifest may be"));
                 }
-                Body::Inline(Arc::from(cursor.take(size as usize)?))
+                Body::Inline(Arc::from(cursor.take(length as usize)?))
             }
             BODY_CHUNKS => {
                 let runs = self.runs(cursor)?;
-                if self.length(&runs)? != size {
+                if self.length(&runs)? != length {
                     return Err(bad("the chunks of a blob are not as long as the blob"));
                 }
                 Body::Chunks(runs)
@@ -267,7 +294,7 @@ impl Index {
                     stretches.push((meta, content));
                 }
                 if sums != (self.length(&meta)?, self.length(&content)?)
-                    || add(sums.0, sums.1)? != size
+                    || add(sums.0, sums.1)? != length
                 {
                     return Err(bad("the parts of a tar are not as long as the tar"));
                 }
@@ -275,7 +302,7 @@ impl Index {
             }
             _ => return Err(bad("a blob is made of something unknown")),
         };
-        Ok(BlobEntry { digest, size, plain, recipe: Recipe { body } })
+        Ok(BlobEntry { digest, size, plain, recipe: Recipe { body, encoding } })
     }
 
     fn runs(&self, cursor: &mut Cursor<'_>) -> Result<Vec<Run>> {
@@ -372,11 +399,11 @@ mod tests {
         let runs = |list: &[(u32, u32)]| {
             list.iter().map(|&(first, count)| Run { first, count }).collect::<Vec<_>>()
         };
-        let blob = |text: &[u8], size, body| BlobEntry {
+        let blob = |text: &[u8], size, body: Body| BlobEntry {
             digest: Digest::of(text),
             size,
             plain: None,
-            recipe: Recipe { body },
+            recipe: body.into(),
         };
         let mut layer = blob(
             b"c",
@@ -388,7 +415,12 @@ mod tests {
             },
         );
         layer.plain = Some(Plain { digest: Digest::Sha512([9; 64]), size: 1 << 40 });
+        let mut rebuilt = blob(b"d", 7, Body::Chunks(runs(&[(1, 1)])));
+        rebuilt.plain = Some(Plain { digest: Digest::of(b"plain"), size: 20 });
+        rebuilt.recipe.encoding =
+            Encoding::Gzip { recipe: Arc::from(&b"anything"[..]), corrections: runs(&[(2, 1)]) };
         let blobs = vec![
+            rebuilt,
             blob(b"a", 3, Body::Inline(Arc::from(&b"abc"[..]))),
             blob(b"b", 35, Body::Chunks(runs(&[(2, 1), (0, 2)]))),
             layer,

@@ -161,6 +161,9 @@ impl PackEntry {
 pub struct Encoder {
     /// Version of zstd.
     pub zstd: String,
+    /// Name of the [`Preset`](super::Preset).
+    #[serde(default)]
+    pub preset: String,
     /// Level for content.
     pub level: i32,
     /// Power of two of the window.

@@ -5,19 +5,14 @@ use std::collections::HashMap;
 use sha2::{Digest as _, Sha256};
 
 use super::index::{CHUNK_ID_BYTES, ChunkId};
+use super::preset::Preset;
 use super::press::Press;
 use super::recipe::Run;
-use crate::codec::frame::Effort;
 use crate::model::{Error, Result};
 
 /// Content of a full pack. Larger ones compress a little better, cost every reader memory, and are
 /// opened again and again where a layer takes its content from all over the bundle.
 const PACK_CONTENT: usize = 4 << 20;
-
-/// Level for content.
-pub(super) const LEVEL: i32 = 9;
-/// Window for content: one whole pack.
-pub(super) const WINDOW_LOG: u32 = 22;
 
 /// What kind of content a chunk is: like goes with like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,16 +27,6 @@ pub(super) enum Class {
 
 const CLASSES: [Class; 3] = [Class::Meta, Class::Data, Class::Opaque];
 
-impl Class {
-    fn effort(self) -> Effort {
-        let level = match self {
-            Self::Meta | Self::Data => LEVEL,
-            Self::Opaque => 1,
-        };
-        Effort { level, window_log: WINDOW_LOG }
-    }
-}
-
 /// A pack that is being filled.
 #[derive(Default)]
 struct Open {
@@ -55,6 +40,7 @@ struct Open {
 /// [`Packs::finish`] turns that into its place in the chunk table.
 pub(super) struct Packs {
     press: Press,
+    preset: Preset,
     open: [Open; CLASSES.len()],
     known: HashMap<[u8; 32], u32>,
     chunks: Vec<(ChunkId, u32)>,
@@ -63,9 +49,10 @@ pub(super) struct Packs {
 }
 
 impl Packs {
-    pub(super) fn new(press: Press) -> Self {
+    pub(super) fn new(press: Press, preset: Preset) -> Self {
         Self {
             press,
+            preset,
             open: Default::default(),
             known: HashMap::new(),
             chunks: Vec::new(),
@@ -102,7 +89,7 @@ impl Packs {
     fn seal(&mut self, class: Class) -> Result<()> {
         let open = std::mem::take(&mut self.open[class as usize]);
         if !open.chunks.is_empty() {
-            let number = self.press.push(open.content, class.effort())?;
+            let number = self.press.push(open.content, self.preset.effort(class))?;
             debug_assert_eq!(number, self.full.len());
             self.full.push(open.chunks);
         }

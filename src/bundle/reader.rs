@@ -4,18 +4,24 @@
 //! signatures over them are checked, and only then are the same bytes parsed, and only what they
 //! name is hashed, then decompressed, then parsed.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use super::cache::PackCache;
 use super::index::Index;
 use super::manifest::{Manifest, PackEntry};
 use super::volume::{self, BLOCK, END_BYTES, Volume, member_bytes};
+use crate::codec::deflate::Pool;
 use crate::codec::frame;
 use crate::model::{Digest, Error, Result, limits};
 use crate::trust::{KeyId, SIGNATURE_BYTES, Signer, Trust};
 
 /// Where unpacked packs may be held, in bytes, by all readers of a bundle together.
 const CACHE_BYTES: usize = 96 << 20;
+
+/// More threads than this are not given to the rebuilding of layers: each holds a segment.
+const MOST_THREADS: usize = 16;
 
 /// Unpacked index that is read of a bundle which nobody has vouched for.
 const UNPROVED_INDEX_BYTES: u64 = 64 << 20;
@@ -29,6 +35,8 @@ pub struct Unverified;
 pub struct Authentic {
     pub(super) contents: Contents,
     pub(super) cache: PackCache,
+    /// Makes layers again; started when the first one is.
+    pool: OnceLock<Arc<Pool>>,
     signers: Vec<Signer>,
 }
 
@@ -101,7 +109,12 @@ impl Bundle<Unverified> {
             manifest_at: self.manifest_at,
             signatures: self.signatures,
             time: self.time,
-            state: Authentic { contents, cache: PackCache::new(CACHE_BYTES), signers },
+            state: Authentic {
+                contents,
+                cache: PackCache::new(CACHE_BYTES),
+                pool: OnceLock::new(),
+                signers,
+            },
         })
     }
 
@@ -164,6 +177,14 @@ impl Bundle<Authentic> {
     /// Who signed it, trusted or not; at least one is.
     pub fn signers(&self) -> &[Signer] {
         &self.state.signers
+    }
+
+    /// The threads that make layers again: as many as there are processors.
+    pub(super) fn pool(&self) -> &Arc<Pool> {
+        self.state.pool.get_or_init(|| {
+            let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+            Arc::new(Pool::new(threads.min(MOST_THREADS)))
+        })
     }
 
     /// A pack, hashed, then opened.

@@ -2,26 +2,29 @@
 
 use std::collections::HashMap;
 use std::io::{BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_channel::{Receiver, bounded};
 
 use super::index::{BlobEntry, Index};
+use super::layer::{self, Prepared};
 use super::manifest::{Content, Encoder, ImageEntry, Manifest, PackEntry, VolumeEntry};
-use super::packs::{Class, LEVEL, Packs, Table, WINDOW_LOG};
+use super::packs::{Class, Packs, Table};
+use super::preset::Preset;
 use super::press::{Output, Press, write_error};
-use super::recipe::{Body, Recipe, Run, push_chunk};
+use super::recipe::{Body, Encoding, Recipe, Run, push_chunk};
 use super::volume::{self, END_BYTES};
 use crate::codec::atomic::AtomicFile;
 use crate::codec::checked::{Hasher, HashingReader};
 use crate::codec::chunk::Chunker;
 use crate::codec::compression::{self, Compression};
+use crate::codec::deflate::Proof;
 use crate::codec::frame::{self, Effort};
 use crate::codec::split::{Parts, Splitter, is_tar};
 use crate::endpoint::{Intake, Plain};
-use crate::model::{Algorithm, Descriptor, Digest, Error, Result, limits};
+use crate::model::{Algorithm, Descriptor, Digest, Error, Kind, Result, limits};
 use crate::trust::SecretKey;
 
 /// How a bundle is written.
@@ -33,6 +36,10 @@ pub struct WriterOptions {
     pub set: String,
     /// Threads that compress. The bytes do not depend on it.
     pub threads: usize,
+    /// How hard to pack.
+    pub preset: Preset,
+    /// Takes temporary files without a name, each no larger than a layer.
+    pub temporary: PathBuf,
 }
 
 /// What became of a blob.
@@ -81,7 +88,7 @@ impl Writer {
         output.member(volume::VOLUME, volume::volume_text(&options.set, 1).as_bytes())?;
         let press = Press::start(output, options.threads);
         Ok(Self {
-            packs: Packs::new(press),
+            packs: Packs::new(press, options.preset),
             blobs: Vec::new(),
             by_digest: HashMap::new(),
             chunker: Chunker::default(),
@@ -97,7 +104,7 @@ impl Writer {
     /// Adds a manifest or configuration whose bytes are at hand. It is kept in the index, so that
     /// the tail of a bundle tells what is in it.
     pub fn add_document(&mut self, descriptor: &Descriptor, bytes: &Arc<[u8]>) {
-        let recipe = Recipe { body: Body::Inline(Arc::clone(bytes)) };
+        let recipe = Recipe::from(Body::Inline(Arc::clone(bytes)));
         match self.by_digest.get(&descriptor.digest) {
             // It came before as the content of some artifact.
             Some(&at) => self.blobs[at].recipe = recipe,
@@ -122,26 +129,75 @@ impl Writer {
         algorithm: Algorithm,
         content: &mut dyn Read,
     ) -> Result<Added> {
-        let mut head = vec![0; PROBE];
+        let mut head = [0; 512];
         let filled = fill(content, &mut head)?;
-        head.truncate(filled);
-        let form = Compression::detect(&head);
-        let mut content = HashingReader::new((&head[..]).chain(content), algorithm);
-        let (body, plain) = if is_tar(&head) {
-            (self.tar(&mut content)?, None)
-        } else if is_layer && form != Compression::None {
+        let form = Compression::detect(&head[..filled]);
+        let mut content = HashingReader::new((&head[..filled]).chain(content), algorithm);
+        let (body, plain) = if form == Compression::None {
+            (self.body(&mut content)?, None)
+        } else if is_layer {
             let (runs, plain) = self.compressed_layer(form, &mut content)?;
             (Body::Chunks(runs), plain)
-        } else if form != Compression::None || !shrinks(&head) {
-            (Body::Chunks(self.opaque(&mut content, |_| ())?), None)
         } else {
-            (Body::Chunks(self.data(&mut content)?), None)
+            (Body::Chunks(self.opaque(&mut content, |_| ())?), None)
         };
         let (digest, size) = content.finish();
         if !self.has(&digest) {
-            self.record(BlobEntry { digest, size, plain, recipe: Recipe { body } });
+            self.record(BlobEntry { digest, size, plain, recipe: body.into() });
         }
         Ok(Added { digest, size, plain })
+    }
+
+    /// Adds a layer that was taken aside: opened where its bytes can be made again, else as it came.
+    pub(super) fn add_prepared(&mut self, prepared: Prepared) -> Result<Added> {
+        let Prepared { digest, size, mut content, proof } = prepared;
+        let Some(Proof::Exact { recipe, corrections, digest: plain_digest }) = proof else {
+            return self.add_blob(true, digest.algorithm(), &mut content);
+        };
+        let plain = Plain { digest: plain_digest, size: recipe.plain() };
+        if !self.has(&digest) {
+            let opened = compression::open(Compression::Gzip, BufReader::new(content))
+                .map_err(|e| Error::io(format!("cannot open layer {digest}"), e))?;
+            // What follows the last member is in the recipe.
+            let mut opened = HashingReader::new(opened.take(plain.size), Algorithm::Sha256);
+            let body = self.body(&mut opened)?;
+            let (found, length) = opened.finish();
+            if (found, length) != (plain.digest, plain.size) {
+                return Err(Error::new(Kind::Io, format!("layer {digest} read differently twice"))
+                    .hint("the temporary folder is not reliable: choose another with TMPDIR"));
+            }
+            let corrections = self.opaque(&mut &corrections[..], |_| ())?;
+            let encoding = Encoding::Gzip { recipe: recipe.to_bytes().into(), corrections };
+            let recipe = Recipe { body, encoding };
+            self.record(BlobEntry { digest, size, plain: Some(plain), recipe });
+        }
+        Ok(Added { digest, size, plain: Some(plain) })
+    }
+
+    /// Cuts plain content into chunks, a tar along its files.
+    fn body(&mut self, content: &mut dyn Read) -> Result<Body> {
+        let mut head = vec![0; PROBE];
+        let filled = fill(content, &mut head)?;
+        head.truncate(filled);
+        let mut content = (&head[..]).chain(content);
+        if is_tar(&head) {
+            self.tar(&mut content)
+        } else if shrinks(&head) {
+            Ok(Body::Chunks(self.data(&mut content)?))
+        } else {
+            Ok(Body::Chunks(self.opaque(&mut content, |_| ())?))
+        }
+    }
+
+    /// Threads that compress.
+    pub(super) fn threads(&self) -> usize {
+        self.options.threads
+    }
+
+    /// Where layers are to be kept while they are looked at; `None` where they are carried as they
+    /// come.
+    pub(super) fn aside(&self) -> Option<&Path> {
+        self.options.preset.opens_layers().then_some(&*self.options.temporary)
     }
 
     fn record(&mut self, blob: BlobEntry) {
@@ -240,7 +296,7 @@ impl Writer {
         let Self { packs, mut blobs, options, .. } = self;
         let (press, table) = packs.finish()?;
         for blob in &mut blobs {
-            settle(&mut blob.recipe.body, &table);
+            settle(&mut blob.recipe, &table);
         }
         let plain = Index::new(&table.packs, blobs).to_bytes(table.packs.len());
         let (mut output, packs) = press.finish()?;
@@ -250,7 +306,8 @@ impl Writer {
             )
             .hint("export fewer images into one bundle"));
         }
-        let index = write_index(&mut output, &plain)?;
+        let effort = options.preset.effort(Class::Meta);
+        let index = write_index(&mut output, &plain, effort)?;
         let readme = volume::README_TEXT.as_bytes();
         let manifest = Manifest {
             critical: Vec::new(),
@@ -264,8 +321,9 @@ impl Writer {
             index,
             encoder: Encoder {
                 zstd: frame::library_version().to_owned(),
-                level: LEVEL,
-                window_log: WINDOW_LOG,
+                preset: options.preset.name().to_owned(),
+                level: options.preset.level(),
+                window_log: effort.window_log,
                 chunker: "fastcdc-2020 16/64/256 KiB, files to 64 KiB whole".to_owned(),
             },
         };
@@ -299,7 +357,13 @@ impl Intake for Writer {
         content: &mut dyn Read,
     ) -> Result<Digest> {
         let algorithm = expected.map_or(Algorithm::Sha256, |digest| digest.algorithm());
-        let added = self.add_blob(is_layer, algorithm, content)?;
+        let added = match self.aside() {
+            Some(folder) if is_layer => {
+                let prepared = layer::prepare(content, algorithm, folder)?;
+                self.add_prepared(prepared)?
+            }
+            _ => self.add_blob(is_layer, algorithm, content)?,
+        };
         if added.size != size || expected.is_some_and(|expected| expected != added.digest) {
             return Err(Error::damaged(format!(
                 "{label} is not what was announced: {} bytes with digest {} came",
@@ -358,8 +422,8 @@ impl Parts for TarParts<'_> {
     }
 }
 
-fn settle(body: &mut Body, table: &Table) {
-    match body {
+fn settle(recipe: &mut Recipe, table: &Table) {
+    match &mut recipe.body {
         Body::Inline(_) => {}
         Body::Chunks(runs) => *runs = table.settle(runs),
         Body::Tar { meta, content, .. } => {
@@ -367,11 +431,13 @@ fn settle(body: &mut Body, table: &Table) {
             *content = table.settle(content);
         }
     }
+    if let Encoding::Gzip { corrections, .. } = &mut recipe.encoding {
+        *corrections = table.settle(corrections);
+    }
 }
 
 /// The index as a member.
-fn write_index(output: &mut Output, plain: &[u8]) -> Result<PackEntry> {
-    let effort = Effort { level: LEVEL, window_log: WINDOW_LOG };
+fn write_index(output: &mut Output, plain: &[u8], effort: Effort) -> Result<PackEntry> {
     let stored = frame::Encoder::new(effort)
         .and_then(|mut encoder| encoder.encode(plain))
         .map_err(|e| Error::io("zstd cannot compress the index", e))?;

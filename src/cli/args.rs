@@ -12,7 +12,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -173,6 +173,14 @@ pub(super) struct RegistryArgs {
     pub(super) token_host: Vec<String>,
 }
 
+/// How hard a bundle is packed, as the user spells it.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Preset {
+    Fast,
+    Balanced,
+    Max,
+}
+
 #[derive(Args, Debug)]
 pub(super) struct ExportArgs {
     /// Images to carry, written as registry/name:tag, docker-daemon:NAME, oci:DIR[:TAG],
@@ -203,6 +211,11 @@ pub(super) struct ExportArgs {
     /// Leave out signatures, attestations and SBOMs that are attached to the images
     #[arg(long)]
     pub(super) no_attachments: bool,
+
+    /// How hard to pack: fast carries gzip layers as they are; balanced and max open them, share
+    /// what they have in common, and rebuild them byte for byte on the far side
+    #[arg(short, long, value_name = "PRESET", default_value = "balanced")]
+    pub(super) compression: Preset,
 
     /// Packs compressed at once; the bundle is the same with any number [default: the number of
     /// processors]

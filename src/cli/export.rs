@@ -40,6 +40,8 @@ pub(super) fn run(request: &request::Export, console: &Console) -> Result<()> {
                 created: request.created,
                 set: set_name(request)?,
                 threads: request.jobs.get(),
+                preset: request.preset,
+                temporary: request.temporary.clone(),
             },
             temporary: &request.temporary,
         },
@@ -63,8 +65,11 @@ fn set_name(request: &request::Export) -> Result<String> {
     if request.created_is_pinned {
         let asked: Vec<String> = request.sources.iter().map(ToString::to_string).collect();
         let text = format!(
-            "{} {:?} {} {asked:?}",
-            request.created, request.platforms, request.attachments
+            "{} {:?} {} {} {asked:?}",
+            request.created,
+            request.platforms,
+            request.attachments,
+            request.preset.name()
         );
         return Ok(Digest::of(text.as_bytes()).hex()[..32].to_owned());
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::args;
 use super::environment::Environment;
 use super::passphrase::Passphrase;
+use crate::bundle::Preset;
 use crate::model::{Destination, Error, Kind, Location, Platform, Result};
 use crate::transport::registry::CredentialPaths;
 
@@ -47,6 +48,8 @@ pub(super) struct Export {
     pub(super) platforms: Vec<Platform>,
     /// Whether attached artifacts travel too.
     pub(super) attachments: bool,
+    /// How hard to pack.
+    pub(super) preset: Preset,
     /// Threads.
     pub(super) jobs: NonZeroUsize,
     /// Date of the bundle, seconds since 1970.
@@ -208,6 +211,11 @@ impl Export {
             sealing,
             platforms,
             attachments: !args.no_attachments,
+            preset: match args.compression {
+                args::Preset::Fast => Preset::Fast,
+                args::Preset::Balanced => Preset::Balanced,
+                args::Preset::Max => Preset::Max,
+            },
             jobs: args.jobs.unwrap_or(environment.jobs),
             created: environment.created,
             created_is_pinned: environment.created_is_pinned,

@@ -37,6 +37,8 @@ pub enum Proof {
     Exact {
         /// How.
         recipe: GzipRecipe,
+        /// What the general coder needs for all members, one after another.
+        corrections: Vec<u8>,
         /// SHA-256 of what it opens to.
         digest: Digest,
     },
@@ -67,7 +69,7 @@ pub fn prove(stream: &mut (impl Read + Seek)) -> io::Result<Proof> {
     if recipe.rest.len() > REST {
         return Ok(Proof::No("something follows the gzip stream"));
     }
-    Ok(Proof::Exact { recipe, digest: hasher.finish() })
+    Ok(Proof::Exact { recipe, corrections: Vec::new(), digest: hasher.finish() })
 }
 
 /// Proves the member whose header was just read. Adds its plain bytes to `hasher`.

@@ -34,6 +34,8 @@ const PIECE: usize = 256 << 10;
 pub struct Rebuilt<R> {
     plain: Ahead<R>,
     recipe: GzipRecipe,
+    /// What is left of the corrections.
+    corrections: Vec<u8>,
     pool: Arc<Pool>,
     /// The member whose turn it is, and the segment of it that comes next.
     next: (usize, usize),
@@ -90,11 +92,13 @@ impl Member {
 }
 
 impl<R: Read> Rebuilt<R> {
-    /// Will make the stream of `recipe` from `plain`, with the threads of `pool`.
-    pub fn new(plain: R, recipe: GzipRecipe, pool: Arc<Pool>) -> Self {
+    /// Will make the stream of `recipe` from `plain`, with the threads of `pool`. `corrections` are
+    /// those of all members, one after another.
+    pub fn new(plain: R, recipe: GzipRecipe, corrections: Vec<u8>, pool: Arc<Pool>) -> Self {
         Self {
             plain: Ahead { source: plain, buffer: Vec::new(), at: 0, begun: 0, crc: Crc::new() },
             recipe,
+            corrections,
             pool,
             next: (0, 0),
             coming: VecDeque::new(),
