@@ -4,20 +4,23 @@
 use std::sync::Arc;
 
 use super::Engine;
+use super::go::GoFlate;
 use super::recipe::Coder;
 
-/// The families; the setting is the lower byte of a [`Coder`].
+/// The families. The lower byte of a [`Coder`] is the setting, for most of them a level.
 const GO: u16 = 0x0100;
 
 impl Coder {
+    const fn go(level: i8) -> Self {
+        Self(GO | level.cast_unsigned() as u16)
+    }
+
     /// The engine; `None` for the general coder and for numbers that this version does not know.
     pub fn engine(self) -> Option<Arc<dyn Engine>> {
         let setting = (self.0 & 0xff) as u8;
         match self.0 & 0xff00 {
-            _ => {
-                let _ = setting;
-                None
-            }
+            GO => Some(Arc::new(GoFlate::new(setting.cast_signed())?)),
+            _ => None,
         }
     }
 
@@ -35,5 +38,5 @@ impl Coder {
 /// Every engine, the likeliest first as far as the header of the stream tells: its last two bytes
 /// are a hint at the level and the name of an operating system.
 pub fn candidates(_header: &[u8]) -> Vec<Coder> {
-    Vec::new()
+    [6, 9, 1, 5, 4, 3, 2, 7, 8, -2, 0].map(Coder::go).to_vec()
 }

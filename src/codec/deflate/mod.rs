@@ -11,6 +11,7 @@
 pub mod bits;
 mod catalogue;
 pub mod codes;
+pub mod go;
 mod header;
 mod pool;
 mod prove;
