@@ -17,6 +17,7 @@ mod pool;
 mod prove;
 mod rebuild;
 mod recipe;
+pub mod zlib;
 
 pub use bits::{BitWriter, Mark};
 pub use catalogue::candidates;
