@@ -10,6 +10,8 @@
 
 pub mod bits;
 pub mod codes;
+pub mod general;
+pub mod tokens;
 
 pub use bits::{BitWriter, Mark};
 
