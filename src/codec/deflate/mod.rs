@@ -12,11 +12,13 @@ pub mod bits;
 mod catalogue;
 pub mod codes;
 pub mod go;
+pub mod general;
 mod header;
 mod pool;
 mod prove;
 mod rebuild;
 mod recipe;
+pub mod tokens;
 pub mod zlib;
 
 pub use bits::{BitWriter, Mark};
