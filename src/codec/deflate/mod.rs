@@ -11,8 +11,8 @@
 pub mod bits;
 mod catalogue;
 pub mod codes;
-pub mod go;
 pub mod general;
+pub mod go;
 mod header;
 mod pool;
 mod prove;

@@ -1,17 +1,18 @@
 //! Finds out how a gzip stream was made, and proves it: every bit of the stream is made again by
 //! the engine that is chosen and compared. What comes out is what the far side will run.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
 use super::bits::{BitWriter, Mark};
 use super::codes::WINDOW;
+use super::general::{Analysis, Rebuild};
 use super::header::{self, TRAILER_BYTES};
 use super::recipe::{Coder, GzipRecipe, Member};
 use super::{Encoder, Engine, catalogue};
 use crate::codec::checked::Hasher;
-use crate::model::{Algorithm, Digest};
+use crate::model::{Algorithm, Digest, limits};
 
 /// Plain bytes between two marks that are kept: what one worker takes at once on the far side.
 /// Shorter ones cost room in the bundle and time to start, longer ones memory.
@@ -29,6 +30,15 @@ const LAG: usize = 16 << 20;
 
 /// Bytes after the last member that a recipe may hold.
 const REST: usize = 64 << 10;
+
+/// Bytes of a stream that are analysed at once: each may open to a thousand.
+const ANALYSED: usize = 8 << 10;
+
+/// Corrections are worth it up to this part of the stream, beyond [`FREE`].
+const WORTH: u64 = 8;
+
+/// Corrections that are always worth it: before it has learned, the model needs some room.
+const FREE: u64 = 64 << 10;
 
 /// What came out.
 #[derive(Debug)]
@@ -49,7 +59,7 @@ pub enum Proof {
 /// Reads the whole stream. Fails only where reading fails.
 pub fn prove(stream: &mut (impl Read + Seek)) -> io::Result<Proof> {
     let mut hasher = Hasher::new(Algorithm::Sha256);
-    let mut recipe = GzipRecipe::default();
+    let (mut recipe, mut corrections) = (GzipRecipe::default(), Vec::new());
     loop {
         let start = stream.stream_position()?;
         let Some(header) = header::read(stream)? else {
@@ -57,7 +67,7 @@ pub fn prove(stream: &mut (impl Read + Seek)) -> io::Result<Proof> {
             break;
         };
         let last = recipe.members.last().map(|member| member.coder);
-        match member(stream, header, last, &mut hasher)? {
+        match member(stream, header, last, &mut hasher, &mut corrections)? {
             Ok(member) => recipe.members.push(member),
             Err(why) => return Ok(Proof::No(why)),
         }
@@ -69,7 +79,7 @@ pub fn prove(stream: &mut (impl Read + Seek)) -> io::Result<Proof> {
     if recipe.rest.len() > REST {
         return Ok(Proof::No("something follows the gzip stream"));
     }
-    Ok(Proof::Exact { recipe, corrections: Vec::new(), digest: hasher.finish() })
+    Ok(Proof::Exact { recipe, corrections, digest: hasher.finish() })
 }
 
 /// Proves the member whose header was just read. Adds its plain bytes to `hasher`.
@@ -78,6 +88,7 @@ fn member<R: Read + Seek>(
     header: Vec<u8>,
     last: Option<Coder>,
     hasher: &mut Hasher,
+    corrections: &mut Vec<u8>,
 ) -> io::Result<Result<Member, &'static str>> {
     let body = stream.stream_position()?;
     let candidates = catalogue::candidates(&header);
@@ -86,33 +97,82 @@ fn member<R: Read + Seek>(
     for coder in candidates {
         let Some(engine) = coder.engine() else { continue };
         stream.seek(SeekFrom::Start(body))?;
-        let attempt = Attempt::new(&*engine, hasher.clone());
+        let attempt = Attempt::new(engine.begin(), Some(&*engine), hasher.clone());
         match attempt.run(stream)? {
             Verdict::Other => {}
             Verdict::Broken(why) => return Ok(Err(why)),
-            Verdict::Made(made) => {
-                let mut found = [0; TRAILER_BYTES];
-                if let Err(error) = stream.read_exact(&mut found) {
-                    return match error.kind() {
-                        io::ErrorKind::UnexpectedEof => Ok(Err("it ends early")),
-                        _ => Err(error),
-                    };
-                }
-                let trailer = (header::trailer(&made.crc) != found).then_some(found);
-                *hasher = made.hasher;
-                return Ok(Ok(Member {
-                    header,
-                    coder,
-                    plain: made.plain,
-                    packed: made.packed,
-                    trailer,
-                    corrections: 0,
-                    marks: made.kept,
-                }));
-            }
+            Verdict::Made(made) => return made.member(stream, header, coder, 0, hasher),
         }
     }
-    Ok(Err("no encoder that sealift knows made it"))
+    stream.seek(SeekFrom::Start(body))?;
+    let own = match analyse(stream)? {
+        Ok(own) => own,
+        Err(why) => return Ok(Err(why)),
+    };
+    // The same proof as for any engine, although corrections are made to be right.
+    stream.seek(SeekFrom::Start(body))?;
+    let length = own.len() as u64;
+    let rebuild = Rebuild::new(Box::new(Cursor::new(own.clone())));
+    match Attempt::new(Box::new(rebuild), None, hasher.clone()).run(stream)? {
+        Verdict::Made(made) => {
+            corrections.extend(own);
+            made.member(stream, header, Coder::GENERAL, length, hasher)
+        }
+        Verdict::Other => Ok(Err("no encoder that sealift knows made it")),
+        Verdict::Broken(why) => Ok(Err(why)),
+    }
+}
+
+/// The corrections of a stream that no engine makes, if they are worth it.
+fn analyse<R: Read + Seek>(stream: &mut R) -> io::Result<Result<Vec<u8>, &'static str>> {
+    let mut analysis = Analysis::new();
+    let (mut packed, mut plain) = (vec![0; ANALYSED], Vec::new());
+    let (mut corrections, mut read) = (Vec::new(), 0u64);
+    while !analysis.has_ended() {
+        let filled = read_some(stream, &mut packed)?;
+        if filled == 0 {
+            return Ok(Err("it ends early"));
+        }
+        if analysis.write(&packed[..filled], &mut plain).is_err() {
+            return Ok(Err("it does not open"));
+        }
+        plain.clear();
+        corrections.extend(analysis.take());
+        read += filled as u64;
+        let length = corrections.len() as u64;
+        if length > read / WORTH + FREE || length > limits::CORRECTIONS_BYTES {
+            return Ok(Err("no encoder that sealift knows made anything like it"));
+        }
+    }
+    match analysis.finish() {
+        Ok(rest) => corrections.extend(rest),
+        Err(_) => return Ok(Err("it does not open")),
+    }
+    Ok(Ok(corrections))
+}
+
+impl Made {
+    /// The member, which ends with what stands next in `stream`.
+    fn member(
+        self,
+        stream: &mut impl Read,
+        header: Vec<u8>,
+        coder: Coder,
+        corrections: u64,
+        hasher: &mut Hasher,
+    ) -> io::Result<Result<Member, &'static str>> {
+        let mut found = [0; TRAILER_BYTES];
+        if let Err(error) = stream.read_exact(&mut found) {
+            return match error.kind() {
+                io::ErrorKind::UnexpectedEof => Ok(Err("it ends early")),
+                _ => Err(error),
+            };
+        }
+        let trailer = (header::trailer(&self.crc) != found).then_some(found);
+        *hasher = self.hasher;
+        let (plain, packed, marks) = (self.plain, self.packed, self.kept);
+        Ok(Ok(Member { header, coder, plain, packed, trailer, corrections, marks }))
+    }
 }
 
 /// How an attempt ended.
@@ -136,7 +196,8 @@ struct Made {
 
 /// One engine tried on one member.
 struct Attempt<'a> {
-    engine: &'a dyn Engine,
+    /// Starts fresh encoders at marks.
+    engine: Option<&'a dyn Engine>,
     encoder: Box<dyn Encoder>,
     out: BitWriter,
     /// What was read of the deflate stream and not made again yet, from `compared` on.
@@ -148,10 +209,10 @@ struct Attempt<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    fn new(engine: &'a dyn Engine, hasher: Hasher) -> Self {
+    fn new(encoder: Box<dyn Encoder>, engine: Option<&'a dyn Engine>, hasher: Hasher) -> Self {
         Self {
             engine,
-            encoder: engine.begin(),
+            encoder,
             out: BitWriter::default(),
             waiting: Vec::new(),
             compared: 0,
@@ -228,7 +289,8 @@ impl<'a> Attempt<'a> {
         // The mark is past the first window of the stream, so a whole window must be there.
         let Some(from) = at.checked_sub(WINDOW) else { return };
         let history = &self.recent[from..at];
-        if let Some(fresh) = self.engine.resume(mark.plain, history, &mark.state)
+        if let Some(fresh) =
+            self.engine.and_then(|engine| engine.resume(mark.plain, history, &mark.state))
             && self.out.rewind(mark.bit)
         {
             self.encoder = fresh;

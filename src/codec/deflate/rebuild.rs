@@ -6,7 +6,7 @@
 //! one encoder in pieces. Nothing here says that the result is right: the digest of the stream does.
 
 use std::collections::VecDeque;
-use std::io::{self, Read};
+use std::io::{self, Cursor, Read};
 use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
@@ -15,9 +15,10 @@ use flate2::Crc;
 use super::Encoder;
 use super::bits::BitWriter;
 use super::codes::WINDOW;
+use super::general::Rebuild;
 use super::header;
 use super::pool::Pool;
-use super::recipe::{GzipRecipe, Member};
+use super::recipe::{Coder, GzipRecipe, Member};
 use crate::model::Error;
 
 /// Plain bytes after a segment that its encoder is shown, so that it decides as if the stream went
@@ -151,7 +152,7 @@ impl<R: Read> Rebuilt<R> {
             return Ok(true);
         }
         let stretch = member.stretch(segment);
-        let is_long = stretch.length > AT_ONCE;
+        let is_long = stretch.length > AT_ONCE || member.coder == Coder::GENERAL;
         if is_long && !self.coming.is_empty() {
             return Ok(false);
         }
@@ -159,14 +160,19 @@ impl<R: Read> Rebuilt<R> {
             self.plain.begin();
             self.coming.push_back(Coming::Bytes(member.header.clone()));
         }
-        let engine = member.coder.engine().ok_or_else(|| {
-            Error::malformed(format!(
-                "a layer needs encoder {} of sealift, which this version does not have",
-                member.coder.0
-            ))
-            .hint("use a newer sealift")
-            .into_io()
-        })?;
+        if member.coder == Coder::GENERAL {
+            let corrections = usize::try_from(member.corrections)
+                .ok()
+                .filter(|&length| length <= self.corrections.len())
+                .ok_or_else(misfit)?;
+            let rest = self.corrections.split_off(corrections);
+            let own = std::mem::replace(&mut self.corrections, rest);
+            self.next.1 += 1;
+            self.long =
+                Some(Long::new(Box::new(Rebuild::new(Box::new(Cursor::new(own)))), &stretch));
+            return Ok(true);
+        }
+        let engine = member.coder.engine().ok_or_else(|| unknown(member.coder))?;
         let state = segment.checked_sub(1).map(|mark| member.marks[mark].state.clone());
         let history = self.plain.history().to_vec();
         self.next.1 += 1;
@@ -175,13 +181,7 @@ impl<R: Read> Rebuilt<R> {
             Some(state) => engine.resume(stretch.plain, &history, &state),
         };
         if is_long {
-            self.long = Some(Long {
-                encoder: begin(&stretch).ok_or_else(misfit)?,
-                out: BitWriter::starting_at(stretch.from),
-                left: stretch.length,
-                to: stretch.to,
-                ends: stretch.ends,
-            });
+            self.long = Some(Long::new(begin(&stretch).ok_or_else(misfit)?, &stretch));
             return Ok(true);
         }
         // `AT_ONCE` bounds it.
@@ -264,6 +264,11 @@ impl<R: Read> Rebuilt<R> {
 }
 
 impl Long {
+    fn new(encoder: Box<dyn Encoder>, stretch: &Stretch) -> Self {
+        let out = BitWriter::starting_at(stretch.from);
+        Self { encoder, out, left: stretch.length, to: stretch.to, ends: stretch.ends }
+    }
+
     /// How much it takes next.
     fn piece(&self) -> Option<usize> {
         let piece = usize::try_from(self.left).map_or(PIECE, |left| left.min(PIECE));
@@ -305,6 +310,15 @@ fn encode(mut encoder: Box<dyn Encoder>, stretch: &Stretch, bytes: &[u8]) -> Opt
         out.align();
     }
     out.rewind(stretch.to).then(|| out.finish())
+}
+
+fn unknown(coder: Coder) -> io::Error {
+    Error::malformed(format!(
+        "a layer needs encoder {} of sealift, which this version does not have",
+        coder.0
+    ))
+    .hint("use a newer sealift")
+    .into_io()
 }
 
 fn misfit() -> io::Error {

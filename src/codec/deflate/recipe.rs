@@ -156,6 +156,9 @@ fn parse_member(cursor: &mut Cursor<'_>) -> Result<Member, Odd> {
             _ => return Err(Odd("a mark of an engine lies outside its stream")),
         }
     }
+    if coder == Coder::GENERAL && !marks.is_empty() {
+        return Err(Odd("the general coder has no marks"));
+    }
     Ok(Member { header, coder, plain: end, packed, trailer, corrections, marks })
 }
 

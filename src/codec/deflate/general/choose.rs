@@ -67,9 +67,10 @@ type Change = (fn(&mut Settings, u32), &'static [u32]);
 
 /// Changes that are tried on the best settings.
 const CHANGES: &[Change] = &[
-    (|s, v| s.lazy = [Lazy::Never, Lazy::Longer, Lazy::Worth, Lazy::WorthTwice][v as usize], &[
-        0, 1, 2, 3,
-    ]),
+    (
+        |s, v| s.lazy = [Lazy::Never, Lazy::Longer, Lazy::Worth, Lazy::WorthTwice][v as usize],
+        &[0, 1, 2, 3],
+    ),
     (|s, v| s.depth = (s.depth * v / 4).clamp(1, 4096), &[1, 2, 8, 16]),
     (|s, v| s.nice = v, &[8, 16, 32, 64, 128, 258]),
     (|s, v| s.patient = v, &[4, 8, 16, 32, 64, 128, 259]),
