@@ -1,3 +1,4 @@
 //! The deflate engines beside the programs whose output they make again.
 
+mod stream;
 mod zlib;

@@ -21,9 +21,12 @@ use super::pool::Pool;
 use super::recipe::{Coder, GzipRecipe, Member};
 use crate::model::Error;
 
-/// Plain bytes after a segment that its encoder is shown, so that it decides as if the stream went
-/// on: the longest match and what encoders look ahead for it.
-const LOOK_AHEAD: usize = 1 << 10;
+/// Plain bytes after a segment that its encoder may be shown, so that it decides as if the stream
+/// went on. Most look ahead for a longest match; zlib fills its window first.
+const LOOK_AHEAD: usize = 64 << 10;
+
+/// Steps in which an encoder is shown what comes after its segment.
+const STEP: usize = 2 << 10;
 
 /// Plain bytes of a segment that a thread of the pool takes; a longer one is encoded in place.
 const AT_ONCE: u64 = 16 << 20;
@@ -298,12 +301,19 @@ impl<R: Read> Read for Rebuilt<R> {
 /// where the recipe does not fit.
 fn encode(mut encoder: Box<dyn Encoder>, stretch: &Stretch, bytes: &[u8]) -> Option<Vec<u8>> {
     let mut out = BitWriter::starting_at(stretch.from);
-    for piece in bytes.chunks(PIECE) {
+    let (own, beyond) = bytes.split_at(stretch.length as usize);
+    for piece in own.chunks(PIECE) {
         encoder.write(piece, &mut out);
         out.take_marks();
         if out.position() > stretch.to.saturating_add(bits_of(2 * PIECE)) {
             return None;
         }
+    }
+    for step in beyond.chunks(STEP) {
+        if out.position() >= stretch.to {
+            break;
+        }
+        encoder.write(step, &mut out);
     }
     if stretch.ends {
         encoder.finish(&mut out);
