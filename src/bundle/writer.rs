@@ -411,6 +411,8 @@ impl Parts for TarParts<'_> {
         meta.push(bytes, &mut |chunk| put(packs, Class::Meta, meta_runs, failed, chunk));
     }
 
+    fn file_begin(&mut self, _: &[u8], _: u64) {}
+
     fn content(&mut self, bytes: &[u8]) {
         let Self { packs, content, content_runs, failed, .. } = self;
         content.push(bytes, &mut |chunk| put(packs, Class::Data, content_runs, failed, chunk));
