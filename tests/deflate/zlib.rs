@@ -290,15 +290,53 @@ fn busybox_as_debian_builds_it() {
 #[test]
 fn pigz_with_many_threads_with_one_and_with_independent_blocks() {
     let modes = [(Blocks::Primed, "-p3"), (Blocks::Continued, "-p1"), (Blocks::Independent, "-i")];
-    for (name, plain) in small_inputs() {
+    for (number, (name, plain)) in small_inputs().into_iter().enumerate() {
         for level in 1..=9 {
-            // Another size of block at every level.
-            let kib = [128, 32, 33, 128, 500, 128, 40, 64, 128][usize::from(level) - 1];
-            for (blocks, option) in modes {
-                let options = ["-n", option, "-b", &kib.to_string(), &format!("-{level}")];
-                let expected = member_of("pigz", &options, &plain);
-                let (stream, _) = encode(&*pigz_at(level, kib, blocks), &plain);
-                assert_same(&stream, &expected, &format!("pigz {options:?}, {name}"));
+            let (blocks, option) = modes[(number + usize::from(level)) % modes.len()];
+            let kib = [128, 32, 33, 128, 500, 128, 40][(number + usize::from(level)) % 7];
+            let options = ["-n", option, "-b", &kib.to_string(), &format!("-{level}")];
+            let expected = member_of("pigz", &options, &plain);
+            let (stream, _) = encode(&*pigz_at(level, kib, blocks), &plain);
+            assert_same(&stream, &expected, &format!("pigz {options:?}, {name}"));
+        }
+    }
+}
+
+/// Inputs whose last bytes occurred twice before, once followed by what gzip takes for more input:
+/// bytes of 32 KiB before, or two zeros.
+fn inputs_that_tempt_beyond_their_end() -> Vec<(String, Vec<u8>)> {
+    let mut inputs = Vec::new();
+    for length in [50_000, 65_536, 65_400, 90_000, 98_280, 98_304, 200_000] {
+        for zeros in [0, 2] {
+            let mut plain = dice(length).bytes(length);
+            let old = if length > 65_536 { length - WINDOW } else { length - 300 };
+            let mut beyond = vec![0; zeros];
+            beyond.extend_from_slice(&plain[old + zeros..old + 8]);
+            let (last, far, near) = (length - 40, length - 3000, length - 1000);
+            plain.copy_within(last.., near);
+            plain.copy_within(last.., far);
+            plain[far + 40..far + 40 + beyond.len()].copy_from_slice(&beyond);
+            inputs.push((format!("{length} bytes with {zeros} zeros behind"), plain));
+        }
+    }
+    inputs
+}
+
+#[test]
+fn what_lies_behind_the_end() {
+    let (gnu, small) = (gzip(6), busybox());
+    for (name, plain) in inputs_that_tempt_beyond_their_end() {
+        for level in [1, 9] {
+            let expected = member_of("gzip", &["-n", &format!("-{level}")], &plain);
+            assert_same(&encode(&*gzip(level), &plain).0, &expected, &format!("gzip, {name}"));
+        }
+        assert_same(&encode(&*zlib(6, 8), &plain).0, &python(&[(6, 8)], &plain)[0], &name);
+        for (engine, program, option) in [(&gnu, "gzip", "-n"), (&small, "busybox", "gzip")] {
+            let what = format!("{program}, {name}");
+            let (stream, marks) = encode(&**engine, &plain);
+            assert_same(&stream, &member_of(program, &[option], &plain), &what);
+            for mark in &marks {
+                assert_resumes(&**engine, &plain, &stream, mark, usize::MAX, &what);
             }
         }
     }
@@ -338,18 +376,19 @@ fn tens_of_megabytes_of_zeros() {
 
 #[test]
 fn every_mark_leads_to_the_same_end() {
-    let lazy = (4..=9).flat_map(|level| [zlib(level, 8), zlib(level, 9), gzip(level)]);
+    let lazy = [4, 5, 6, 9].into_iter();
+    let lazy = lazy.flat_map(|level| [zlib(level, 8), zlib(level, 9), gzip(level)]);
     let lazy = lazy.chain([busybox(), pigz_at(6, 128, Blocks::Continued)]);
     let pigz = [(1, 128, Blocks::Primed), (6, 32, Blocks::Primed), (9, 128, Blocks::Independent)];
     let pigz = pigz.map(|(level, kib, blocks)| pigz_at(level, kib, blocks));
     let tar = real_tar();
-    // The last ends where gzip looks at old bytes.
+    // The last ends where the window is full.
     let inputs =
-        [mixture(7, 700_000), tar[3_000_000..3_600_000].to_vec(), mixture(9, 13 * WINDOW - 20)];
+        [mixture(7, 400_000), tar[3_000_000..3_400_000].to_vec(), mixture(9, 9 * WINDOW - 20)];
     for (number, engine) in lazy.chain(pigz).enumerate() {
         for (input, plain) in inputs.iter().enumerate() {
             let (stream, marks) = encode(&*engine, plain);
-            assert!(marks.len() >= 3, "engine {number}, input {input}: {} marks", marks.len());
+            assert!(marks.len() >= 2, "engine {number}, input {input}: {} marks", marks.len());
             for mark in &marks {
                 let what = format!("engine {number}, input {input}");
                 assert_resumes(&*engine, plain, &stream, mark, usize::MAX, &what);

@@ -1,7 +1,7 @@
 //! The family of encoders that descends from Jean-loup Gailly's gzip: zlib, GNU gzip, `busybox gzip`,
 //! and pigz, which puts zlib to work on several cores.
 //!
-//! One encoder serves them all. They share how matches are searched ([`window`]), chosen
+//! One encoder serves them all. They share how matches are searched ([`window`], [`chains`]), chosen
 //! ([`stream`]) and coded ([`block`], [`trees`]), and differ in a few numbers and in what they do at
 //! the end of the input ([`setting`]). [`pigz`](mod@pigz) cuts the input and joins what comes out.
 //!
@@ -21,6 +21,7 @@
 //! zlib.
 
 mod block;
+mod chains;
 pub mod pigz;
 mod setting;
 mod stream;

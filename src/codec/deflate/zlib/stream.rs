@@ -7,7 +7,7 @@ use super::setting::{Ending, Rules};
 use super::window::{FULL, LOOKAHEAD, REACH, SIZE, Search, Window};
 
 /// A match of three bytes is not worth a distance beyond this.
-const TOO_FAR: usize = 4096;
+const TOO_FAR: u16 = 4096;
 /// Length where there is no match.
 const NONE: usize = MIN_MATCH - 1;
 
@@ -43,7 +43,7 @@ impl Stream {
     pub(super) fn new(rules: Rules) -> Self {
         Self {
             rules,
-            window: Window::new(rules.hash_bits),
+            window: Window::new(rules.hash_bits, !rules.greedy),
             block: Block::new(rules.capacity),
             waiting: false,
             found: NO_MATCH,
@@ -146,7 +146,7 @@ impl Stream {
             self.block.literal(self.window.byte_before(), self.window.covered());
         }
         (self.waiting, self.found) = (false, NO_MATCH);
-        self.window.owe(MIN_MATCH - 1);
+        self.window.owe();
         if last || !self.block.is_empty() {
             self.flush(last, out);
         }
@@ -169,7 +169,7 @@ impl Stream {
             return;
         }
         let Match { length, distance } = self.found;
-        if length > NONE && !self.window.repeats(self.window.at, distance, length) {
+        if length > NONE && !self.window.repeats(distance, length) {
             self.found = NO_MATCH;
         }
         self.window.step_unentered();
@@ -205,19 +205,24 @@ impl Stream {
         if ahead < MIN_MATCH {
             return NO_MATCH;
         }
-        let first = self.window.enter(at);
-        let rules = &self.rules;
-        if !wanted
-            || first == 0
-            || at - first > REACH
-            || at > FULL && rules.ending == Ending::Guarded
+        let before = self.window.enter(at);
+        let (rules, last) = (&self.rules, usize::from(before.three));
+        if !wanted || last == 0 || at - last > REACH || at > FULL && rules.ending == Ending::Guarded
         {
             return NO_MATCH;
         }
         let nice = if rules.ending == Ending::Clipped { rules.nice.min(ahead) } else { rules.nice };
         let tries = if longer_than >= rules.good { rules.tries / 4 } else { rules.tries };
-        match self.window.search(first, Search { longer_than, nice, tries }) {
-            Some((length, place)) => Match { length: length.min(ahead), distance: at - place },
+        let search = Search { longer_than, nice, tries };
+        let best = if rules.greedy || ahead < LOOKAHEAD {
+            self.window.search(before, search)
+        } else {
+            self.window.search_by_four(before, search, TOO_FAR)
+        };
+        match best {
+            Some((length, place)) => {
+                Match { length: length.min(ahead), distance: at - usize::from(place) }
+            }
             None => NO_MATCH,
         }
     }
@@ -227,7 +232,7 @@ impl Stream {
         while self.goes_on(ended) {
             let before = self.found;
             let mut found = self.find(before.length, before.length < self.rules.lazy);
-            if found.length == MIN_MATCH && found.distance > TOO_FAR {
+            if found.length == MIN_MATCH && found.distance > TOO_FAR.into() {
                 found = NO_MATCH;
             }
             self.found = found;

@@ -1,4 +1,4 @@
-//! The window: the last plain bytes, and chains that lead from three bytes to where they occurred.
+//! The window: the last plain bytes, and what can be found in them.
 //!
 //! It is laid out as the originals lay it out, 64 KiB whose upper half moves down when it is used
 //! up, because the output depends on it: on whether a block's plain bytes are still there when it
@@ -7,6 +7,7 @@
 //! on how the input is cut.
 
 use super::super::codes::{MAX_MATCH, MIN_MATCH, WINDOW};
+use super::chains::{Chains, zeros};
 
 /// Bytes of the window.
 pub(super) const SIZE: usize = 2 * WINDOW;
@@ -32,50 +33,52 @@ pub(super) struct Search {
     pub(super) tries: u16,
 }
 
+/// The last positions before one with the same three and the same four bytes, or at least the same
+/// hashes; 0 for none.
+#[derive(Clone, Copy)]
+pub(super) struct Before {
+    pub(super) three: u16,
+    four: u16,
+}
+
 pub(super) struct Window {
     bytes: Box<[u8; SIZE + SLACK]>,
-    /// The last position with each hash, 0 for none.
-    heads: Box<[u16; 1 << 16]>,
-    /// For each position modulo 32768, the position before it with the same hash.
-    earlier: Box<[u16; WINDOW]>,
-    hash_bits: u32,
+    chains: Chains,
+    /// Every position is entered into the chains, so that [`Window::search_by_four`] can be used.
+    complete: bool,
     /// Position in the stream of the first byte.
-    pub(super) base: u64,
+    base: u64,
+    /// Position in the stream of where the block began.
+    block: u64,
     /// The byte that is looked at.
     pub(super) at: usize,
     /// End of the bytes that are known.
     pub(super) end: usize,
-    /// Position in the stream of where the block began.
-    block: u64,
     /// How many positions before `at` are still to be entered into the chains.
     owed: usize,
-}
-
-/// A boxed array, made where it stays.
-fn zeros<Array: TryFrom<Vec<Item>>, Item: Clone + Default>(length: usize) -> Array {
-    let zeros = Array::try_from(vec![Item::default(); length]);
-    zeros.unwrap_or_else(|_| unreachable!("the length is that of the array"))
+    /// The same for the chain of four.
+    owed_by_four: usize,
 }
 
 impl Window {
-    pub(super) fn new(hash_bits: u32) -> Self {
+    pub(super) fn new(hash_bits: u32, complete: bool) -> Self {
         Self {
             bytes: zeros(SIZE + SLACK),
-            heads: zeros(1 << 16),
-            earlier: zeros(WINDOW),
-            hash_bits,
+            chains: Chains::new(hash_bits),
+            complete,
             base: 0,
+            block: 0,
             at: 0,
             end: 0,
-            block: 0,
             owed: 0,
+            owed_by_four: 0,
         }
     }
 
     /// Forgets everything, then takes `history` for the bytes before position `at` of a window that
     /// begins at `base` of the stream.
     pub(super) fn restart(&mut self, base: u64, at: usize, history: &[u8]) {
-        self.heads.fill(0);
+        self.chains.clear();
         self.bytes.fill(0);
         let known = &history[history.len().saturating_sub(at)..];
         self.bytes[at - known.len()..at].copy_from_slice(known);
@@ -86,8 +89,8 @@ impl Window {
             }
         }
         (self.base, self.at, self.end) = (base, at, at);
+        (self.owed, self.owed_by_four) = (known.len(), known.len());
         self.begin_block();
-        self.owed = known.len();
     }
 
     /// Position in the stream of the byte that is looked at.
@@ -112,9 +115,7 @@ impl Window {
     /// Moves the upper half down.
     pub(super) fn slide(&mut self) {
         self.bytes.copy_within(WINDOW..SIZE, 0);
-        for position in self.heads[..1 << self.hash_bits].iter_mut().chain(&mut *self.earlier) {
-            *position = position.saturating_sub(WINDOW as u16);
-        }
+        self.chains.slide(self.complete);
         self.base += WINDOW as u64;
         self.at -= WINDOW;
         self.end -= WINDOW;
@@ -163,19 +164,11 @@ impl Window {
         Some(&self.bytes[begin as usize..self.at])
     }
 
-    /// Whether the bytes from `at` on repeat those `distance` before them.
-    pub(super) fn repeats(&self, at: usize, distance: usize, length: usize) -> bool {
-        at + length <= self.end
-            && distance <= at
-            && self.bytes[at..at + length] == self.bytes[at - distance..at - distance + length]
-    }
-
-    /// Enters what [`Window::owe`] and [`Window::restart`] left, as far as the bytes are known.
-    pub(super) fn pay(&mut self) {
-        while self.owed > 0 && self.at - self.owed + MIN_MATCH <= self.end {
-            self.enter(self.at - self.owed);
-            self.owed -= 1;
-        }
+    /// Whether the bytes that are looked at repeat those `distance` before them.
+    pub(super) fn repeats(&self, distance: usize, length: usize) -> bool {
+        let (at, before) = (self.at, self.at.checked_sub(distance));
+        length <= self.ahead()
+            && before.is_some_and(|it| self.bytes[at..at + length] == self.bytes[it..it + length])
     }
 
     /// Steps over `count` bytes and enters them, but for the first `entered`, which are, and for
@@ -193,64 +186,136 @@ impl Window {
     pub(super) fn step_unentered(&mut self) {
         self.at += 1;
         self.owed += 1;
+        self.owed_by_four += 1;
     }
 
     /// Notes that the last positions could not be entered because their bytes were not known.
-    pub(super) fn owe(&mut self, positions: usize) {
-        self.owed = positions.min(self.at);
+    pub(super) fn owe(&mut self) {
+        self.owed = self.at.min(MIN_MATCH - 1);
+        self.owed_by_four = self.at.min(MIN_MATCH);
     }
 
-    /// Enters a position whose three bytes are known, and gives the one before it with the same
-    /// hash, or 0.
-    #[inline]
-    pub(super) fn enter(&mut self, at: usize) -> usize {
-        let shift = self.hash_bits.div_ceil(MIN_MATCH as u32);
-        let [a, b, c, _] = self.four(at).to_le_bytes().map(u32::from);
-        let hash = ((a << (2 * shift)) ^ (b << shift) ^ c) & ((1 << self.hash_bits) - 1);
-        let head = &mut self.heads[usize::from(hash as u16)];
-        let before = *head;
-        self.earlier[at % WINDOW] = before;
-        *head = at as u16;
-        before.into()
+    /// Enters what [`Window::owe`] and [`Window::restart`] left, as far as the bytes are known.
+    pub(super) fn pay(&mut self) {
+        while self.owed > 0 && self.at - self.owed + MIN_MATCH <= self.end {
+            let at = self.at - self.owed;
+            self.chains.enter_three(at as u16, self.four(at));
+            self.owed -= 1;
+        }
+        while self.complete && self.owed_by_four > 0 && self.at - self.owed_by_four + 4 <= self.end
+        {
+            let at = self.at - self.owed_by_four;
+            self.chains.enter_four(at as u16, self.four(at));
+            self.owed_by_four -= 1;
+        }
     }
 
-    /// The longest match for the byte that is looked at: its length and where it begins. The search
-    /// starts at `first` and follows the chain; what lies beyond the end of the input counts too.
+    /// Enters a position whose three bytes are known.
     #[inline]
-    pub(super) fn search(&self, first: usize, search: Search) -> Option<(usize, usize)> {
+    pub(super) fn enter(&mut self, at: usize) -> Before {
+        let bytes = self.four(at);
+        let three = self.chains.enter_three(at as u16, bytes);
+        let known = self.complete && at + 4 <= self.end;
+        let four = if known { self.chains.enter_four(at as u16, bytes) } else { 0 };
+        Before { three, four }
+    }
+
+    /// The longest match for the byte that is looked at: its length and where it begins. What lies
+    /// beyond the end of the input counts too.
+    #[inline]
+    pub(super) fn search(&self, before: Before, search: Search) -> Option<(usize, u16)> {
         let at = self.at as u16;
         let oldest = at.saturating_sub(REACH as u16);
-        let mut place = first as u16;
-        let mut tries = search.tries;
-        let mut longest = search.longer_than;
+        let mut place = before.three;
+        let mut tail = Tail::new(search.longer_than);
+        let mut wanted = tail.of(self, at);
         let mut best = None;
-        // A match that is longer than the best agrees with the four bytes that end one beyond it
-        // (three where there are no more).
-        let mut tail = longest.saturating_sub(MIN_MATCH) as u8;
-        let mask = if longest < MIN_MATCH { 0x00ff_ffff } else { u32::MAX };
-        let mut mask = mask;
-        let mut wanted = self.four(usize::from(at) + usize::from(tail)) & mask;
-        loop {
-            if self.four(usize::from(place) + usize::from(tail)) & mask == wanted {
+        for _ in 0..search.tries {
+            if tail.of(self, place) == wanted {
                 let length = self.common(at, place);
-                if length > longest {
-                    longest = length;
-                    best = Some((length, place.into()));
+                if length > tail.longest {
+                    best = Some((length, place));
                     if length >= search.nice {
                         break;
                     }
-                    tail = (length - MIN_MATCH) as u8;
-                    mask = u32::MAX;
-                    wanted = self.four(usize::from(at) + usize::from(tail));
+                    tail = Tail::new(length);
+                    wanted = tail.of(self, at);
                 }
             }
-            place = self.earlier[usize::from(place) % WINDOW];
-            tries -= 1;
-            if place <= oldest || tries == 0 {
+            place = self.chains.before_of_three(place);
+            if place <= oldest {
                 break;
             }
         }
         best
+    }
+
+    /// The same by the chain of four. All positions must be entered, and the input go on for
+    /// [`LOOKAHEAD`] bytes. Matches of three bytes are only found up to a distance of `near`.
+    #[inline]
+    pub(super) fn search_by_four(
+        &self,
+        before: Before,
+        search: Search,
+        near: u16,
+    ) -> Option<(usize, u16)> {
+        let at = self.at as u16;
+        let mut oldest = at.saturating_sub(REACH as u16);
+        if before.three == oldest {
+            // The originals let the first one reach a byte further than the others.
+            oldest = oldest.saturating_sub(1);
+        }
+        let mut place = before.four;
+        let mut tail = Tail::new(search.longer_than.max(MIN_MATCH));
+        let mut wanted = tail.whole(self, at);
+        let mut best = None;
+        let mut tries = search.tries;
+        while place > oldest {
+            if tail.whole(self, place) == wanted {
+                let length = self.common(at, place);
+                if length > tail.longest {
+                    if self.chains.steps(at, place) > search.tries {
+                        break;
+                    }
+                    best = Some((length, place));
+                    if length >= search.nice {
+                        break;
+                    }
+                    tail = Tail::new(length);
+                    wanted = tail.whole(self, at);
+                }
+            }
+            tries = tries.saturating_sub(1);
+            if tries == 0
+                && self.four(place.into()) == self.four(at.into())
+                && self.chains.steps(at, place) >= search.tries
+            {
+                break;
+            }
+            place = self.chains.before_of_four(place);
+        }
+        if best.is_none() && search.longer_than < MIN_MATCH {
+            return self.search_near(before.three, search.tries, near);
+        }
+        best
+    }
+
+    /// The nearest match of just three bytes.
+    #[inline]
+    fn search_near(&self, mut place: u16, tries: u16, near: u16) -> Option<(usize, u16)> {
+        let at = self.at as u16;
+        let tail = Tail::new(MIN_MATCH - 1);
+        let wanted = tail.of(self, at);
+        for _ in 0..tries {
+            if place == 0 || at - place > near {
+                break;
+            }
+            if tail.of(self, place) == wanted {
+                return Some((MIN_MATCH, place));
+            }
+            place = self.chains.before_of_three(place);
+        }
+        None
     }
 
     #[inline]
@@ -276,5 +341,34 @@ impl Window {
             count += 8;
         }
         MAX_MATCH
+    }
+}
+
+/// Where to look first for a match that is longer than another: at the four bytes that end one
+/// beyond its length, or three where there are no more.
+#[derive(Clone, Copy)]
+struct Tail {
+    longest: usize,
+    skip: u8,
+    mask: u32,
+}
+
+impl Tail {
+    #[inline]
+    fn new(longest: usize) -> Self {
+        let mask = if longest < MIN_MATCH { 0x00ff_ffff } else { u32::MAX };
+        Self { longest, skip: longest.saturating_sub(MIN_MATCH) as u8, mask }
+    }
+
+    /// The bytes at a place.
+    #[inline]
+    fn of(self, window: &Window, place: u16) -> u32 {
+        self.whole(window, place) & self.mask
+    }
+
+    /// The same where they are four.
+    #[inline]
+    fn whole(self, window: &Window, place: u16) -> u32 {
+        window.four(usize::from(place) + usize::from(self.skip))
     }
 }
