@@ -1,4 +1,5 @@
 //! The deflate engines beside the programs whose output they make again.
 
+mod go;
 mod stream;
 mod zlib;

@@ -1,5 +1,6 @@
 //! Blocks as Go writes them: which form a block takes, and its bits.
 
+use super::buffer::zeros;
 use super::lengths::choose;
 use crate::codec::deflate::BitWriter;
 use crate::codec::deflate::codes::{
@@ -13,6 +14,8 @@ pub(super) const STORED_MAX: usize = 65535;
 
 /// Bits of a dynamic block before the lengths of codes: its kind and how many of each there are.
 const TREE_HEAD: u64 = 3 + 5 + 5 + 4;
+/// The most tokens of a block.
+const TOKENS_MAX: usize = 1 << 16;
 const END: usize = END_OF_BLOCK;
 /// Bits of a token below its distance: a literal, or 256 and a match length less 3.
 const KIND_BITS: u32 = 9;
@@ -31,23 +34,24 @@ pub(super) enum Choice {
 /// The tokens of a block that is being collected.
 pub(super) struct Block {
     /// Distance, or 0 for a literal, above the kind.
-    tokens: Vec<u32>,
+    tokens: Box<[u32; TOKENS_MAX]>,
+    count: usize,
     literals: [u32; LITERALS],
     distances: [u32; DISTANCES],
 }
 
 impl Block {
-    /// An empty block with room for so many tokens.
-    pub(super) fn with_room(tokens: usize) -> Self {
+    /// An empty block.
+    pub(super) fn new() -> Self {
         let (literals, distances) = ([0; LITERALS], [0; DISTANCES]);
-        Self { tokens: Vec::with_capacity(tokens), literals, distances }
+        Self { tokens: zeros(), count: 0, literals, distances }
     }
 
     /// Appends a byte as it is.
     #[inline]
     pub(super) fn literal(&mut self, byte: u8) {
-        self.literals[byte as usize] += 1;
-        self.tokens.push(u32::from(byte));
+        self.literals[byte as usize] = self.literals[byte as usize].wrapping_add(1);
+        self.push(u32::from(byte));
     }
 
     /// Appends a copy of what was `distance` bytes before.
@@ -56,18 +60,24 @@ impl Block {
         let over = (length - MIN_MATCH) & 255;
         self.literals[END + 1 + LENGTH_SYMBOL[over] as usize] += 1;
         self.distances[distance_symbol(distance as u32)] += 1;
-        self.tokens.push((distance as u32) << KIND_BITS | (MATCHES + over) as u32);
+        self.push((distance as u32) << KIND_BITS | (MATCHES + over) as u32);
     }
 
-    /// How many tokens there are.
+    #[inline]
+    fn push(&mut self, token: u32) {
+        self.tokens[self.count % TOKENS_MAX] = token;
+        self.count = self.count.wrapping_add(1);
+    }
+
+    /// How many tokens there are; at most [`TOKENS_MAX`].
     #[inline]
     pub(super) fn len(&self) -> usize {
-        self.tokens.len()
+        self.count
     }
 
     /// Forgets the tokens.
     pub(super) fn clear(&mut self) {
-        self.tokens.clear();
+        self.count = 0;
         self.literals.fill(0);
         self.distances.fill(0);
     }
@@ -136,7 +146,7 @@ impl Block {
         }
         let mut reaches = [0; DISTANCES];
         canonical_codes(distances, &mut reaches);
-        for &token in &self.tokens {
+        for &token in &self.tokens[..self.count] {
             let written = kinds[token as usize % KINDS];
             let (mut bits, mut count) = (u64::from(written & 0xff_ffff), written >> 24);
             let distance = token >> KIND_BITS;

@@ -1,7 +1,7 @@
 //! Level 1: blocks of 65,535 bytes, matches from a table of the last place of each hash.
 
 use super::block::{Block, Choice, STORED_MAX, write_literals, write_stored};
-use super::compare::{SLACK, common, four, zeros};
+use super::buffer::{Buffer, common, four, zeros};
 use crate::codec::deflate::codes::{MAX_MATCH, WINDOW};
 use crate::codec::deflate::{BitWriter, Encoder};
 
@@ -15,8 +15,8 @@ const FIRST: u32 = 2 * WINDOW as u32;
 
 /// The encoder of level 1.
 pub(super) struct Fast {
-    /// The window before the block, the block, and slack.
-    buffer: Box<[u8]>,
+    /// The window before the block, and the block.
+    buffer: Box<Buffer>,
     /// Bytes in the block.
     held: usize,
     /// Place of each hash: an index into the block, plus `base`.
@@ -27,13 +27,7 @@ pub(super) struct Fast {
 
 impl Fast {
     pub(super) fn new() -> Self {
-        Self {
-            buffer: vec![0; WINDOW + STORED_MAX + SLACK].into(),
-            held: 0,
-            table: zeros(),
-            base: FIRST,
-            block: Block::with_room(STORED_MAX),
-        }
+        Self { buffer: zeros(), held: 0, table: zeros(), base: FIRST, block: Block::new() }
     }
 
     /// Ends the block that is held, and keeps its end as the window of the next.

@@ -1,9 +1,10 @@
 //! Looks for matches as Go does: through the places with the same hash, the nearest first.
 
-use super::compare::{common, four, zeros};
+use super::buffer::{Buffer, common, four, zeros};
 use crate::codec::deflate::codes::WINDOW;
 
-const HASH_BITS: u32 = 17;
+/// Bits of Go's hash of four bytes.
+pub(super) const HASH_BITS: u32 = 17;
 const MASK: usize = WINDOW - 1;
 /// Places are moved down before they come so far; far below what overflows.
 const REBASE: u32 = 1 << 30;
@@ -12,17 +13,17 @@ const FIRST: u32 = WINDOW as u32 + 1;
 /// Shortest match that is taken.
 pub(super) const SHORTEST: usize = 4;
 /// How far a shortest match may reach.
-const NEAR: usize = 4096;
+pub(super) const NEAR: usize = 4096;
 
 /// A match, or none with length 3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Match {
-    pub(super) length: usize,
-    pub(super) distance: usize,
+    pub(super) length: u16,
+    pub(super) distance: u16,
 }
 
 impl Match {
-    pub(super) const NONE: Self = Self { length: SHORTEST - 1, distance: 0 };
+    pub(super) const NONE: Self = Self { length: SHORTEST as u16 - 1, distance: 0 };
 }
 
 /// What limits a search.
@@ -40,8 +41,40 @@ pub(super) struct Bounds {
     pub(super) tries: usize,
 }
 
-/// The places of every hash.
-pub(super) struct Finder {
+/// How far before a place the last ones are that share something with it; 0 for too far.
+#[derive(Clone, Copy)]
+pub(super) struct Heads {
+    /// The hash of four bytes.
+    pub(super) four: usize,
+    /// The hash of a gram, where there are grams.
+    pub(super) gram: usize,
+}
+
+/// Where there may be matches.
+pub(super) trait Places {
+    fn new() -> Self;
+
+    /// The buffer has lost so many bytes at its start.
+    fn forget(&mut self, bytes: usize);
+
+    /// Called at a place before as many as the window, less 2, were added since the last call.
+    fn tidy(&mut self, at: usize);
+
+    /// Adds a place.
+    fn insert(&mut self, buffer: &Buffer, at: usize) -> Heads;
+
+    /// The best match at a place that was just added, with what adding it gave.
+    fn search(&self, buffer: &Buffer, at: usize, heads: Heads, bounds: &Bounds) -> Match;
+}
+
+/// Go's hash of four bytes.
+#[inline]
+pub(super) fn hash(four: u32) -> usize {
+    (four.swap_bytes().wrapping_mul(0x1e35_a7bd) >> (32 - HASH_BITS)) as usize
+}
+
+/// The places of every hash, as Go keeps them.
+pub(super) struct Plain {
     /// The last place of each hash: an index into the buffer, plus `base`. 0 for none.
     heads: Box<[u32; 1 << HASH_BITS]>,
     /// How far before each place of the window the one before it with its hash is; 0 for none.
@@ -49,13 +82,12 @@ pub(super) struct Finder {
     base: u32,
 }
 
-impl Finder {
-    pub(super) fn new() -> Self {
+impl Places for Plain {
+    fn new() -> Self {
         Self { heads: zeros(), back: zeros(), base: FIRST }
     }
 
-    /// The buffer has lost so many bytes at its start.
-    pub(super) fn forget(&mut self, bytes: usize) {
+    fn forget(&mut self, bytes: usize) {
         self.base += bytes as u32;
         if self.base > REBASE {
             // Whole windows, so that `back` stays in order.
@@ -65,33 +97,33 @@ impl Finder {
         }
     }
 
-    /// Adds the place, and says how far before it the last one with its hash is; 0 for too far.
+    fn tidy(&mut self, _: usize) {}
+
     #[inline]
-    pub(super) fn insert(&mut self, buffer: &[u8], at: usize) -> usize {
-        let hash = four(buffer, at).swap_bytes().wrapping_mul(0x1e35_a7bd) >> (32 - HASH_BITS);
+    fn insert(&mut self, buffer: &Buffer, at: usize) -> Heads {
+        let hash = hash(four(buffer, at));
         let place = at as u32 + self.base;
-        let distance = place - std::mem::replace(&mut self.heads[hash as usize], place);
+        let distance = place - std::mem::replace(&mut self.heads[hash], place);
         let distance = if distance > WINDOW as u32 { 0 } else { distance as u16 };
         self.back[place as usize & MASK] = distance;
-        distance as usize
+        Heads { four: distance as usize, gram: 0 }
     }
 
-    /// The best match at a place that was just added, with what adding it gave.
     #[inline]
-    pub(super) fn search(&self, buffer: &[u8], at: usize, first: usize, bounds: Bounds) -> Match {
-        let mut best = Match { length: bounds.longer_than, distance: 0 };
-        let mut tail = four(buffer, at + best.length - 3);
+    fn search(&self, buffer: &Buffer, at: usize, heads: Heads, bounds: &Bounds) -> Match {
+        let mut best = Match { length: bounds.longer_than as u16, distance: 0 };
+        let mut tail = four(buffer, at + best.length as usize - 3);
         let place = at + self.base as usize;
-        let mut distance = first;
+        let mut distance = heads.four;
         for _ in 0..bounds.tries {
             if distance == 0 || distance > bounds.reach {
                 break;
             }
             let other = at - distance;
-            if four(buffer, other + best.length - 3) == tail {
+            if four(buffer, other + best.length as usize - 3) == tail {
                 let length = common(buffer, other, at, bounds.most);
-                if length > best.length && (length > SHORTEST || distance <= NEAR) {
-                    best = Match { length, distance };
+                if length > best.length as usize && (length > SHORTEST || distance <= NEAR) {
+                    best = Match { length: length as u16, distance: distance as u16 };
                     if length >= bounds.nice {
                         break;
                     }

@@ -11,12 +11,17 @@
 //! before what is forgotten cannot be stored.
 
 mod block;
+mod buffer;
 mod chain;
-mod compare;
 mod fast;
 mod finder;
 mod lengths;
+mod ranked;
 mod whole;
+
+use chain::Chain;
+use finder::Plain;
+use ranked::Ranked;
 
 use super::{BitWriter, Encoder, Engine};
 
@@ -45,7 +50,8 @@ impl Engine for GoFlate {
         match self.level {
             ..=0 => Box::new(whole::Whole::new(self.level == 0, 0)),
             1 => Box::new(fast::Fast::new()),
-            level => Box::new(chain::Chain::new(level.unsigned_abs())),
+            2..4 => Box::new(Chain::<Plain>::new(self.level.unsigned_abs())),
+            _ => Box::new(Chain::<Ranked>::new(self.level.unsigned_abs())),
         }
     }
 
@@ -57,7 +63,9 @@ impl Engine for GoFlate {
         }
         match self.level {
             ..=0 => Some(Box::new(whole::Whole::new(self.level == 0, plain))),
-            4.. => Some(Box::new(chain::Chain::resume(self.level.unsigned_abs(), plain, history)?)),
+            4.. => {
+                Some(Box::new(Chain::<Ranked>::resume(self.level.unsigned_abs(), plain, history)?))
+            }
             _ => None,
         }
     }
