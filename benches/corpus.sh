@@ -82,7 +82,7 @@ build_app() { # three versions: first a small package is bumped, then pandas
 }
 
 build_java() { # the second layer stands on the first
-    layer java.tar default-jdk-headless
+    layer java.tar default-jre-headless
     installed=$parts/status.then layer tomcat.tar tomcat10 maven
     image bench/java:1 bench/base:1 ADD java.tar / ADD tomcat.tar /
     rm "$parts/java.tar" "$parts/tomcat.tar"

@@ -3,7 +3,8 @@
 
 # What is pinned: the Python packages of an application, with everything that they need.
 python_app=(
-    numpy==2.2.6 pandas==2.2.2 scipy==1.15.3 python-dateutil==2.9.0.post0 pytz==2024.2 tzdata==2024.2
+    numpy==2.2.6 pandas==2.2.2 pillow==11.0.0 lxml==5.3.0 cryptography==43.0.3 cffi==1.17.1
+    pycparser==2.22 python-dateutil==2.9.0.post0 pytz==2024.2 tzdata==2024.2
     six==1.16.0 flask==3.0.2 werkzeug==3.0.6 jinja2==3.1.4 markupsafe==3.0.2 itsdangerous==2.2.0
     click==8.1.7 blinker==1.8.2 gunicorn==23.0.0 packaging==24.1 requests==2.32.3 urllib3==2.2.3
     idna==3.10 certifi==2024.8.30 charset-normalizer==3.4.0 sqlalchemy==2.0.36 greenlet==3.1.1
@@ -64,7 +65,8 @@ wheel_tree() {
     rm -rf "$inside"
     mkdir -p "$inside" "$tree/${site%/*}"
     "$parts/venv/bin/pip" install --quiet --no-deps --no-compile --only-binary=:all: --no-cache-dir \
-        --platform "manylinux2014_$(uname -m)" --platform "manylinux_2_17_$(uname -m)" \
+        --platform "manylinux_2_17_$(uname -m)" --platform "manylinux_2_28_$(uname -m)" \
+        --platform "manylinux2014_$(uname -m)" \
         --python-version "$python" --implementation cp --target "$inside" "$@"
     # Some packages bring files that are not meant to compile.
     chroot "$parts/python" "/usr/bin/python$python" -m compileall -q "/$site" >/dev/null || true
