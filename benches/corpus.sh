@@ -22,10 +22,12 @@ for tool in debootstrap dpkg-deb go python3 docker docker-registry skopeo; do
 done
 
 parts=$corpus/parts
-rm -rf "$corpus"
+rm -rf --one-file-system "$corpus"
 mkdir -p "$corpus/registry" "$parts" "$corpus/images"
-trap 'stop_all; rm -rf --one-file-system "$parts" "$corpus/images"' EXIT
+trap 'stop_all; remove_scaffold' EXIT
 trap 'exit 130' INT TERM
+
+remove_scaffold() { rm -rf --one-file-system "$parts" "$corpus/images" "$corpus/podman"; }
 
 # ── building ────────────────────────────────────────────────────────────────────────────────────
 
@@ -140,9 +142,9 @@ installed=$parts/status
 
 start_registry "$corpus/registry"
 if [[ $kind = podman ]]; then
-    start_podman "$corpus/images/podman"
-    engine=("${podman[@]}")
-    push() { "${podman[@]}" push --quiet --tls-verify=false "$1"; }
+    find_podman "$corpus" || { echo 'this corpus needs podman' >&2; exit 2; }
+    engine=(run_podman)
+    push() { run_podman push --quiet --tls-verify=false "$1" >/dev/null; }
 else
     start_dockerd "$corpus/images/docker"
     engine=(docker --host "unix://$docker_socket")
@@ -169,7 +171,7 @@ case $kind in
         build_go coredns "$coredns"
         layer web.tar nginx redis-server postgresql
         image bench/web:1 bench/base:1 ADD web.tar /
-        layer java.tar default-jdk-headless
+        layer java.tar default-jre-headless
         image bench/java:1 bench/base:1 ADD java.tar /
         ;;
     *) echo "no such corpus: $kind" >&2; exit 2 ;;
@@ -181,7 +183,7 @@ while read -r name; do
     push "$registry/$name"
 done <"$corpus/names"
 stop_all
-rm -rf --one-file-system "$parts" "$corpus/images"
+remove_scaffold
 
 ./alternatives.sh "$corpus"
 [[ $kind = main ]] || rm "$corpus/save.tar" # what docker load reads
