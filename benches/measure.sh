@@ -40,7 +40,7 @@ server_ticks() {
     sed 's/.*) //' "/proc/$server/stat" | awk '{ print $12 + $13 + $14 + $15 }'
 }
 
-# The most KiB that a command has in files of $TMPDIR at one time, whether they still have names or not.
+# The most KiB that a command keeps in files of $TMPDIR at one time, whether they still have names or not.
 watch_aside() { # PID-OF-TIME FILE
     local most=0 now child
     while kill -0 "$1" 2>/dev/null; do
@@ -49,7 +49,8 @@ watch_aside() { # PID-OF-TIME FILE
             find "$TMPDIR" -type f -printf '%i %k\n'
             find "/proc/${child:-0}/fd" -lname "$TMPDIR/*" -exec stat --dereference --format '%i %b' {} + |
                 awk '{ print $1, $2 / 2 }'
-        } 2>/dev/null | sort --unique --key=1,1 | awk '{ s += $2 } END { printf "%d\n", s }')
+        } 2>/dev/null | sort --unique --key=1,1 | awk '{ s += $2 } END { printf "%d\n", s }' ||
+            true) # files and processes vanish
         if ((now > most)); then
             most=$now
             echo "$most" >"$2"

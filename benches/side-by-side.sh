@@ -40,6 +40,9 @@ done
 
 rm -rf "$work"
 mkdir -p "$work"/{tmp,home}
+# A build in the meantime must not change what is measured.
+cp "$sealift" "$work/sealift"
+sealift=$work/sealift
 trap 'stop_all; rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 export HOME=$work/home TMPDIR=$work/tmp
@@ -68,6 +71,7 @@ model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
 echo "## $(date -u +%Y-%m-%d), $(nproc) processors (${model:-unknown}), $(awk '/MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo)"
 echo
 echo "$("$sealift" --version), $(skopeo --version), $(/usr/sbin/dockerd --version | cut -d , -f 1). Warm cache, one run."
+echo "The sealift measured has the SHA-256 $(sha256sum "$sealift" | cut -c -16)…."
 echo 'MB and GB are powers of ten, MiB are not.'
 
 bundles() { # KIND LEVEL...
