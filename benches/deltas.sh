@@ -20,8 +20,9 @@ deltas_table() {
         title=${line%% = *} line=${line#* = }
         read -ra old <<<"${line% > *}"
         read -ra new <<<"${line#* > }"
-        "$sealift" export --quiet --plain-http "${old[@]/#/$registry/}" --output "$work/old.sealift"
-        measure "delta-$title" "$sealift" export --plain-http --base "$work/old.sealift" \
+        "$sealift" export --quiet --plain-http --compression balanced "${old[@]/#/$registry/}" \
+            --output "$work/old.sealift" >/dev/null
+        measure "delta-$title" "$sealift" export --plain-http --compression balanced --base "$work/old.sealift" \
             "${new[@]/#/$registry/}" --output "$work/new.sealift"
         measure "delta-verify-$title" "$sealift" verify --base "$work/old.sealift" "$work/new.sealift"
         blobs=$(new_blobs)

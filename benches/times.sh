@@ -68,23 +68,25 @@ time_daemon() {
         --output "$work/save.tar" "${names[@]}"
     rm "$work/save.tar"
     server=$dockerd_pid measure export-daemon env "DOCKER_HOST=unix://$docker_socket" \
-        "$sealift" export "${names[@]/#/docker-daemon:}" --output "$work/daemon.sealift"
+        "$sealift" export --compression balanced "${names[@]/#/docker-daemon:}" --output "$work/daemon.sealift"
     from=$(printf '%s\n' "${names[@]}" | grep "$new\$")
     docker --host "unix://$docker_socket" save --output "$work/new.tar" "$from"
     stop_dockerd
 
     # One new version where the one before it is.
     start_registry "$bench/main/registry"
-    "$sealift" export --quiet --plain-http "$registry/$old" --output "$work/old.sealift"
-    "$sealift" export --quiet --plain-http --base "$work/old.sealift" "$registry/$new" --output "$work/new.sealift"
+    "$sealift" export --quiet --plain-http --compression balanced "$registry/$old" \
+        --output "$work/old.sealift" >/dev/null
+    "$sealift" export --quiet --plain-http --compression balanced --base "$work/old.sealift" \
+        "$registry/$new" --output "$work/new.sealift" >/dev/null
     stop_server "$registry_pid"
     start_dockerd "$work/docker"
-    DOCKER_HOST=unix://$docker_socket "$sealift" import --quiet "$work/old.sealift" --to docker-daemon:
+    DOCKER_HOST=unix://$docker_socket "$sealift" import --quiet "$work/old.sealift" --to docker-daemon: >/dev/null
     server=$dockerd_pid measure import-daemon-delta env "DOCKER_HOST=unix://$docker_socket" \
         "$sealift" import --base "$work/old.sealift" "$work/new.sealift" --to docker-daemon:
     stop_dockerd
     start_dockerd "$work/docker"
-    DOCKER_HOST=unix://$docker_socket "$sealift" import --quiet "$work/old.sealift" --to docker-daemon:
+    DOCKER_HOST=unix://$docker_socket "$sealift" import --quiet "$work/old.sealift" --to docker-daemon: >/dev/null
     server=$dockerd_pid measure docker-load-new docker --host "unix://$docker_socket" load --quiet \
         --input "$work/new.tar"
     stop_dockerd
