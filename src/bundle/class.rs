@@ -22,6 +22,11 @@ impl Class {
     pub(super) const ALL: [Self; 6] =
         [Self::Meta, Self::Machine, Self::Bytecode, Self::Text, Self::Data, Self::Opaque];
 
+    /// Whether files of it are likely to come again in another version.
+    pub(super) const fn has_versions(self) -> bool {
+        !matches!(self, Self::Meta | Self::Opaque)
+    }
+
     /// The class of a file, by its path and its first bytes.
     pub(super) fn of(path: &[u8], head: &[u8]) -> Self {
         let sample = &head[..head.len().min(SAMPLE)];

@@ -21,16 +21,21 @@
 //! [`Bundle::authenticate`](Bundle::authenticate) makes it a `Bundle<Authentic>`, and only that is
 //! a [`Source`](crate::endpoint::Source). `docs/format.md` is the normative text.
 
+mod base;
 mod blob;
 mod cache;
+mod class;
 mod examine;
+mod held;
 mod index;
 mod layer;
 mod manifest;
+mod names;
 mod packs;
 mod preset;
 mod press;
 mod reader;
+mod receipt;
 mod recipe;
 mod source;
 mod target;
@@ -38,11 +43,14 @@ mod turns;
 mod volume;
 mod writer;
 
+pub use base::{Base, Known};
 pub use examine::{Finding, Subject};
-pub use index::{BlobEntry, Index};
-pub use manifest::{Attached, ImageEntry, Manifest, PackEntry, Stored};
+pub use held::{Held, Needs};
+pub use index::{BaseBlob, BlobEntry, Borrowed, Index, Piece};
+pub use manifest::{Attached, BaseEntry, ImageEntry, Manifest, PackEntry, Stored};
 pub use preset::Preset;
 pub use reader::{Authentic, Bundle, Contents, Unverified};
+pub use receipt::Receipt;
 pub use recipe::{Body, Encoding, Recipe, Run};
 pub use target::BundleTarget;
 pub use writer::{Added, Sealed, Writer, WriterOptions};

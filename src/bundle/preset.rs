@@ -1,6 +1,6 @@
 //! How hard a bundle is packed.
 
-use super::packs::Class;
+use super::class::Class;
 use crate::codec::frame::Effort;
 
 /// What the user chooses between time and room.
@@ -39,12 +39,37 @@ impl Preset {
         }
     }
 
-    /// How a pack of a class is compressed. The window is the whole pack.
+    /// Content of a full pack, in bytes. Larger ones compress better and cost every reader memory
+    /// and, where a layer takes its content from all over the bundle, time.
+    pub(super) const fn pack_content(self) -> usize {
+        match self {
+            Self::Fast => 4 << 20,
+            Self::Balanced => 8 << 20,
+            Self::Max => 32 << 20,
+        }
+    }
+
+    /// Old content that a pack may have as prefix, in bytes.
+    pub(super) const fn prefix_content(self) -> usize {
+        match self {
+            Self::Fast => 0,
+            Self::Balanced => 16 << 20,
+            Self::Max => 32 << 20,
+        }
+    }
+
+    /// Whether new versions of a file are compressed against old ones.
+    pub(super) const fn uses_prefixes(self) -> bool {
+        self.prefix_content() > 0
+    }
+
+    /// How a pack of a class is compressed. The window is the whole pack and its prefix.
     pub(super) const fn effort(self, class: Class) -> Effort {
-        let level = match class {
-            Class::Meta | Class::Data => self.level(),
-            Class::Opaque => 1,
-        };
-        Effort { level, window_log: 22 }
+        match class {
+            Class::Opaque => Effort { level: 1, window_log: 20, long_distance: false },
+            _ => {
+                Effort { level: self.level(), window_log: 20, long_distance: self.uses_prefixes() }
+            }
+        }
     }
 }

@@ -17,6 +17,8 @@ pub enum Body {
     /// Its bytes stand in the index itself: manifests and configurations, so that the index alone
     /// shows what the images are.
     Inline(std::sync::Arc<[u8]>),
+    /// It is this blob of the base, whole.
+    Base(u32),
     /// Its bytes are those of the chunks, one after another.
     Chunks(Vec<Run>),
     /// A tar that was taken apart: each stretch takes so many bytes of `meta`, then so many of
@@ -70,7 +72,7 @@ impl Recipe {
     /// Its lists of runs.
     pub fn runs(&self) -> impl Iterator<Item = &[Run]> {
         let [first, second]: [&[Run]; 2] = match &self.body {
-            Body::Inline(_) => [&[], &[]],
+            Body::Inline(_) | Body::Base(_) => [&[], &[]],
             Body::Chunks(runs) => [runs, &[]],
             Body::Tar { meta, content, .. } => [meta, content],
         };

@@ -4,7 +4,7 @@ use std::io::{BufReader, Read};
 
 use super::manifest::Attached;
 use super::reader::{Authentic, Bundle};
-use super::recipe::Encoding;
+use super::recipe::{Body, Encoding};
 use crate::codec::checked::VerifiedReader;
 use crate::codec::compression::{self, Compression};
 use crate::endpoint::{Attachment, AttachmentKind, Form, Plain, Root, Source};
@@ -71,8 +71,11 @@ impl Source for Bundle<Authentic> {
         let entry = self.contents().index.blob(&blob.digest).ok_or_else(|| {
             Error::damaged(format!("{} does not hold {}", self.describe(), blob.digest))
         })?;
-        if form == Form::Plain && matches!(entry.recipe.encoding, Encoding::Gzip { .. }) {
-            return Ok(self.body(entry));
+        if form == Form::Plain
+            && (matches!(entry.recipe.encoding, Encoding::Gzip { .. })
+                || matches!(entry.recipe.body, Body::Base(_)))
+        {
+            return self.body(entry);
         }
         let exact = self.rebuild(entry)?;
         if form == Form::Exact || entry.plain.is_none() {

@@ -155,7 +155,10 @@ impl Target for BundleTarget {
             } else {
                 "blob"
             };
-            let known = self.with(|writer| Ok(writer.has(&leaf.descriptor.digest)))?;
+            let digest = &leaf.descriptor.digest;
+            let known = self.with(|writer| {
+                Ok(writer.has(digest) || place != "document" && writer.base_has(digest))
+            })?;
             plan.blobs.push(BlobStep {
                 descriptor: leaf.descriptor.clone(),
                 form: Form::Exact,
@@ -196,6 +199,11 @@ impl Target for BundleTarget {
 
     fn begin(&self, plan: &Plan) -> Result<()> {
         self.turns.reset();
+        self.with(|writer| {
+            let kept = plan.blobs.iter().filter(|step| step.action == Action::Present);
+            kept.for_each(|step| writer.keep(&step.descriptor.digest));
+            Ok(())
+        })?;
         let sent = plan.blobs.iter().filter(|step| step.action == Action::Send);
         *self.order() = sent.map(|step| step.descriptor.digest).zip(0..).collect();
         Ok(())

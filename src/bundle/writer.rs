@@ -8,10 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_channel::{Receiver, bounded};
 
+use super::base::Base;
+use super::class::Class;
 use super::index::{BlobEntry, Index};
 use super::layer::{self, Prepared};
-use super::manifest::{Content, Encoder, ImageEntry, Manifest, PackEntry, VolumeEntry};
-use super::packs::{Class, Packs, Table};
+use super::manifest::{self, Content, Encoder, ImageEntry, Manifest, PackEntry, VolumeEntry};
+use super::names::FileName;
+use super::packs::{Packs, Table};
 use super::preset::Preset;
 use super::press::{Output, Press, write_error};
 use super::recipe::{Body, Encoding, Recipe, Run, push_chunk};
@@ -76,22 +79,26 @@ pub struct Writer {
     blobs: Vec<BlobEntry>,
     by_digest: HashMap<Digest, usize>,
     chunker: Chunker,
+    /// Blobs of the base that are needed whole.
+    kept: Vec<u32>,
     options: WriterOptions,
 }
 
 impl Writer {
     /// Begins a bundle that will be `path`.
-    pub fn create(path: &Path, options: WriterOptions) -> Result<Self> {
+    /// With a `base`, only what the base lacks is written.
+    pub fn create(path: &Path, options: WriterOptions, base: Option<Base>) -> Result<Self> {
         let file = AtomicFile::create(path, 0o644)?;
         let mut output = Output { file, at: 0, time: options.created };
         output.member(volume::README, volume::README_TEXT.as_bytes())?;
         output.member(volume::VOLUME, volume::volume_text(&options.set, 1).as_bytes())?;
-        let press = Press::start(output, options.threads);
+        let press = Press::start(output, options.threads)?;
         Ok(Self {
-            packs: Packs::new(press, options.preset),
+            packs: Packs::new(press, options.preset, base),
             blobs: Vec::new(),
             by_digest: HashMap::new(),
             chunker: Chunker::default(),
+            kept: Vec::new(),
             options,
         })
     }
@@ -99,6 +106,33 @@ impl Writer {
     /// Whether the blob is in the bundle already.
     pub fn has(&self, digest: &Digest) -> bool {
         self.by_digest.contains_key(digest)
+    }
+
+    /// Whether the base holds the blob, so that it need not come.
+    pub fn base_has(&self, digest: &Digest) -> bool {
+        self.packs.base().is_some_and(|base| base.number(digest).is_some())
+    }
+
+    /// Notes a blob that the base holds, if it does.
+    pub fn keep(&mut self, digest: &Digest) {
+        if self.has(digest) {
+            return;
+        }
+        let Some((number, blob)) = self
+            .packs
+            .base()
+            .and_then(|base| Some((base.number(digest)?, base)))
+            .map(|(number, base)| (number, base.blob(number)))
+        else {
+            return;
+        };
+        self.kept.push(number);
+        self.record(BlobEntry {
+            digest: blob.digest,
+            size: blob.size,
+            plain: blob.plain,
+            recipe: Body::Base(number).into(),
+        });
     }
 
     /// Adds a manifest or configuration whose bytes are at hand. It is kept in the index, so that
@@ -142,6 +176,8 @@ impl Writer {
             (Body::Chunks(self.opaque(&mut content, |_| ())?), None)
         };
         let (digest, size) = content.finish();
+        // A stream says only at its end what it was.
+        self.keep(&digest);
         if !self.has(&digest) {
             self.record(BlobEntry { digest, size, plain, recipe: body.into() });
         }
@@ -208,6 +244,7 @@ impl Writer {
     /// Stores what shares nothing and shrinks no more, in pieces of one size; `tee` sees each.
     fn opaque(&mut self, content: &mut dyn Read, mut tee: impl FnMut(&[u8])) -> Result<Vec<Run>> {
         let mut runs = Vec::new();
+        let (none, mut offset) = (FileName::new(b""), 0);
         let mut piece = vec![0; OPAQUE_CHUNK];
         loop {
             let filled = fill(content, &mut piece)?;
@@ -215,7 +252,9 @@ impl Writer {
                 return Ok(runs);
             }
             tee(&piece[..filled]);
-            push_chunk(&mut runs, self.packs.put(Class::Opaque, &piece[..filled])?);
+            let piece = &piece[..filled];
+            push_chunk(&mut runs, self.packs.put(Class::Opaque, &none, offset, piece)?);
+            offset += filled as u64;
         }
     }
 
@@ -241,7 +280,7 @@ impl Writer {
 
     /// Stores content that is no tar but may shrink and be shared, such as an SBOM or a model.
     fn data(&mut self, content: &mut dyn Read) -> Result<Vec<Run>> {
-        let mut runs = Vec::new();
+        let mut file = File::new(FileName::new(b""));
         let Self { packs, chunker, .. } = self;
         let mut failed = None;
         let mut buffer = vec![0; PROBE];
@@ -251,14 +290,14 @@ impl Writer {
                 break;
             }
             chunker.push(&buffer[..filled], &mut |chunk| {
-                put(packs, Class::Data, &mut runs, &mut failed, chunk);
+                file.put(packs, &mut failed, chunk);
             });
             if let Some(error) = failed {
                 return Err(error);
             }
         }
-        chunker.end(&mut |chunk| put(packs, Class::Data, &mut runs, &mut failed, chunk));
-        failed.map_or(Ok(runs), Err)
+        chunker.end(&mut |chunk| file.put(packs, &mut failed, chunk));
+        failed.map_or(Ok(file.runs), Err)
     }
 
     /// Takes a tar apart.
@@ -268,8 +307,8 @@ impl Writer {
             packs: &mut self.packs,
             content: &mut self.chunker,
             meta: Chunker::default(),
-            meta_runs: Vec::new(),
-            content_runs: Vec::new(),
+            described: File::describing(),
+            file: File::new(FileName::new(b"")),
             failed: None,
         };
         let mut buffer = vec![0; 256 << 10];
@@ -287,18 +326,23 @@ impl Writer {
         parts.end_meta();
         match parts.failed {
             Some(error) => Err(error),
-            None => Ok(Body::Tar { meta: parts.meta_runs, content: parts.content_runs, stretches }),
+            None => {
+                Ok(Body::Tar { meta: parts.described.runs, content: parts.file.runs, stretches })
+            }
         }
     }
 
     /// Seals the bundle: index, manifest, signatures, tail; then it gets its name.
     pub fn finish(self, images: Vec<ImageEntry>, signers: &[SecretKey]) -> Result<Sealed> {
-        let Self { packs, mut blobs, options, .. } = self;
-        let (press, table) = packs.finish()?;
+        let Self { packs, mut blobs, kept, options, .. } = self;
+        let base = packs.base().map(Base::entry);
+        let (press, table) = packs.finish(&kept)?;
         for blob in &mut blobs {
             settle(&mut blob.recipe, &table);
         }
-        let plain = Index::new(&table.packs, blobs).to_bytes(table.packs.len());
+        let count = table.packs.len();
+        let index = Index::new(&table.packs, table.prefixes, table.borrowed, blobs);
+        let plain = index.to_bytes(count);
         let (mut output, packs) = press.finish()?;
         if plain.len() as u64 > limits::INDEX_BYTES {
             return Err(Error::malformed(
@@ -310,7 +354,8 @@ impl Writer {
         let index = write_index(&mut output, &plain, effort)?;
         let readme = volume::README_TEXT.as_bytes();
         let manifest = Manifest {
-            critical: Vec::new(),
+            critical: base.iter().map(|_| manifest::BASE.to_owned()).collect(),
+            base,
             set: options.set,
             created: options.created,
             generator: concat!("sealift ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -379,54 +424,77 @@ struct TarParts<'a> {
     packs: &'a mut Packs,
     content: &'a mut Chunker,
     meta: Chunker,
-    meta_runs: Vec<Run>,
-    content_runs: Vec<Run>,
+    described: File,
+    file: File,
     failed: Option<Error>,
 }
 
-/// Puts a chunk of `class` and notes it in `runs`, or notes the failure.
-fn put(
-    packs: &mut Packs,
-    class: Class,
-    runs: &mut Vec<Run>,
-    failed: &mut Option<Error>,
-    chunk: &[u8],
-) {
-    match packs.put(class, chunk) {
-        Ok(number) => push_chunk(runs, number),
-        Err(error) => *failed = failed.take().or(Some(error)),
+/// A file on its way into packs, and the chunks of it and of those before it.
+struct File {
+    name: FileName,
+    class: Option<Class>,
+    offset: u64,
+    runs: Vec<Run>,
+}
+
+impl File {
+    fn new(name: FileName) -> Self {
+        Self { name, class: None, offset: 0, runs: Vec::new() }
+    }
+
+    /// Not a file, but what describes files.
+    fn describing() -> Self {
+        Self { class: Some(Class::Meta), ..Self::new(FileName::new(b"")) }
+    }
+
+    /// The next file begins.
+    fn begin(&mut self, name: FileName) {
+        (self.name, self.class, self.offset) = (name, None, 0);
+    }
+
+    /// Puts the next chunk, or notes the failure. The first tells the class of the file.
+    fn put(&mut self, packs: &mut Packs, failed: &mut Option<Error>, chunk: &[u8]) {
+        let class = *self.class.get_or_insert_with(|| Class::of(self.name.path(), chunk));
+        match packs.put(class, &self.name, self.offset, chunk) {
+            Ok(number) => push_chunk(&mut self.runs, number),
+            Err(error) => *failed = failed.take().or(Some(error)),
+        }
+        self.offset += chunk.len() as u64;
     }
 }
 
 impl TarParts<'_> {
     fn end_meta(&mut self) {
-        let Self { packs, meta, meta_runs, failed, .. } = self;
-        meta.end(&mut |chunk| put(packs, Class::Meta, meta_runs, failed, chunk));
+        let Self { packs, meta, described, failed, .. } = self;
+        meta.end(&mut |chunk| described.put(packs, failed, chunk));
     }
 }
 
 impl Parts for TarParts<'_> {
     fn meta(&mut self, bytes: &[u8]) {
-        let Self { packs, meta, meta_runs, failed, .. } = self;
-        meta.push(bytes, &mut |chunk| put(packs, Class::Meta, meta_runs, failed, chunk));
+        let Self { packs, meta, described, failed, .. } = self;
+        meta.push(bytes, &mut |chunk| described.put(packs, failed, chunk));
     }
 
-    fn file_begin(&mut self, _: &[u8], _: u64) {}
+    fn file_begin(&mut self, path: &[u8], _: u64) {
+        self.file.begin(FileName::new(path));
+    }
 
     fn content(&mut self, bytes: &[u8]) {
-        let Self { packs, content, content_runs, failed, .. } = self;
-        content.push(bytes, &mut |chunk| put(packs, Class::Data, content_runs, failed, chunk));
+        let Self { packs, content, file, failed, .. } = self;
+        content.push(bytes, &mut |chunk| file.put(packs, failed, chunk));
     }
 
     fn file_end(&mut self) {
-        let Self { packs, content, content_runs, failed, .. } = self;
-        content.end(&mut |chunk| put(packs, Class::Data, content_runs, failed, chunk));
+        let Self { packs, content, file, failed, .. } = self;
+        content.end(&mut |chunk| file.put(packs, failed, chunk));
     }
 }
 
 fn settle(recipe: &mut Recipe, table: &Table) {
     match &mut recipe.body {
         Body::Inline(_) => {}
+        Body::Base(number) => *number = table.base_blob(*number),
         Body::Chunks(runs) => *runs = table.settle(runs),
         Body::Tar { meta, content, .. } => {
             *meta = table.settle(meta);
@@ -441,7 +509,7 @@ fn settle(recipe: &mut Recipe, table: &Table) {
 /// The index as a member.
 fn write_index(output: &mut Output, plain: &[u8], effort: Effort) -> Result<PackEntry> {
     let stored = frame::Encoder::new(effort)
-        .and_then(|mut encoder| encoder.encode(plain))
+        .and_then(|mut encoder| encoder.encode(plain, &[]))
         .map_err(|e| Error::io("zstd cannot compress the index", e))?;
     let (digest, offset) = (Digest::of(&stored), output.at);
     output.member(&format!("index/{}.zst", digest.hex()), &stored)?;

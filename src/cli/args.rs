@@ -217,6 +217,11 @@ pub(super) struct ExportArgs {
     #[arg(short, long, value_name = "PRESET", default_value = "balanced")]
     pub(super) compression: Preset,
 
+    /// Leave out what this bundle holds, or the bundle of this receipt: what is written is a
+    /// delta. Repeat it for the bases of the base, the newest first
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) base: Vec<PathBuf>,
+
     /// Packs compressed at once; the bundle is the same with any number [default: the number of
     /// processors]
     #[arg(short, long, value_name = "N")]
@@ -245,6 +250,10 @@ pub(super) struct VerifyArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(super) key: Vec<PathBuf>,
 
+    /// For a delta: the bundle that it adds to (repeatable)
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) base: Vec<PathBuf>,
+
     /// Stop after signature and stored bytes; rebuild no blobs
     #[arg(long)]
     pub(super) quick: bool,
@@ -263,6 +272,10 @@ pub(super) struct ImportArgs {
     /// The bundle
     #[arg(value_name = "FILE")]
     pub(super) bundle: PathBuf,
+
+    /// For a delta: the bundle that it adds to (repeatable) [default: what the target has]
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) base: Vec<PathBuf>,
 
     /// Where the images go: HOST[:PORT][/PREFIX], docker-daemon:, oci:DIR, oci-archive:FILE or
     /// docker-archive:FILE

@@ -2,17 +2,18 @@
 
 use serde_json::json;
 
+use super::bases;
 use super::console::Console;
 use super::output::{Align, Output, Table, count, size};
 use super::places;
 use super::request::{self, Sealing};
-use crate::bundle::WriterOptions;
+use crate::bundle::{Base, WriterOptions};
 use crate::endpoint::{Event, Parcel};
 use crate::model::graph::distinct_leaves;
 use crate::model::{Digest, Result};
 use crate::operation::export::{self, Preview, Report};
 use crate::operation::gather::{Wanted, display_name};
-use crate::trust::SecretKey;
+use crate::trust::{SecretKey, Trust};
 
 pub(super) fn run(request: &request::Export, console: &Console) -> Result<()> {
     let wanted = Wanted { platforms: request.platforms.clone(), attachments: request.attachments };
@@ -29,6 +30,7 @@ pub(super) fn run(request: &request::Export, console: &Console) -> Result<()> {
         drop(progress);
         return show_preview(&preview, request.json);
     };
+    let base = base(request, &signers)?;
     let progress = console.progress("export");
     let report = export::export(
         export::Request {
@@ -43,12 +45,22 @@ pub(super) fn run(request: &request::Export, console: &Console) -> Result<()> {
                 preset: request.preset,
                 temporary: request.temporary.clone(),
             },
+            base,
             temporary: &request.temporary,
         },
         &*progress,
     )?;
     drop(progress);
     show(&report, sealing, request.json, console)
+}
+
+/// The base of a delta. Who signs the delta is trusted to have signed its base.
+fn base(request: &request::Export, signers: &[SecretKey]) -> Result<Option<Base>> {
+    if request.bases.is_empty() {
+        return Ok(None);
+    }
+    let trust = Trust::with_keys(&request.trusted, signers.iter().map(SecretKey::public))?;
+    Base::new(&bases::known(&request.bases, &trust)?)
 }
 
 fn signers(sealing: &Sealing) -> Result<Vec<SecretKey>> {

@@ -7,6 +7,7 @@
 //! and exit codes.
 
 mod args;
+mod bases;
 mod console;
 mod environment;
 mod export;

@@ -50,6 +50,10 @@ pub(super) struct Export {
     pub(super) attachments: bool,
     /// How hard to pack.
     pub(super) preset: Preset,
+    /// Bundles or receipts whose content is left out, the newest first.
+    pub(super) bases: Vec<PathBuf>,
+    /// Public keys that may have signed those.
+    pub(super) trusted: Vec<PathBuf>,
     /// Threads.
     pub(super) jobs: NonZeroUsize,
     /// Date of the bundle, seconds since 1970.
@@ -71,6 +75,8 @@ pub(super) struct Verify {
     pub(super) bundle: PathBuf,
     /// Trusted public keys, at least one.
     pub(super) keys: Vec<PathBuf>,
+    /// Bundles that a delta adds to.
+    pub(super) bases: Vec<PathBuf>,
     /// Signature and stored bytes only.
     pub(super) quick: bool,
     /// Threads.
@@ -84,6 +90,8 @@ pub(super) struct Verify {
 pub(super) struct Import {
     /// The bundle.
     pub(super) bundle: PathBuf,
+    /// Bundles that a delta adds to.
+    pub(super) bases: Vec<PathBuf>,
     /// Where the images go.
     pub(super) target: Destination,
     /// Trusted public keys, at least one.
@@ -211,6 +219,12 @@ impl Export {
             sealing,
             platforms,
             attachments: !args.no_attachments,
+            trusted: if args.base.is_empty() {
+                Vec::new()
+            } else {
+                environment.trusted_key_files()?
+            },
+            bases: args.base,
             preset: match args.compression {
                 args::Preset::Fast => Preset::Fast,
                 args::Preset::Balanced => Preset::Balanced,
@@ -231,6 +245,7 @@ impl Verify {
         Ok(Self {
             bundle: args.bundle,
             keys: trusted(args.key, environment)?,
+            bases: args.base,
             quick: args.quick,
             jobs: args.jobs.unwrap_or(environment.jobs),
             json: args.json,
@@ -242,6 +257,7 @@ impl Import {
     pub(super) fn resolve(args: args::ImportArgs, environment: &Environment) -> Result<Self> {
         Ok(Self {
             bundle: args.bundle,
+            bases: args.base,
             target: args.to.parse()?,
             keys: trusted(args.key, environment)?,
             images: args.image,

@@ -84,6 +84,9 @@ pub const BLOB_BYTES: u64 = 1 << 42;
 /// Content of one pack, unpacked: what one reader must hold.
 pub const PACK_CONTENT_BYTES: u64 = 64 << 20;
 
+/// Content that a pack has as prefix: held beside the pack while it is opened.
+pub const PREFIX_BYTES: u64 = 64 << 20;
+
 /// Bytes of one chunk.
 pub const CHUNK_BYTES: u64 = 1 << 20;
 

@@ -280,6 +280,7 @@ fn layer(
         plain: blob.plain.map(|plain| plain.size),
         stored_as: match blob.recipe.body {
             Body::Inline(_) => "inline",
+            Body::Base(_) => "in base",
             Body::Chunks(_) => "stored",
             Body::Tar { .. } => "chunked",
         },

@@ -16,3 +16,4 @@ pub mod verify;
 
 mod ahead;
 mod pipe;
+mod recall;
