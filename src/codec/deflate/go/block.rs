@@ -146,6 +146,7 @@ impl Block {
         }
         let mut reaches = [0; DISTANCES];
         canonical_codes(distances, &mut reaches);
+        let mut gathered = Gathered::default();
         for &token in &self.tokens[..self.count] {
             let written = kinds[token as usize % KINDS];
             let (mut bits, mut count) = (u64::from(written & 0xff_ffff), written >> 24);
@@ -157,9 +158,33 @@ impl Block {
                 bits |= u64::from(u32::from(reaches[symbol]) | over << width) << count;
                 count += width + u32::from(DISTANCE_EXTRA[symbol]);
             }
-            out.put(bits, count);
+            gathered.put(bits, count, out);
         }
-        out.put(u64::from(codes[END]), u32::from(literals[END]));
+        gathered.put(u64::from(codes[END]), u32::from(literals[END]), out);
+        gathered.flush(out);
+    }
+}
+
+/// Codes that are handed over together.
+#[derive(Default)]
+struct Gathered {
+    bits: u64,
+    count: u32,
+}
+
+impl Gathered {
+    #[inline]
+    fn put(&mut self, bits: u64, count: u32, out: &mut BitWriter) {
+        if self.count + count > 48 {
+            self.flush(out);
+        }
+        self.bits |= bits << self.count;
+        self.count += count;
+    }
+
+    fn flush(&mut self, out: &mut BitWriter) {
+        out.put(self.bits, self.count);
+        *self = Self::default();
     }
 }
 
@@ -177,10 +202,11 @@ pub(super) fn write_literals(bytes: &[u8], out: &mut BitWriter) {
     trees.write_header(out);
     let mut codes = [0; LITERALS];
     canonical_codes(&trees.literals, &mut codes);
-    for &byte in bytes {
-        out.put(u64::from(codes[byte as usize]), u32::from(trees.literals[byte as usize]));
+    let mut gathered = Gathered::default();
+    for symbol in bytes.iter().map(|&byte| byte as usize).chain([END]) {
+        gathered.put(u64::from(codes[symbol]), u32::from(trees.literals[symbol]), out);
     }
-    out.put(u64::from(codes[END]), u32::from(trees.literals[END]));
+    gathered.flush(out);
 }
 
 /// Writes a stored block.

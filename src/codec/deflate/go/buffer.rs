@@ -1,7 +1,7 @@
 //! Input that is held, compared in words.
 
 /// Input bytes that can be held: a power of two, so that no place needs to be checked.
-pub(super) const HELD: usize = 256 << 10;
+pub(super) const HELD: usize = 128 << 10;
 /// Bytes that may be read past the end of what is held.
 const SLACK: usize = 8;
 

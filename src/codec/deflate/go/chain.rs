@@ -216,7 +216,7 @@ impl<P: Places> Chain<P> {
             if !LAST || ahead >= SHORTEST {
                 let heads = self.places.insert(&self.buffer, at);
                 let held = at_hand.length as usize;
-                if held < lazy && (!LAST || held < ahead) {
+                if held < lazy && heads.four <= WINDOW && (!LAST || held < ahead) {
                     let bounds = self.bounds(at, at_hand, ahead.min(MAX_MATCH));
                     found = self.places.search(&self.buffer, at, heads, &bounds);
                 }

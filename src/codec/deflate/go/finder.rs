@@ -41,7 +41,8 @@ pub(super) struct Bounds {
     pub(super) tries: usize,
 }
 
-/// How far before a place the last ones are that share something with it; 0 for too far.
+/// How far before a place the last ones are that share something with it; 0 or more than the window
+/// where there is none in reach.
 #[derive(Clone, Copy)]
 pub(super) struct Heads {
     /// The hash of four bytes.

@@ -15,16 +15,16 @@ const MASK: usize = WINDOW - 1;
 const TURN: usize = 1 << 16;
 /// Bytes of a gram.
 const GRAM: usize = 5;
-const GRAM_BITS: u32 = 16;
+const GRAM_BITS: u32 = 15;
 /// After so many places it is asked whether Go would have stopped.
 const STRETCH: usize = 16;
 
 /// Places by the hash of four bytes, ranked, and by that of five. Places are counted modulo 65,536.
 pub(super) struct Ranked {
-    /// The last place of each hash. It may be so old that its number came again; then no place in
-    /// reach has the hash, and nothing that is found instead has the bytes that are looked for.
+    /// The last place of each hash, or one that is out of reach.
     heads: Box<[u16; 1 << HASH_BITS]>,
-    /// How far before each place of the window the one before it with its hash is; 0 for too far.
+    /// How far before each place of the window the one before it with its hash is, if it is in
+    /// reach; more than the window if not.
     back: Box<[u16; WINDOW]>,
     /// Rises by one from each place to the next with its hash. There is room for the place that is
     /// just in reach beside the one that it is reached from.
@@ -76,10 +76,8 @@ impl Ranked {
                     return Followed { best, next: Followed::LOST };
                 }
             }
-            match self.gram_back[gram_place.wrapping_sub(distance) & MASK] {
-                0 => break,
-                step => distance = distance.wrapping_add(step as usize),
-            }
+            let step = self.gram_back[gram_place.wrapping_sub(distance) & MASK];
+            distance = distance.wrapping_add(step as usize);
         }
         Followed { best, next: if distance > end { distance } else { 0 } }
     }
@@ -92,9 +90,13 @@ impl Ranked {
     }
 
     /// Looks for a match where there is none at hand.
-    #[inline]
     fn any(&self, buffer: &Buffer, at: usize, heads: Heads, bounds: &Bounds) -> Option<Match> {
-        if heads.gram.wrapping_sub(1) < bounds.reach {
+        // Where nothing shares four bytes, nothing shares five.
+        let distance = self.shortest(buffer, at, heads.four, bounds);
+        if distance == 0 {
+            return Some(Match::NONE);
+        }
+        if heads.gram <= bounds.reach {
             let best = Match { length: GRAM as u16 - 1, distance: 0 };
             let way = Way { shift: 0, distance: heads.gram, end: bounds.reach, best };
             let best = self.follow(buffer, at, way, bounds).found()?;
@@ -102,16 +104,16 @@ impl Ranked {
                 return Some(best);
             }
         }
-        Some(self.shortest(buffer, at, heads.four, bounds))
+        let near = Match { length: SHORTEST as u16, distance: distance as u16 };
+        Some(if distance <= NEAR { near } else { Match::NONE })
     }
 
     /// Looks for a match that is longer than the one at hand.
-    #[inline]
     fn longer(&self, buffer: &Buffer, at: usize, heads: Heads, bounds: &Bounds) -> Option<Match> {
         let best = Match { length: bounds.longer_than as u16, distance: 0 };
         let shift = bounds.longer_than + 1 - GRAM;
         // Nearer than `shift` the shifted gram is no place yet.
-        if heads.gram.wrapping_sub(1) < bounds.reach.min(shift.max(1) - 1) || shift == 0 {
+        if heads.gram < shift || shift == 0 {
             let way = Way { shift: 0, distance: heads.gram, end: bounds.reach, best };
             if shift == 0 {
                 return self.follow(buffer, at, way, bounds).found();
@@ -136,26 +138,22 @@ impl Ranked {
         self.follow(buffer, at, way, bounds).found()
     }
 
-    /// Looks for a match of four bytes where there is none of five.
+    /// How far the nearest place with the same four bytes is; 0 for none.
     #[inline]
-    fn shortest(&self, buffer: &Buffer, at: usize, first: usize, bounds: &Bounds) -> Match {
-        let end = bounds.reach.min(NEAR);
+    fn shortest(&self, buffer: &Buffer, at: usize, first: usize, bounds: &Bounds) -> usize {
         let place = self.place(at);
         let start = four(buffer, at);
         let mut distance = first;
-        for _ in 0..bounds.tries {
-            if distance.wrapping_sub(1) >= end {
-                break;
-            }
+        let mut left = bounds.tries;
+        while distance.wrapping_sub(1) < bounds.reach && left > 0 {
             if four(buffer, at.wrapping_sub(distance)) == start {
-                return Match { length: SHORTEST as u16, distance: distance as u16 };
+                return distance;
             }
-            match self.back[place.wrapping_sub(distance) & MASK] {
-                0 => break,
-                step => distance = distance.wrapping_add(step as usize),
-            }
+            let step = self.back[place.wrapping_sub(distance) & MASK];
+            distance = distance.wrapping_add(step as usize);
+            left = left.wrapping_sub(1);
         }
-        Match::NONE
+        0
     }
 
     /// Looks for a match in the same way as Go.
@@ -164,7 +162,7 @@ impl Ranked {
         let mut best = Match { length: bounds.longer_than as u16, distance: 0 };
         let mut distance = first;
         for _ in 0..bounds.tries {
-            if distance == 0 || distance > bounds.reach {
+            if distance > bounds.reach {
                 break;
             }
             let length = common(buffer, at - distance, at, bounds.most);
@@ -174,10 +172,7 @@ impl Ranked {
                     break;
                 }
             }
-            match self.back[self.place(at).wrapping_sub(distance) & MASK] {
-                0 => break,
-                step => distance += step as usize,
-            }
+            distance += self.back[self.place(at).wrapping_sub(distance) & MASK] as usize;
         }
         best
     }
@@ -201,8 +196,10 @@ impl Places for Ranked {
 
     fn tidy(&mut self, at: usize) {
         let place = self.place(at) as u16;
-        for head in self.gram_heads.iter_mut() {
-            *head = place.wrapping_sub(place.wrapping_sub(*head).min(WINDOW as u16 + 1));
+        for heads in [&mut self.heads[..], &mut self.gram_heads[..]] {
+            for head in heads {
+                *head = place.wrapping_sub(place.wrapping_sub(*head).min(WINDOW as u16 + 1));
+            }
         }
     }
 
@@ -210,22 +207,18 @@ impl Places for Ranked {
     fn insert(&mut self, buffer: &Buffer, at: usize) -> Heads {
         let place = self.place(at);
         let bytes = eight(buffer, at);
-        let head = &mut self.heads[hash(bytes as u32)];
-        let distance = near(place, *head);
-        *head = place as u16;
+        let head = std::mem::replace(&mut self.heads[hash(bytes as u32)], place as u16);
+        let distance = (place as u16).wrapping_sub(head);
         self.back[place & MASK] = distance;
         // Where there is none in reach, any rank will do.
-        self.ranks[place] =
-            self.ranks[place.wrapping_sub(distance as usize) % TURN].wrapping_add(1);
+        self.ranks[place] = self.ranks[head as usize].wrapping_add(1);
 
-        let head = &mut self.gram_heads[gram_hash(bytes)];
-        let gram = near(place, *head);
-        *head = place as u16;
+        let head = std::mem::replace(&mut self.gram_heads[gram_hash(bytes)], place as u16);
+        let gram = (place as u16).wrapping_sub(head);
         self.gram_back[place & MASK] = gram;
         Heads { four: distance as usize, gram: gram as usize }
     }
 
-    #[inline]
     fn search(&self, buffer: &Buffer, at: usize, heads: Heads, bounds: &Bounds) -> Match {
         // At the end of the input a gram may reach over it.
         let found = if bounds.most < MAX_MATCH {
@@ -268,15 +261,72 @@ impl Followed {
     }
 }
 
-/// How far a place is from the head of its hash; 0 for too far.
-#[inline]
-fn near(place: usize, head: u16) -> u16 {
-    let distance = (place as u16).wrapping_sub(head);
-    if distance > WINDOW as u16 { 0 } else { distance }
-}
-
 #[inline]
 fn gram_hash(bytes: u64) -> usize {
     let gram = bytes << (64 - 8 * GRAM);
     (gram.wrapping_mul(0x9e37_79b1_85eb_ca87) >> (64 - GRAM_BITS)) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Compares searches at every place of an input with Go's own way, and says how many of them
+    /// found something.
+    fn compare(input: impl Iterator<Item = u8>) -> usize {
+        let mut buffer: Box<Buffer> = zeros();
+        let mut end = 0;
+        for (held, byte) in buffer.iter_mut().zip(input) {
+            *held = byte;
+            end += 1;
+        }
+        let mut places = Ranked::new();
+        let mut found = 0;
+        for at in 0..end - MAX_MATCH {
+            if at % (WINDOW / 2) == 0 {
+                places.tidy(at);
+            }
+            let heads = places.insert(&buffer, at);
+            let reach = at.min(WINDOW - at % 3);
+            for (longer_than, nice, tries) in
+                [(3, 128, 128), (3, 16, 16), (4, 32, 32), (5 + at % 11, 128, 128), (20, 258, 4096)]
+            {
+                let bounds = Bounds { longer_than, most: MAX_MATCH, reach, nice, tries };
+                let best = places.search(&buffer, at, heads, &bounds);
+                let expected = places.plainly(&buffer, at, heads.four, &bounds);
+                assert_eq!(best, expected, "at {at}, longer than {longer_than}, {tries} tries");
+                found += usize::from(best.distance > 0);
+            }
+        }
+        found
+    }
+
+    fn numbers(seed: u64) -> impl Iterator<Item = u64> {
+        std::iter::successors(Some(seed), |last| {
+            Some(last.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f))
+        })
+        .map(|number| number >> 24)
+    }
+
+    #[test]
+    fn few_letters_and_records_are_found_as_go_finds_them() {
+        let letters = numbers(1).take(90_000).map(|number| (number % 3) as u8);
+        assert!(compare(letters) > 0);
+        let records = numbers(2).take(9_000).enumerate().flat_map(|(at, number)| {
+            let (at, number) = (at as u8, number as u8);
+            [1, 2, 3, 4, 5, 6, 7, at, number % 4, number % 2, at / 16]
+        });
+        assert!(compare(records) > 0);
+    }
+
+    #[test]
+    fn grams_that_share_a_hash_and_nothing_else_hide_no_match() {
+        // Thousands of grams on one chain: it is left, and Go's own way is taken.
+        let grams: Vec<u64> = numbers(3).filter(|gram| gram_hash(*gram) == 0).take(300).collect();
+        let picked = numbers(4).take(12_000).flat_map(|number| {
+            let gram = grams[number as usize % grams.len()].to_le_bytes();
+            [gram[0], gram[1], gram[2], gram[3], gram[4]]
+        });
+        assert!(compare(picked) > 0);
+    }
 }
