@@ -4,6 +4,7 @@
 use sealift::codec::deflate::codes::WINDOW;
 use sealift::codec::deflate::zlib::{Blocks, Program, Setting, engine, pigz};
 use sealift::codec::deflate::{BitWriter, Engine, Mark};
+use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
@@ -73,6 +74,20 @@ fn mixture(seed: usize, length: usize) -> Vec<u8> {
     mixed
 }
 
+/// Noise in which no three bytes occur twice: all of it is literals, so that a second block of 32767
+/// begins one byte too early to be stored when it is full.
+fn noise_without_matches(length: usize) -> Vec<u8> {
+    let (mut dice, mut seen) = (dice(length), HashSet::new());
+    let mut noise = dice.bytes(2);
+    while noise.len() < length {
+        let byte = dice.roll() as u8;
+        if seen.insert([noise[noise.len() - 2], noise[noise.len() - 1], byte]) {
+            noise.push(byte);
+        }
+    }
+    noise
+}
+
 /// Lengths at which a match, a distance, the window or a block of pigz is just full.
 const EDGES: [usize; 26] = [
     0, 1, 2, 3, 257, 258, 259, 262, 263, 32_506, 32_507, 32_767, 32_768, 32_769, 65_273, 65_274,
@@ -89,6 +104,10 @@ fn small_inputs() -> Vec<(String, Vec<u8>)> {
     for seed in 0..12 {
         let length = dice(seed).below(400_000);
         inputs.push((format!("mixture {seed}"), mixture(seed, length)));
+    }
+    for length in [65_534, 65_536, 100_000, 300_000] {
+        let name = format!("{length} bytes of noise without matches");
+        inputs.push((name, noise_without_matches(length)));
     }
     let tar = real_tar();
     for (name, begin) in [("the beginning", 0), ("the middle", tar.len() / 2)] {

@@ -24,7 +24,7 @@ pub enum Blocks {
     Independent,
 }
 
-/// pigz with a setting; made by [`super::pigz`].
+/// pigz with a setting; made by [`super::pigz()`].
 #[derive(Clone, Copy)]
 pub struct Pigz {
     rules: Rules,

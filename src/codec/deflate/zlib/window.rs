@@ -82,12 +82,6 @@ impl Window {
         self.bytes.fill(0);
         let known = &history[history.len().saturating_sub(at)..];
         self.bytes[at - known.len()..at].copy_from_slice(known);
-        if base > 0 {
-            // What was moved down also stayed where it was: see `let_old_bytes_show`.
-            for (byte, old) in self.bytes[at..WINDOW.max(at)].iter_mut().zip(history) {
-                *byte = *old;
-            }
-        }
         (self.base, self.at, self.end) = (base, at, at);
         (self.owed, self.owed_by_four) = (known.len(), known.len());
         self.begin_block();
@@ -122,7 +116,7 @@ impl Window {
     }
 
     /// Shows behind the end of the input what the originals would find there: bytes that were there
-    /// before the last move.
+    /// before the last move. Only a resumed window does not have them.
     pub(super) fn let_old_bytes_show(&mut self) {
         if self.base > 0 {
             let end = self.end.max(WINDOW);
