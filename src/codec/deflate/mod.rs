@@ -10,6 +10,7 @@
 
 pub mod bits;
 pub mod codes;
+pub mod klauspost;
 
 pub use bits::{BitWriter, Mark};
 
