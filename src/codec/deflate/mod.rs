@@ -14,6 +14,7 @@ pub mod codes;
 pub mod general;
 pub mod go;
 mod header;
+pub mod klauspost;
 mod pool;
 mod prove;
 mod rebuild;
