@@ -379,7 +379,11 @@ impl Decoder {
             if !entry.is_base() {
                 // Bits that are no code are at least one bit, which may lie behind the input.
                 let more = entry.bits() == 0 && bit == end;
-                return if more { Ok(pause(tokens.len() - before)) } else { Err(TokenError::NoCode) };
+                return if more {
+                    Ok(pause(tokens.len() - before))
+                } else {
+                    Err(TokenError::NoCode)
+                };
             }
             let extra = entry.extra_bits();
             let length = entry.value() + (word & ((1 << extra) - 1)) as u32;
@@ -394,7 +398,11 @@ impl Decoder {
             }
             if !entry.is_base() {
                 let more = entry.bits() == 0 && bit == end;
-                return if more { Ok(pause(tokens.len() - before)) } else { Err(TokenError::NoCode) };
+                return if more {
+                    Ok(pause(tokens.len() - before))
+                } else {
+                    Err(TokenError::NoCode)
+                };
             }
             let distance = entry.value() + (word & ((1 << far) - 1)) as u32;
             if !self.history.copy(length as usize, distance as usize) {
@@ -459,8 +467,7 @@ fn dynamic_head(bits: &mut Bits) -> Result<Form, TokenError> {
     if lengths.len() > literals + distances || lengths[END_OF_BLOCK] == 0 {
         return Err(TokenError::CodeLengths);
     }
-    let codes =
-        Codes { literals, distances, length_codes, length_code_lengths, lengths, steps };
+    let codes = Codes { literals, distances, length_codes, length_code_lengths, lengths, steps };
     Ok(Form::Dynamic(Box::new(codes)))
 }
 

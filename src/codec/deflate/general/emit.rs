@@ -43,10 +43,9 @@ impl Alphabet {
                 out.bytes(&(!length).to_le_bytes());
                 None
             }
-            Form::Fixed => Some(Self {
-                literals: pair(&FIXED_LITERAL_LENGTHS),
-                distances: pair(&[5; 32]),
-            }),
+            Form::Fixed => {
+                Some(Self { literals: pair(&FIXED_LITERAL_LENGTHS), distances: pair(&[5; 32]) })
+            }
             Form::Dynamic(codes) => {
                 describe(codes, out);
                 let (literals, distances) = codes.lengths.split_at(codes.literals);

@@ -50,8 +50,8 @@ impl Predictor {
         }
     }
 
-    pub(super) fn matcher(&self) -> &Matcher {
-        &self.matcher
+    pub(super) fn matcher(&mut self) -> &mut Matcher {
+        &mut self.matcher
     }
 
     /// Remembers the places up to, not including, `at`.
@@ -71,11 +71,12 @@ impl Predictor {
         if far { Match::default() } else { found }
     }
 
-    fn search(&self, view: View, at: usize, than: u32, depth: u32) -> Match {
+    fn search(&mut self, view: View, at: usize, than: u32, depth: u32) -> Match {
         if at >= view.bytes.len() {
             return Match::default();
         }
-        self.worthwhile(self.matcher.longest(view, at, than, depth))
+        let found = self.matcher.longest(view, at, than, depth);
+        self.worthwhile(found)
     }
 
     /// What the encoder is expected to do at `at`.

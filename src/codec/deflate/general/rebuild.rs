@@ -2,16 +2,16 @@
 
 use std::io::Read;
 
+use super::super::Encoder;
 use super::super::bits::BitWriter;
 use super::super::codes::WINDOW;
 use super::super::tokens::{Block, Form, History, Token};
-use super::super::Encoder;
+use super::VERSION;
 use super::emit::{Alphabet, pad};
 use super::matcher::View;
 use super::model::{AHEAD, Allowance, LONG, Model, Nonsense, Run};
 use super::range::{Coder, Reader};
 use super::settings::{KNOWN, Settings};
-use super::VERSION;
 
 /// Why a stream cannot be rebuilt.
 #[derive(Debug, thiserror::Error)]

@@ -100,9 +100,8 @@ fn heap(counts: &[u32], limit: usize, lengths: &mut [u8]) {
 
 /// Restores the order of the heap below a place.
 fn sink(heap: &mut [usize], nodes: &[Node], mut place: usize) {
-    let lesser = |a: usize, b: usize| {
-        (nodes[a].weight, nodes[a].depth) <= (nodes[b].weight, nodes[b].depth)
-    };
+    let lesser =
+        |a: usize, b: usize| (nodes[a].weight, nodes[a].depth) <= (nodes[b].weight, nodes[b].depth);
     if place >= heap.len() {
         return;
     }
@@ -180,7 +179,11 @@ fn packages(counts: &[u32], limit: usize, package_first: bool, lengths: &mut [u8
                 (Some(_), None) => true,
                 (None, Some(_)) => false,
                 (Some(symbol), Some(package)) => {
-                    if package_first { symbol < package } else { symbol <= package }
+                    if package_first {
+                        symbol < package
+                    } else {
+                        symbol <= package
+                    }
                 }
             };
             here.extend(if is_symbol { single.next() } else { packed.next() });
@@ -217,8 +220,8 @@ fn queues(counts: &[u32], limit: usize, lengths: &mut [u8]) {
     while weights.len() < 2 * leaves - 1 {
         let mut weight = 0;
         for _ in 0..2 {
-            let take_leaf = leaf < leaves
-                && (inner == weights.len() || weights[leaf] <= weights[inner]);
+            let take_leaf =
+                leaf < leaves && (inner == weights.len() || weights[leaf] <= weights[inner]);
             let next = if take_leaf { &mut leaf } else { &mut inner };
             weight += weights[*next];
             parents[*next] = weights.len();

@@ -1,0 +1,3 @@
+//! The deflate engines beside the programs whose output they make again.
+
+mod general;
