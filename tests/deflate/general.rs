@@ -203,7 +203,7 @@ fn streams_of_every_strategy_of_zlib_come_back() {
                 let stream = run("python3", &arguments, &plain);
                 let corrections = assert_comes_back(&stream, &plain);
                 let share = corrections * 10_000 / stream.len();
-                assert!(memory == "1" || share <= 30, "{level} {memory} {strategy}: {share}");
+                assert!(memory == "1" || share <= 60, "{level} {memory} {strategy}: {share}");
             }
         }
     }
@@ -463,4 +463,58 @@ fn other_plain_bytes_make_no_stream() {
     let longer = [&plain[..], b"more"].concat();
     let (made, failure) = rebuild(&longer, &corrections, 1000);
     assert!(failure.is_some() || made != stream);
+}
+
+/// Corrections that were made once, and a hash (64-bit FNV-1a) of the stream that they make of
+/// [`golden_plain`].
+const GOLDEN: &[(&[u8], u64)] = &[
+    (include_bytes!("../../testdata/deflate-general/go6.corrections"), 0xd459_282a_a1ca_5f34),
+    (include_bytes!("../../testdata/deflate-general/gzip6.corrections"), 0xb8d1_9c82_71cb_cc2d),
+    (include_bytes!("../../testdata/deflate-general/igzip1.corrections"), 0xb218_7d94_77f3_4ada),
+    (
+        include_bytes!("../../testdata/deflate-general/libdeflate12.corrections"),
+        0x3b9b_0183_1b33_df6b,
+    ),
+    (
+        include_bytes!("../../testdata/deflate-general/libdeflate9.corrections"),
+        0x6cb6_ca05_3e60_46fe,
+    ),
+    (include_bytes!("../../testdata/deflate-general/zopfli.corrections"), 0xde3f_0d96_4510_a880),
+];
+
+/// Words, noise and runs that are the same every time.
+fn golden_plain() -> Vec<u8> {
+    let words =
+        ["layer ", "manifest ", "config ", "digest ", "index\n", "pack ", "chunk, ", "recipe. "];
+    let mut state = 1u32;
+    let mut plain = Vec::new();
+    while plain.len() < 40_000 {
+        state = state.wrapping_mul(1_103_515_245).wrapping_add(12345) & 0x7fff_ffff;
+        let roll = state >> 16;
+        if roll.is_multiple_of(11) {
+            plain.extend([roll as u8, (roll >> 3) as u8]);
+        } else if roll.is_multiple_of(13) {
+            plain.resize(plain.len() + roll as usize % 97, roll as u8 & 127);
+        } else {
+            plain.extend(words[(roll >> 4) as usize % 8].bytes());
+        }
+    }
+    plain
+}
+
+#[test]
+fn corrections_mean_what_they_always_meant() {
+    let plain = golden_plain();
+    for (number, &(corrections, hash)) in GOLDEN.iter().enumerate() {
+        let (stream, failure) = rebuild(&plain, corrections, 5000);
+        assert_eq!(failure, None);
+        let found = stream.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, &byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        assert_eq!(found, hash, "number {number}");
+        let mut inflated = Vec::new();
+        let mut inflate = flate2::read::DeflateDecoder::new(&stream[..]);
+        inflate.read_to_end(&mut inflated).expect("a stream");
+        assert!(inflated == plain);
+    }
 }

@@ -23,6 +23,9 @@ pub(super) struct Match {
 /// Places count from here, so that 0 is out of reach of all of them.
 const FIRST: u64 = 65536;
 
+/// A gap between places that is at least so wide is out of reach.
+const FAR_GAP: u32 = 65535;
+
 /// Bits of the hash of three bytes that is kept beside.
 const SHORT_BITS: u32 = 15;
 
@@ -45,7 +48,7 @@ pub(super) struct Matcher {
     /// For each hash the latest place.
     heads: Vec<u32>,
     /// For each place, by its lowest bits, how far before it one with the same hash is.
-    earlier: Box<[u16; WINDOW]>,
+    earlier: Vec<u16>,
     /// For each hash of three bytes the latest place.
     shorts: Vec<u32>,
     /// For the latest places, by their lowest bits, the one before it with the same hash of three
@@ -62,7 +65,7 @@ impl Matcher {
         Self {
             settings,
             heads: vec![0; 1 << settings.hash_bits],
-            earlier: Box::new([0; WINDOW]),
+            earlier: vec![0; WINDOW],
             shorts: vec![0; shorts],
             earlier_shorts: [0; AHEAD as usize],
             multiplier: MULTIPLIERS[settings.multiplier as usize],
@@ -125,7 +128,8 @@ impl Matcher {
         self.budget = (self.budget + ALLOWED).min(MOST_BUDGET);
         if let Some(hash) = self.hash(view.bytes, at) {
             let head = &mut self.heads[hash];
-            let gap = place.wrapping_sub(*head).min(u32::from(u16::MAX));
+            // No gap is 0, even where places have come round.
+            let gap = place.wrapping_sub(*head).wrapping_sub(1).min(FAR_GAP - 1) + 1;
             self.earlier[place as usize % WINDOW] = gap as u16;
             *head = place;
         }
@@ -197,7 +201,10 @@ impl Matcher {
     fn places(&self, view: View, at: usize) -> Places<'_> {
         let place = Self::place(view, at);
         let mut next = self.hash(view.bytes, at).map_or(0, |hash| self.heads[hash]);
-        while next.wrapping_sub(place) < AHEAD {
+        for _ in 0..AHEAD {
+            if next.wrapping_sub(place) >= AHEAD {
+                break;
+            }
             next = next.wrapping_sub(u32::from(self.earlier[next as usize % WINDOW]));
         }
         Places {
@@ -213,7 +220,10 @@ impl Matcher {
     fn short_distance(&self, view: View, at: usize) -> Option<usize> {
         let place = Self::place(view, at);
         let mut latest = self.shorts[Self::short_hash(view.bytes, at)?];
-        while latest.wrapping_sub(place) < AHEAD {
+        for _ in 0..AHEAD {
+            if latest.wrapping_sub(place) >= AHEAD {
+                break;
+            }
             latest = self.earlier_shorts[(latest % AHEAD) as usize];
         }
         let distance = place.wrapping_sub(latest);
@@ -223,14 +233,8 @@ impl Matcher {
     /// How many of the places at `at` hold at least `length` bytes alike before the one at
     /// `distance` comes; `None` where it does not come among the first [`FAR`].
     pub(super) fn rank(&self, view: View, at: usize, length: u32, distance: u32) -> Option<u32> {
-        let mut rank = 0;
-        for candidate in self.candidates(view, at, length) {
-            if candidate == distance {
-                return Some(rank);
-            }
-            rank += 1;
-        }
-        None
+        let at = self.candidates(view, at, length).position(|candidate| candidate == distance);
+        at.map(|rank| rank as u32)
     }
 
     /// The distance that has this rank.
@@ -264,7 +268,7 @@ const FAR: u32 = 1024;
 const RANKED: u32 = 256;
 
 struct Places<'a> {
-    earlier: &'a [u16; WINDOW],
+    earlier: &'a [u16],
     place: u32,
     /// Distance of the next one.
     distance: u32,
