@@ -1,5 +1,6 @@
 //! The deflate engines beside the programs whose output they make again.
 
+mod general;
 mod go;
 mod klauspost;
 mod stream;

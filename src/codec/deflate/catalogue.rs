@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Engine;
 use super::go::GoFlate;
+use super::klauspost::{Generation, Klauspost};
 use super::recipe::Coder;
 use super::zlib::pigz::{Blocks, DEFAULT_BLOCK};
 use super::zlib::{self, Program, Setting};
@@ -16,6 +17,22 @@ const ZLIB: u16 = 0x0200;
 const GZIP: u16 = 0x0300;
 const BUSYBOX: u16 = 0x0400;
 const PIGZ: u16 = 0x0500;
+/// One family for each generation: 0x10 and 0x20 with the place of the generation in
+/// [`GENERATIONS`].
+const PGZIP: u16 = 0x1000;
+const KLAUSPOST: u16 = 0x2000;
+
+/// Generations of klauspost's encoder, in the order of their numbers.
+const GENERATIONS: [Generation; 8] = [
+    Generation::V1_14_3,
+    Generation::V1_15_0,
+    Generation::V1_15_11,
+    Generation::V1_15_15,
+    Generation::V1_18_0,
+    Generation::V1_18_2,
+    Generation::V1_20_0,
+    Generation::Go1_27,
+];
 
 /// How pigz can cut its input, in the order of their numbers.
 const BLOCKS: [Blocks; 3] = [Blocks::Primed, Blocks::Continued, Blocks::Independent];
@@ -29,11 +46,32 @@ impl Coder {
         Self(GO | level.cast_unsigned() as u16)
     }
 
+    const fn generation(family: u16, generation: u16, level: i8) -> Self {
+        Self(family | generation << 8 | level.cast_unsigned() as u16)
+    }
+
+    /// Generation and level of a number of one of klauspost's families.
+    fn of_klauspost(self) -> Option<(Generation, i8)> {
+        let generation = *GENERATIONS.get(usize::from(self.0 >> 8 & 15))?;
+        Some((generation, ((self.0 & 0xff) as u8).cast_signed()))
+    }
+
     /// The engine; `None` for the general coder and for numbers that this version does not know.
     pub fn engine(self) -> Option<Arc<dyn Engine>> {
         let setting = (self.0 & 0xff) as u8;
         let (high, level) = (setting >> 4, setting & 15);
         let family = |program| zlib::engine(Setting { program, level });
+        match self.0 & 0xf000 {
+            PGZIP => {
+                let (generation, level) = self.of_klauspost()?;
+                return Some(Arc::new(Klauspost::pgzip(generation, level)?));
+            }
+            KLAUSPOST => {
+                let (generation, level) = self.of_klauspost()?;
+                return Some(Arc::new(Klauspost::plain(generation, level)?));
+            }
+            _ => {}
+        }
         Some(match self.0 & 0xff00 {
             GO => Arc::new(GoFlate::new(setting.cast_signed())?),
             ZLIB => Arc::new(family(Program::Zlib { mem_level: high })?),
@@ -48,6 +86,15 @@ impl Coder {
     pub fn name(self) -> String {
         let setting = (self.0 & 0xff) as u8;
         let (high, level) = (setting >> 4, setting & 15);
+        if let (PGZIP | KLAUSPOST, Some((generation, level))) =
+            (self.0 & 0xf000, self.of_klauspost())
+        {
+            return match (self.0 & 0xf000, generation) {
+                (_, Generation::Go1_27) => format!("go1.27 {level}"),
+                (PGZIP, _) => format!("pgzip {level}"),
+                _ => format!("klauspost {level}"),
+            };
+        }
         match self.0 & 0xff00 {
             0 => "corrected".to_owned(),
             GO => format!("go {}", setting.cast_signed()),
@@ -80,10 +127,19 @@ pub fn candidates(header: &[u8]) -> Vec<Coder> {
     let pigz = (0..BLOCKS.len() as u8).flat_map(|blocks| each(PIGZ, blocks));
     let others = each(BUSYBOX, 2).chain(each(BUSYBOX, 1)).chain(each(BUSYBOX, 0)).chain(pigz);
     let gzip = each(GZIP, 0);
+    let newer = [(PGZIP, 0..7), (KLAUSPOST, 0..8)].into_iter().flat_map(|(family, all)| {
+        // The latest first; of two that make the same, either is right.
+        all.rev().flat_map(move |generation: u16| {
+            let levels = levels.map(u8::cast_signed).into_iter().chain([-2, 0]);
+            levels.map(move |level| Coder::generation(family, generation, level))
+        })
+    });
     if system == 255 {
-        go.chain(zlib).chain(gzip).chain(others).collect()
+        let (first, rest): (Vec<_>, Vec<_>) =
+            newer.partition(|coder| coder.0 & 0xff == u16::from(levels[0]));
+        go.chain(first).chain(zlib).chain(gzip).chain(others).chain(rest).collect()
     } else {
-        gzip.chain(zlib).chain(others).chain(go).collect()
+        gzip.chain(zlib).chain(others).chain(go).chain(newer).collect()
     }
 }
 

@@ -9,6 +9,7 @@ use super::matcher::View;
 use super::model::AHEAD;
 use super::range::Meter;
 use super::settings::{KNOWN, Lazy, Settings};
+use crate::codec::deflate::tokens::Token;
 
 /// Plain bytes over which all known settings are tried.
 const GLANCE: usize = 96 << 10;
@@ -18,49 +19,55 @@ const LOOK: usize = 512 << 10;
 const FINALISTS: usize = 4;
 /// With fewer bits than this for a token nothing better is sought.
 const GOOD_ENOUGH: f64 = 0.03;
+/// How often what is like the best is gone through.
+const ROUNDS: usize = 3;
 
 /// The best settings for a beginning.
 pub(super) fn choose(pieces: &VecDeque<Piece>, bytes: &[u8], ended: bool) -> Settings {
     let trial = Trial { pieces, bytes, ended };
-    let mut best = f64::INFINITY;
+    let mut best = Vec::new();
     let mut known: Vec<(f64, Settings)> = Vec::new();
     for &settings in KNOWN {
-        let cost = trial.cost(settings, GLANCE, best * 1.5).0;
-        best = best.min(cost);
+        let costs = trial.costs(settings, GLANCE, &best, 1.5);
+        let whole = costs.len() >= best.len();
+        let cost = costs.last().copied().filter(|_| whole).unwrap_or(f64::INFINITY);
         known.push((cost, settings));
-    }
-    known.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let mut best = (f64::INFINITY, known[0].1);
-    let mut tokens = 0;
-    for &(_, settings) in &known[..FINALISTS] {
-        let (cost, count) = trial.cost(settings, LOOK, best.0);
-        if cost < best.0 {
-            best = (cost, settings);
-            tokens = count;
+        if best.last().is_none_or(|&best| cost < best) {
+            best = costs;
         }
     }
-    let enough = GOOD_ENOUGH * f64::from(tokens);
-    let mut improved = true;
-    let mut rounds = 0;
-    while improved && best.0 > enough && rounds < 3 {
-        improved = false;
-        rounds += 1;
-        for change in CHANGES {
-            for value in change.1 {
-                let mut settings = best.1;
-                change.0(&mut settings, *value);
-                if settings == best.1 {
-                    continue;
-                }
-                let cost = trial.cost(settings, LOOK, best.0).0;
-                if cost < best.0 {
-                    best = (cost, settings);
-                    improved = true;
+    known.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut settings = known[0].1;
+    let mut best = Vec::new();
+    let improve = |settings: &mut Settings, best: &mut Vec<f64>, other: Settings| {
+        let costs = trial.costs(other, LOOK, best, 1.02);
+        let better = best.is_empty() || costs.len() == best.len() && costs.last() < best.last();
+        if better {
+            *settings = other;
+            *best = costs;
+        }
+        better
+    };
+    for &(_, other) in &known[..FINALISTS] {
+        improve(&mut settings, &mut best, other);
+    }
+    for _ in 0..ROUNDS {
+        let enough = GOOD_ENOUGH * (best.len() * MARK) as f64;
+        let mut improved = false;
+        for (change, values) in CHANGES {
+            for &value in *values {
+                let mut other = settings;
+                change(&mut other, value);
+                if best.last().is_some_and(|&cost| cost > enough) && other != settings {
+                    improved |= improve(&mut settings, &mut best, other);
                 }
             }
         }
+        if !improved {
+            break;
+        }
     }
-    best.1
+    settings
 }
 
 type Change = (fn(&mut Settings, u32), &'static [u32]);
@@ -71,13 +78,14 @@ const CHANGES: &[Change] = &[
         |s, v| s.lazy = [Lazy::Never, Lazy::Longer, Lazy::Worth, Lazy::WorthTwice][v as usize],
         &[0, 1, 2, 3],
     ),
+    (|s, v| s.hash_bits = v, &[8, 9, 10, 11, 12, 13, 14, 15, 16, 17]),
     (|s, v| s.depth = (s.depth * v / 4).clamp(1, 4096), &[1, 2, 8, 16]),
     (|s, v| s.nice = v, &[8, 16, 32, 64, 128, 258]),
     (|s, v| s.patient = v, &[4, 8, 16, 32, 64, 128, 259]),
     (|s, v| s.good = v, &[4, 8, 32, 258]),
     (|s, v| s.too_far = v, &[0, 1024, 4096, 8192, 32768]),
     (|s, v| s.remembered = v, &[0, 4, 8, 16, 258]),
-    (|s, v| s.reach = v, &[8192, 32506, 32767, 32768]),
+    (|s, v| s.reach = v, &[3834, 7930, 8192, 16122, 16384, 32506, 32767, 32768]),
 ];
 
 struct Trial<'a> {
@@ -86,37 +94,60 @@ struct Trial<'a> {
     ended: bool,
 }
 
+/// The cost is noted after each so many tokens, and at the end.
+const MARK: usize = 1024;
+/// Bits by which a trial may be worse than the best before it is given up.
+const SLACK: f64 = 64.0;
+
 impl Trial<'_> {
-    /// Bits that the tokens in the first bytes take, and how many there are; stops once there are more
-    /// bits than `bound`.
-    fn cost(&self, settings: Settings, limit: usize, bound: f64) -> (f64, u32) {
+    /// Bits that the tokens in the first bytes take, by and by; stops early where that is more than
+    /// `factor` times the best.
+    fn costs(&self, settings: Settings, limit: usize, best: &[f64], factor: f64) -> Vec<f64> {
         let mut guess = Guess::new(settings);
         let mut meter = Meter::default();
-        let view = View { bytes: self.bytes, before: 0 };
-        let mut at = 0;
+        let mut costs = Vec::new();
         let mut count = 0;
-        for piece in self.pieces {
-            match piece {
-                Piece::Bytes(bytes) => {
-                    guess.pass();
-                    at += bytes;
+        for (at, token) in self.tokens().take_while(|&(at, _)| at < limit) {
+            let Some(token) = token else {
+                guess.pass();
+                continue;
+            };
+            let view = View { bytes: self.bytes, before: 0 };
+            if guess.token(&mut meter, view, at, token).is_err() {
+                return Vec::new();
+            }
+            count += 1;
+            if count % MARK == 0 {
+                let bound = best.get(costs.len()).map_or(f64::INFINITY, |best| best * factor);
+                costs.push(meter.bits());
+                if meter.bits() > bound + SLACK {
+                    return costs;
                 }
-                Piece::Run { tokens, .. } => {
-                    for &token in tokens {
-                        let enough = at < limit && (self.ended || at + AHEAD <= self.bytes.len());
-                        if !enough || meter.bits() > bound {
-                            return (meter.bits(), count);
-                        }
-                        if guess.token(&mut meter, view, at, token).is_err() {
-                            return (f64::INFINITY, count);
-                        }
-                        at += token.span();
-                        count += 1;
-                    }
-                }
-                _ => {}
             }
         }
-        (meter.bits(), count)
+        costs.push(meter.bits());
+        costs
+    }
+
+    /// Tokens with their places as long as enough is known behind them; none for stored bytes.
+    fn tokens(&self) -> impl Iterator<Item = (usize, Option<Token>)> {
+        let mut next = 0;
+        let mut place = move |span| {
+            next += span;
+            next - span
+        };
+        self.pieces
+            .iter()
+            .flat_map(move |piece| {
+                let (tokens, stored) = match piece {
+                    Piece::Run { tokens, .. } => (tokens.as_slice(), None),
+                    Piece::Bytes(count) => (&[][..], Some(*count)),
+                    _ => (&[][..], None),
+                };
+                let tokens = tokens.iter().map(|&token| (token.span(), Some(token)));
+                tokens.chain(stored.map(|count| (count, None)))
+            })
+            .map(move |(span, token)| (place(span), token))
+            .take_while(|&(at, _)| self.ended || at + AHEAD <= self.bytes.len())
     }
 }

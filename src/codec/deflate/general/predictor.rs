@@ -50,8 +50,8 @@ impl Predictor {
         }
     }
 
-    pub(super) fn matcher(&self) -> &Matcher {
-        &self.matcher
+    pub(super) fn matcher(&mut self) -> &mut Matcher {
+        &mut self.matcher
     }
 
     /// Remembers the places up to, not including, `at`.
@@ -71,11 +71,12 @@ impl Predictor {
         if far { Match::default() } else { found }
     }
 
-    fn search(&self, view: View, at: usize, than: u32, depth: u32) -> Match {
+    fn search(&mut self, view: View, at: usize, than: u32, depth: u32) -> Match {
         if at >= view.bytes.len() {
             return Match::default();
         }
-        self.worthwhile(self.matcher.longest(view, at, than, depth))
+        let found = self.matcher.longest(view, at, than, depth);
+        self.worthwhile(found)
     }
 
     /// What the encoder is expected to do at `at`.
@@ -105,7 +106,7 @@ impl Predictor {
         let better = match settings.lazy {
             Lazy::Never => false,
             Lazy::Longer => ahead.length > here.length,
-            Lazy::Worth | Lazy::WorthTwice => is_worth(here, ahead, 2),
+            Lazy::Worth | Lazy::WorthTwice => is_worth(here, ahead, 3),
         };
         if better {
             expected.token = Match::default();
@@ -113,7 +114,7 @@ impl Predictor {
         } else if settings.lazy == Lazy::WorthTwice {
             self.remember(view, at + 2);
             let behind = self.search(view, at + 2, than, settings.depth >> (shift + 1).min(31));
-            if is_worth(here, behind, 6) {
+            if is_worth(here, behind, 7) {
                 expected.token = Match::default();
                 expected.ahead = behind;
                 self.then = Known::Literal(behind);
@@ -148,11 +149,8 @@ impl Predictor {
 
 /// Whether a later match is worth more than one here: by four for each byte that it is longer, and one
 /// for each bit that its distance is shorter.
-fn is_worth(here: Match, later: Match, more_than: i32) -> bool {
-    if later.length < here.length || later.length == 0 {
-        return false;
-    }
-    let longer = (later.length - here.length) as i32;
-    let nearer = here.distance.ilog2() as i32 - later.distance.ilog2() as i32;
-    4 * longer + nearer > more_than
+fn is_worth(here: Match, later: Match, at_least: u32) -> bool {
+    later.length >= here.length.max(1)
+        && 4 * (later.length - here.length) + here.distance.ilog2()
+            >= later.distance.ilog2() + at_least
 }

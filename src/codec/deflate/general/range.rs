@@ -11,15 +11,18 @@ use std::io::{ErrorKind, Read};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bit(u32);
 
+/// The greatest probability.
+const MOST_LIKELY: u64 = (1 << 22) - 1;
+
 /// From so many decisions on the memory of a [`Bit`] does not grow.
 const PATIENCE: u32 = 255;
 
 /// By how much of the way a probability moves, in 65536ths, after so many decisions.
-const PACE: [i64; PATIENCE as usize + 1] = {
+const PACE: [u64; PATIENCE as usize + 1] = {
     let mut pace = [0; PATIENCE as usize + 1];
     let mut count = 0;
     while count <= PATIENCE as usize {
-        pace[count] = (131_072 / (2 * count + 3)) as i64;
+        pace[count] = (131_072 / (2 * count + 3)) as u64;
         count += 1;
     }
     pace
@@ -47,9 +50,13 @@ impl Bit {
     #[inline]
     fn learn(&mut self, bit: bool) {
         let count = self.0 & 0x3ff;
-        let now = i64::from(self.0 >> 10);
-        let target = if bit { (1 << 22) - 1 } else { 0 };
-        let moved = now + ((target - now) * PACE[count as usize] >> 16);
+        let now = u64::from(self.0 >> 10);
+        let pace = PACE[count as usize];
+        let moved = if bit {
+            now + (((MOST_LIKELY - now) * pace) >> 16)
+        } else {
+            now - ((now * pace) >> 16)
+        };
         self.0 = (moved as u32) << 10 | (count + 1).min(PATIENCE);
     }
 }
@@ -87,7 +94,7 @@ pub(super) struct Writer {
 #[inline]
 fn split(low: u64, high: u64, share: u64) -> u64 {
     let width = high - low;
-    low + (width >> 16) * share + ((width & 0xffff) * share >> 16)
+    low + (width >> 16) * share + (((width & 0xffff) * share) >> 16)
 }
 
 impl Writer {

@@ -54,7 +54,7 @@ pub(super) struct Settings {
     pub(super) lazy: Lazy,
     /// Matches of the shortest length that are farther away are not taken, 0 to 32768.
     pub(super) too_far: u32,
-    /// No match is farther away, 1 to 32768.
+    /// No match is farther away, 0 to 32768.
     pub(super) reach: u32,
     /// Inside matches that are longer no places are remembered, 0 to 258.
     pub(super) remembered: u32,
@@ -83,7 +83,7 @@ const FIELDS: [Field; 16] = [
     (|s| s.nice, |s, v| s.nice = v, 9, 3, 258),
     (|s| s.lazy as u32, |s, v| s.lazy = LAZIES[v as usize], 3, 0, 3),
     (|s| s.too_far, |s, v| s.too_far = v, 16, 0, 32768),
-    (|s| s.reach, |s, v| s.reach = v, 16, 1, 32768),
+    (|s| s.reach, |s, v| s.reach = v, 16, 0, 32768),
     (|s| s.remembered, |s, v| s.remembered = v, 9, 0, 258),
     (|s| s.tail, |s, v| s.tail = v, 3, 0, 7),
 ];
@@ -138,7 +138,14 @@ const fn zlib_fast(bits: u32, numbers: [u32; 4]) -> Settings {
 /// Go's search before 1.27.
 const fn go(numbers: [u32; 4]) -> Settings {
     let lazy = zlib(17, numbers);
-    Settings { hash: Hash::HighFirst, hash_bytes: 4, shortest: 4, reach: 32768, ..lazy }
+    Settings {
+        hash: Hash::HighFirst,
+        hash_bytes: 4,
+        shortest: 4,
+        good_shift: 0,
+        reach: 32768,
+        ..lazy
+    }
 }
 
 const fn go_fast(numbers: [u32; 4], remembered: u32) -> Settings {
@@ -186,6 +193,9 @@ const fn latest(hash_bytes: u32, multiplier: u32, hash_bits: u32) -> Settings {
 
 /// Settings from which the search for the right ones begins; no part of the format.
 pub(super) const KNOWN: &[Settings] = &[
+    Settings { reach: 0, ..latest(4, 0, 8) },
+    Settings { reach: 1, shortest: 3, ..zlib_fast(8, [4, 258, 258, 1]) },
+    Settings { reach: 1, ..zlib(8, [4, 258, 258, 1]) },
     zlib(15, [8, 16, 128, 128]),
     zlib(15, [32, 258, 258, 4096]),
     zlib(15, [8, 32, 128, 256]),

@@ -49,11 +49,7 @@ fn heap(counts: &[u32], limit: usize, lengths: &mut [u8]) {
     // There are always two codes: the lowest symbols help out.
     let mut highest = heap.last().copied().filter(|_| heap.len() > 1);
     while heap.len() < 3 {
-        let extra = match highest {
-            None => 0,
-            Some(symbol) if symbol < 2 => symbol + 1,
-            Some(_) => 0,
-        };
+        let extra = highest.filter(|&symbol| symbol < 2).map_or(0, |symbol| symbol + 1);
         if extra >= counts.len() {
             return;
         }
