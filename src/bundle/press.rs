@@ -16,7 +16,7 @@ use super::cache::PackCache;
 use super::manifest::PackEntry;
 use super::volume::{header, member_bytes, padding};
 use crate::codec::atomic::AtomicFile;
-use crate::codec::frame::{self, Effort, Encoder};
+use crate::codec::frame::{self, Effort};
 use crate::model::{Digest, Error, Kind, Result};
 
 /// Packs that are kept after they were read back, in bytes.
@@ -260,19 +260,9 @@ impl Drop for Guard<'_> {
 }
 
 fn compress_all(full: &Receiver<Full>, pressed: &Sender<Result<Pressed>>) -> Result<()> {
-    // One encoder for each effort that was met: its tables are worth keeping.
-    let mut encoders: Vec<(Effort, Encoder)> = Vec::new();
     for pack in full {
-        let at = if let Some(at) = encoders.iter().position(|(effort, _)| *effort == pack.effort) {
-            at
-        } else {
-            let encoder =
-                Encoder::new(pack.effort).map_err(|e| Error::io("zstd cannot start", e))?;
-            encoders.push((pack.effort, encoder));
-            encoders.len() - 1
-        };
-        let stored = encoders[at]
-            .1
+        let stored = pack
+            .effort
             .encode(&pack.content, &pack.prefix)
             .map_err(|e| Error::io("zstd cannot compress a pack", e))?;
         let pressed_pack = Pressed {

@@ -70,6 +70,12 @@ pub struct Bundle<State> {
     pub(super) state: State,
 }
 
+impl<State> std::fmt::Debug for Bundle<State> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bundle").field("path", &self.path()).finish_non_exhaustive()
+    }
+}
+
 impl<State> Bundle<State> {
     /// The file.
     pub fn path(&self) -> &Path {

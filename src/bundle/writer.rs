@@ -508,9 +508,8 @@ fn settle(recipe: &mut Recipe, table: &Table) {
 
 /// The index as a member.
 fn write_index(output: &mut Output, plain: &[u8], effort: Effort) -> Result<PackEntry> {
-    let stored = frame::Encoder::new(effort)
-        .and_then(|mut encoder| encoder.encode(plain, &[]))
-        .map_err(|e| Error::io("zstd cannot compress the index", e))?;
+    let stored =
+        effort.encode(plain, &[]).map_err(|e| Error::io("zstd cannot compress the index", e))?;
     let (digest, offset) = (Digest::of(&stored), output.at);
     output.member(&format!("index/{}.zst", digest.hex()), &stored)?;
     Ok(PackEntry {

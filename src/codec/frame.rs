@@ -20,43 +20,28 @@ pub struct Effort {
     pub long_distance: bool,
 }
 
-/// Packs frames with one setting; keeps its tables between frames.
-pub struct Encoder {
-    context: CCtx<'static>,
-    effort: Effort,
-}
-
-impl Encoder {
-    /// An encoder; its memory is that of the level.
-    pub fn new(effort: Effort) -> io::Result<Self> {
-        let mut encoder = Self { context: CCtx::create(), effort };
-        encoder.set(CParameter::CompressionLevel(effort.level))?;
-        encoder.set(CParameter::ChecksumFlag(true))?;
-        encoder.set(CParameter::ContentSizeFlag(true))?;
-        encoder.set(CParameter::EnableLongDistanceMatching(effort.long_distance))?;
-        Ok(encoder)
-    }
-
-    fn set(&mut self, parameter: CParameter) -> io::Result<()> {
-        self.context.set_parameter(parameter).map(drop).map_err(zstd_error)
-    }
-
+impl Effort {
     /// Packs `content` as one frame that is opened with the same `prefix`; an empty one is none.
-    pub fn encode(&mut self, content: &[u8], prefix: &[u8]) -> io::Result<Vec<u8>> {
-        let window = window_log(prefix.len() + content.len()).max(self.effort.window_log);
-        self.set(CParameter::WindowLog(window))?;
-        let mut packed = Vec::with_capacity(zstd_safe::compress_bound(content.len()));
-        if prefix.is_empty() {
-            self.context.compress2(&mut packed, content).map_err(zstd_error)?;
-        } else {
-            // The prefix is referred to, not copied, and forgotten after the frame: a context of its
-            // own keeps the reference from outliving it.
-            let mut once = Self::new(self.effort)?;
-            once.set(CParameter::WindowLog(window))?;
-            let mut context: CCtx<'_> = once.context;
-            context.ref_prefix(prefix).map_err(zstd_error)?;
-            context.compress2(&mut packed, content).map_err(zstd_error)?;
+    ///
+    /// A context is made for each frame: it would be cleared for the next one anyway, and the
+    /// tables of one that waits are memory that somebody else could use.
+    pub fn encode(self, content: &[u8], prefix: &[u8]) -> io::Result<Vec<u8>> {
+        let mut context = CCtx::create();
+        let window = window_log(prefix.len() + content.len()).max(self.window_log);
+        for parameter in [
+            CParameter::CompressionLevel(self.level),
+            CParameter::ChecksumFlag(true),
+            CParameter::ContentSizeFlag(true),
+            CParameter::EnableLongDistanceMatching(self.long_distance),
+            CParameter::WindowLog(window),
+        ] {
+            context.set_parameter(parameter).map_err(zstd_error)?;
         }
+        if !prefix.is_empty() {
+            context.ref_prefix(prefix).map_err(zstd_error)?;
+        }
+        let mut packed = Vec::with_capacity(zstd_safe::compress_bound(content.len()));
+        context.compress2(&mut packed, content).map_err(zstd_error)?;
         packed.shrink_to_fit();
         Ok(packed)
     }
@@ -127,12 +112,10 @@ mod tests {
     use super::*;
     use crate::model::Kind;
 
-    fn encoder() -> Encoder {
-        Encoder::new(Effort { level: 3, window_log: 20, long_distance: true }).unwrap()
-    }
+    const EFFORT: Effort = Effort { level: 3, window_log: 20, long_distance: true };
 
     fn pack(content: &[u8]) -> Vec<u8> {
-        encoder().encode(content, &[]).unwrap()
+        EFFORT.encode(content, &[]).unwrap()
     }
 
     #[test]
@@ -147,15 +130,13 @@ mod tests {
         let old: Vec<u8> = (0..400_000u64).flat_map(|n| (n * n * 7919).to_le_bytes()).collect();
         let mut new = old.clone();
         new[1_000_000] ^= 1;
-        let mut encoder = encoder();
-        let packed = encoder.encode(&new, &old).unwrap();
+        let packed = EFFORT.encode(&new, &old).unwrap();
         assert!(packed.len() < 10_000, "{}", packed.len());
         assert!(decode(&packed, new.len() as u64, &old, "it").unwrap() == new);
         for prefix in [&[][..], &new] {
             assert!(decode(&packed, new.len() as u64, prefix, "it").is_err());
         }
-        // The prefix is forgotten after the frame.
-        let alone = encoder.encode(&new, &[]).unwrap();
+        let alone = EFFORT.encode(&new, &[]).unwrap();
         assert!(decode(&alone, new.len() as u64, &[], "it").unwrap() == new);
     }
 

@@ -57,6 +57,7 @@ impl Bench {
                 preset: Preset::default(),
                 temporary: std::env::temp_dir(),
             },
+            base: None,
             temporary: self.folder.path(),
         };
         export::export(request, &Silent).unwrap()

@@ -33,6 +33,7 @@ fn sealed_by(bench: &Bench, name: &str, signers: Vec<SecretKey>) -> Result<std::
             preset: Preset::default(),
             temporary: std::env::temp_dir(),
         },
+        base: None,
         temporary: bench.folder.path(),
     };
     export::export(request, &Silent).map(|_| path)

@@ -130,13 +130,20 @@ pub fn candidates(header: &[u8]) -> Vec<Coder> {
     let newer = [(PGZIP, 0..7), (KLAUSPOST, 0..8)].into_iter().flat_map(|(family, all)| {
         // The latest first; of two that make the same, either is right.
         all.rev().flat_map(move |generation: u16| {
-            let levels = levels.map(u8::cast_signed).into_iter().chain([-2, 0]);
-            levels.map(move |level| Coder::generation(family, generation, level))
+            // Their default is 5, Go's 6.
+            let favourites: &[i8] = if hint == 0 { &[5, 6] } else { &[] };
+            let rest = levels.map(u8::cast_signed).into_iter().chain([-2, 0]);
+            let rest = rest.filter(|level| !favourites.contains(level));
+            favourites
+                .iter()
+                .copied()
+                .chain(rest)
+                .map(move |level| Coder::generation(family, generation, level))
         })
     });
     if system == 255 {
         let (first, rest): (Vec<_>, Vec<_>) =
-            newer.partition(|coder| coder.0 & 0xff == u16::from(levels[0]));
+            newer.partition(|coder| matches!((hint, coder.0 & 0xff), (0, 5 | 6) | (2, 9) | (4, 1)));
         go.chain(first).chain(zlib).chain(gzip).chain(others).chain(rest).collect()
     } else {
         gzip.chain(zlib).chain(others).chain(go).chain(newer).collect()
