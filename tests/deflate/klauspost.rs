@@ -259,6 +259,7 @@ fn marks_that_cannot_be_are_refused() {
     assert!(engine.resume(1 << 20, &history[..16383], &[]).is_none());
     assert!(engine.resume(0, &[], &[]).is_none());
     assert!(engine.resume((1 << 20) + 1, &history, &[]).is_none());
+    assert!(engine.resume(u64::MAX << 20, &history, &[]).is_none());
     let plain = Klauspost::plain(Generation::V1_15_11, Klauspost::DEFAULT_LEVEL).unwrap();
     assert!(plain.resume(1 << 20, &history, &[]).is_none());
 }

@@ -3,7 +3,7 @@
 //! A block with codes of its own is left open: the next chunk goes on in it if its symbols all have
 //! codes and new codes would not pay. Only what cannot go on there writes the end that is owed.
 
-use super::Generation;
+use super::generation::Generation;
 use super::history::CHUNK;
 use super::prefix::{Codes, fixed_codes};
 use super::tokens::{Token, Tokens};

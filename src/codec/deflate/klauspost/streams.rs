@@ -1,7 +1,7 @@
 //! Streams: one writer from end to end, or one after another as pgzip runs them.
 
+use super::generation::{Generation, Level};
 use super::writer::Writer;
-use super::{Generation, Level};
 use crate::codec::deflate::{BitWriter, Encoder};
 
 /// Plain bytes of a block of pgzip.

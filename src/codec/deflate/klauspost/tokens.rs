@@ -1,6 +1,6 @@
 //! What a chunk of plain bytes has become: literals and matches, and how often each symbol occurs.
 
-use super::Generation;
+use super::generation::Generation;
 use super::history::CHUNK;
 use crate::codec::deflate::codes::{
     DISTANCE_BASE, DISTANCE_EXTRA, LENGTH_EXTRA, LENGTH_SYMBOL, MAX_MATCH, MIN_MATCH, WINDOW,

@@ -1,10 +1,10 @@
 //! One flate writer: chunks in, blocks out.
 
 use super::blocks::Blocks;
+use super::generation::{Generation, Level};
 use super::history::{CHUNK, History};
 use super::levels::{Lazy, Parse, parse_chunk, parser};
 use super::tokens::Tokens;
-use super::{Generation, Level};
 use crate::codec::deflate::BitWriter;
 
 /// How many plain bytes a chunk holds where only literals are written.

@@ -1,8 +1,8 @@
 //! Level 5, the default: one place for each four bytes, two for each seven.
 
-use super::{END_MARGIN, Pairs, Parse, Places, Site};
+use super::search::{END_MARGIN, Pairs, Parse, Places, Site};
 use crate::codec::deflate::codes::MAX_MATCH;
-use crate::codec::deflate::klauspost::Generation;
+use crate::codec::deflate::klauspost::generation::Generation;
 use crate::codec::deflate::klauspost::history::{History, common, hash4, hash7, load64};
 use crate::codec::deflate::klauspost::tokens::Tokens;
 

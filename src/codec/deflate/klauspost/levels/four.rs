@@ -1,7 +1,7 @@
 //! Level 4: one place for each four bytes, one for each seven.
 
-use super::{END_MARGIN, Parse, Places, Site};
-use crate::codec::deflate::klauspost::Generation;
+use super::search::{END_MARGIN, Parse, Places, Site};
+use crate::codec::deflate::klauspost::generation::Generation;
 use crate::codec::deflate::klauspost::history::{History, common, hash4, hash7, load64};
 use crate::codec::deflate::klauspost::tokens::Tokens;
 

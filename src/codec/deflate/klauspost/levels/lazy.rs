@@ -5,8 +5,8 @@ use crate::codec::deflate::BitWriter;
 use crate::codec::deflate::codes::{
     DISTANCE_EXTRA, LENGTH_EXTRA, LENGTH_SYMBOL, MAX_MATCH, MIN_MATCH, WINDOW, distance_symbol,
 };
-use crate::codec::deflate::klauspost::Generation;
 use crate::codec::deflate::klauspost::blocks::Blocks;
+use crate::codec::deflate::klauspost::generation::Generation;
 use crate::codec::deflate::klauspost::history::{common, hash4, load32};
 use crate::codec::deflate::klauspost::prefix::Codes;
 use crate::codec::deflate::klauspost::tokens::Tokens;

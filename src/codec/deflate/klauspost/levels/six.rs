@@ -1,8 +1,8 @@
 //! Level 6, the default of Go from 1.27 on: like level 5, with more care for what it finds.
 
-use super::{END_MARGIN, Pairs, Parse, Places, Site};
+use super::search::{END_MARGIN, Pairs, Parse, Places, Site};
 use crate::codec::deflate::codes::{MAX_MATCH, WINDOW};
-use crate::codec::deflate::klauspost::Generation;
+use crate::codec::deflate::klauspost::generation::Generation;
 use crate::codec::deflate::klauspost::history::{History, common, hash4, hash7, load64};
 use crate::codec::deflate::klauspost::tokens::Tokens;
 

@@ -1,8 +1,8 @@
 //! Levels 1 and 2: one place for each four or five bytes, looked up at every other byte or so.
 
-use super::{END_MARGIN, Parse, Site};
+use super::search::{END_MARGIN, Parse, Site};
 use crate::codec::deflate::codes::WINDOW;
-use crate::codec::deflate::klauspost::Generation;
+use crate::codec::deflate::klauspost::generation::Generation;
 use crate::codec::deflate::klauspost::history::{History, common, hash4, hash5, load64};
 use crate::codec::deflate::klauspost::tokens::Tokens;
 

@@ -1,8 +1,8 @@
 //! Level 3: two places for each four or five bytes.
 
-use super::{END_MARGIN, Pairs, Parse, Site};
+use super::search::{END_MARGIN, Pairs, Parse, Site};
 use crate::codec::deflate::codes::WINDOW;
-use crate::codec::deflate::klauspost::Generation;
+use crate::codec::deflate::klauspost::generation::Generation;
 use crate::codec::deflate::klauspost::history::{History, common, hash4, hash5, load32, load64};
 use crate::codec::deflate::klauspost::tokens::Tokens;
 
