@@ -13,8 +13,8 @@ use crate::model::{Algorithm, Digest, Error, Result};
 /// Bytes of a layer that are kept in memory; longer ones go to a temporary file.
 const IN_MEMORY: u64 = 1 << 20;
 
-/// A layer that is not worth opening: its recipe would be about as long as itself.
-const TOO_SMALL: u64 = 512;
+/// A shorter layer is not worth opening: its recipe would be about as long as itself.
+pub const SMALLEST_OPENED: u64 = 512;
 
 /// A layer, whole, and what was found out about it.
 pub(super) struct Prepared {
@@ -42,7 +42,7 @@ pub(super) fn prepare(
     let filled = aside.read(&mut head).map_err(odd)?;
     let is_gzip = Compression::detect(&head[..filled]) == Compression::Gzip;
     aside.rewind().map_err(odd)?;
-    let proof = if is_gzip && size >= TOO_SMALL {
+    let proof = if is_gzip && size >= SMALLEST_OPENED {
         let proof = prove(&mut aside).map_err(odd)?;
         aside.rewind().map_err(odd)?;
         Some(proof)

@@ -117,7 +117,22 @@ pub(super) struct Inspect {
     pub(super) bundle: PathBuf,
     /// List layers.
     pub(super) layers: bool,
+    /// A receipt to write.
+    pub(super) receipt: Option<PathBuf>,
     /// Public keys to compare the signers with; may be empty.
+    pub(super) keys: Vec<PathBuf>,
+    /// As JSON.
+    pub(super) json: bool,
+}
+
+/// `sealift diff`.
+#[derive(Debug)]
+pub(super) struct Diff {
+    /// What is there already, and its own bases.
+    pub(super) old: Vec<PathBuf>,
+    /// The newer bundle.
+    pub(super) new: PathBuf,
+    /// Trusted public keys, at least one.
     pub(super) keys: Vec<PathBuf>,
     /// As JSON.
     pub(super) json: bool,
@@ -277,7 +292,24 @@ impl Inspect {
             Err(e) if e.kind() == Kind::Untrusted => Vec::new(),
             keys => keys?,
         };
-        Ok(Self { bundle: args.bundle, layers: args.layers, keys, json: args.json })
+        Ok(Self {
+            bundle: args.bundle,
+            layers: args.layers,
+            receipt: args.receipt,
+            keys,
+            json: args.json,
+        })
+    }
+}
+
+impl Diff {
+    pub(super) fn resolve(args: args::DiffArgs, environment: &Environment) -> Result<Self> {
+        Ok(Self {
+            old: std::iter::once(args.old).chain(args.base).collect(),
+            new: args.new,
+            keys: trusted(args.key, environment)?,
+            json: args.json,
+        })
     }
 }
 

@@ -8,6 +8,7 @@
 
 pub mod compress;
 pub mod copy;
+pub mod diff;
 pub mod export;
 pub mod gather;
 pub mod import;
