@@ -25,6 +25,7 @@ import base64
 import hashlib
 import itertools
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -649,8 +650,8 @@ class Bundle:
                 with tempfile.TemporaryFile() as packed:
                     packed.writelines(self.rebuild(blob))
                     packed.seek(0)
-                    program = "gzip" if packed.read(2) == b"\x1f\x8b" else "zstd"
-                    packed.seek(0)
+                    begin = os.pread(packed.fileno(), 2, 0)
+                    program = "gzip" if begin == b"\x1f\x8b" else "zstd"
                     subprocess.run([program, "-dcq"], stdin=packed, stdout=file, check=True)
                     file.seek(0)
                     digest, size = blob.plain
