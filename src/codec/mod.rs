@@ -3,9 +3,9 @@
 //! Nothing here knows an image, a bundle or a place. [`checked`] makes sure that what was read is
 //! what was promised; [`compression`] opens and makes the compressed forms that layers and archives
 //! come in; [`deflate`] finds out how other programs compressed, and makes the same bytes again;
-//! [`frame`] packs and opens single zstd frames, with a prefix or without; [`tarball`] writes and walks tars; [`split`] and [`chunk`] cut a tar into pieces
-//! that can be found again; [`number`] spells numbers in tables; [`atomic`] makes files that appear
-//! whole or not at all.
+//! [`frame`] packs and opens single zstd frames, with a prefix or without; [`tarball`] writes and
+//! walks tars; [`split`] and [`chunk`] cut a tar into pieces that can be found again; [`number`]
+//! spells numbers in tables; [`atomic`] makes files that appear whole or not at all.
 
 pub mod atomic;
 pub mod checked;
