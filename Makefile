@@ -33,10 +33,10 @@ interop: ## the same with newer daemons, from a Debian trixie tree that it makes
 	.ci/trixie "$$SEALIFT_TRIXIE"
 	cargo test --locked --no-fail-fast --features interop $(AS_ROOT)
 
-bench: ## measure beside skopeo, docker load and sha256sum on a gigabyte of real layers
+bench: ## measure sizes, times and deltas beside the usual tools on real images; QUICK=1 for a taste
 	.ci/setup test bench
 	cargo build --locked --release
-	benches/side-by-side.sh target/release/sealift
+	benches/side-by-side.sh target/release/sealift $(if $(QUICK),--quick)
 
 dist: ## a release binary as static as this machine can make it, with checksums, in dist/
 	.ci/dist

@@ -1,72 +1,190 @@
 #!/bin/bash
-# Makes the images that are measured: real Debian packages in real layers, pushed by a real dockerd
-# to a real registry. About 1.2 GB compressed; made once and kept.
-# Usage: benches/corpus.sh FOLDER; fills FOLDER/registry (a registry's storage), FOLDER/names
-# (repository:tag, one a line) and FOLDER/save.tar (all of them, as docker save writes them).
+# Makes a corpus, once: real images of Debian packages, Python wheels and Go programs, pushed by a real
+# daemon to a real registry.
+# Usage: benches/corpus.sh main|lean|podman FOLDER
+#   main    eleven images that share much, as versions of the same things do; pushed by dockerd
+#   lean    a base system and two Go programs, which share nothing; pushed by dockerd
+#   podman  three images, pushed by podman, whose gzip encoder is another
+# Fills FOLDER/registry (a registry's storage), FOLDER/names (repository:tag, one a line),
+# FOLDER/sizes (what the alternatives to sealift need) and FOLDER/complete, last. The folder above
+# holds base.tar, which all corpora share.
 set -euo pipefail
-. "$(dirname "$0")/servers.sh"
+cd "$(dirname "$0")"
+. ./servers.sh
+. ./layers.sh
 
-corpus=$(realpath -m "${1:?usage: $0 FOLDER}")
-[[ -e $corpus/complete ]] && exit 0
-[[ $(id -u) -eq 0 ]] || { echo 'the corpus needs root: debootstrap and dockerd do' >&2; exit 2; }
-rm -rf "$corpus"
-mkdir -p "$corpus"/{debs/partial,registry,work}
-trap stop_all EXIT
+kind=${1:?usage: $0 main|lean|podman FOLDER}
+corpus=$(realpath -m "${2:?usage: $0 main|lean|podman FOLDER}")
+[[ ! -e $corpus/complete ]] || exit 0
+[[ $(id -u) -eq 0 ]] || { echo 'a corpus needs root: debootstrap and dockerd do' >&2; exit 2; }
+for tool in debootstrap dpkg-deb go python3 docker docker-registry skopeo; do
+    command -v "$tool" >/dev/null || { echo "a corpus needs $tool" >&2; exit 2; }
+done
 
-# name: packages. Each is one layer on the base; `app` adds a small one on top of python.
-declare -A layers=(
-    [python]='python3-scipy python3-pandas python3-matplotlib'
-    [java]='openjdk-17-jdk-headless maven'
-    [web]='nginx redis-server postgresql nodejs npm'
-    [build]='build-essential git clang cmake golang-go rustc'
-    [browser]='chromium fonts-noto-cjk'
-)
+parts=$corpus/parts
+rm -rf --one-file-system "$corpus"
+mkdir -p "$corpus/registry" "$parts" "$corpus/images"
+trap 'stop_all; remove_scaffold' EXIT
+trap 'exit 130' INT TERM
 
-echo 'corpus: base system'
-release=$(. /etc/os-release && echo "$VERSION_CODENAME")
-mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' "Release: $release" | head -n 1)
-# shellcheck disable=SC2086 # no mirror is no argument
-debootstrap --variant=minbase "$release" "$corpus/work/base" $mirror >"$corpus/work/debootstrap.log"
-rm -rf "$corpus"/work/base/var/cache/apt/archives/*.deb "$corpus"/work/base/var/lib/apt/lists/*
-tar --create --file "$corpus/work/base.tar" --directory "$corpus/work/base" --numeric-owner \
-    --one-file-system --exclude='./dev/*' --exclude='./proc/*' --exclude='./sys/*' .
+remove_scaffold() { rm -rf --one-file-system "$parts" "$corpus/images" "$corpus/podman"; }
 
-for name in "${!layers[@]}"; do
-    echo "corpus: layer $name"
-    mkdir -p "$corpus/work/$name/debs/partial" "$corpus/work/$name/root"
-    # What these packages need beyond the base, as apt itself works it out.
-    # shellcheck disable=SC2086 # several packages
-    apt-get install --yes --quiet --quiet --download-only --no-install-recommends \
-        -o Dir::State::status="$corpus/work/base/var/lib/dpkg/status" \
-        -o Dir::Cache::archives="$corpus/work/$name/debs" \
-        -o Debug::NoLocking=1 -o APT::Sandbox::User=root ${layers[$name]} >/dev/null
-    for package in "$corpus/work/$name/debs"/*.deb; do
-        dpkg-deb --extract "$package" "$corpus/work/$name/root"
+# ── building ────────────────────────────────────────────────────────────────────────────────────
+
+# The engine that builds and pushes: docker or podman with its own folder.
+engine=()
+
+# image NAME:TAG FROM [ADD|COPY FILE TARGET]...: builds it and notes its name. FILE is in $parts.
+image() {
+    local name=$1 folder=$corpus/images/build
+    echo "corpus: image $name" >&2
+    mkdir -p "$folder"
+    echo "FROM $2" >"$folder/Dockerfile"
+    shift 2
+    while [[ $# -gt 0 ]]; do
+        ln "$parts/$2" "$folder/$2"
+        echo "$1 $2 $3" >>"$folder/Dockerfile"
+        shift 3
     done
-    tar --create --file "$corpus/work/$name/layer.tar" --directory "$corpus/work/$name/root" \
-        --numeric-owner --sort=name .
-    rm -rf "$corpus/work/$name/root" "$corpus/work/$name/debs"
-    printf 'FROM bench/base:1\nADD layer.tar /\n' >"$corpus/work/$name/Dockerfile"
-done
-mkdir "$corpus/work/app"
-head -c 3000000 /dev/urandom >"$corpus/work/app/data"
-printf 'FROM bench/python:1\nCOPY data /srv/data\n' >"$corpus/work/app/Dockerfile"
+    # The builder of the daemon itself: the other one would need a plugin.
+    DOCKER_BUILDKIT=0 "${engine[@]}" build --quiet --tag "$name" "$folder" >"$parts/build.log" 2>&1 ||
+        { cat "$parts/build.log" >&2; return 1; }
+    rm -rf "$folder"
+    echo "$name" >>"$corpus/names"
+}
 
-echo 'corpus: build, push, save'
-start_dockerd "$corpus/work/docker"
+# layer FILE.tar PACKAGE...: a layer of Debian packages on the base.
+layer() {
+    local file=$1
+    shift
+    echo "corpus: layer $file" >&2
+    package_tree "$parts/tree" "$@"
+    pack_layer "$parts/tree" "$parts/$file"
+}
+
+build_app() { # three versions: first a small package is bumped, then pandas
+    local version python
+    layer python.tar python3 libgomp1
+    mkdir "$parts/python"
+    tar --extract --file "$parts/base.tar" --directory "$parts/python"
+    tar --extract --file "$parts/python.tar" --directory "$parts/python"
+    python=$(chroot "$parts/python" /usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    printf '%s\n' 'import flask, pandas' 'app = flask.Flask(__name__)' '@app.get("/")' \
+        'def columns():' '    return list(pandas.read_csv("/srv/data.csv").columns)' >"$parts/app.py"
+    for version in 1 2 3; do
+        [[ $version -ne 2 ]] || python_app=("${python_app[@]/#flask==3.0.2/flask==3.0.3}")
+        [[ $version -ne 3 ]] || python_app=("${python_app[@]/#pandas==2.2.2/pandas==2.2.3}")
+        echo "corpus: layer pip.tar, version $version" >&2
+        wheel_tree "$parts/tree" "$python" "${python_app[@]}"
+        pack_layer "$parts/tree" "$parts/pip.tar"
+        image "bench/app:$version" bench/base:1 ADD python.tar / ADD pip.tar / COPY app.py /srv/app.py
+        rm "$parts/pip.tar"
+    done
+    rm -rf --one-file-system "$parts/python" "$parts/python.tar"
+}
+
+build_java() { # the second layer stands on the first
+    layer java.tar default-jre-headless
+    installed=$parts/status.then layer tomcat.tar tomcat10 maven
+    image bench/java:1 bench/base:1 ADD java.tar / ADD tomcat.tar /
+    rm "$parts/java.tar" "$parts/tomcat.tar"
+}
+
+build_servers() { # two of the three once more, as a later build of the same Dockerfile
+    layer nginx.tar nginx
+    layer redis.tar redis-server
+    layer postgresql.tar postgresql
+    for name in nginx redis postgresql; do
+        image "bench/$name:1" bench/base:1 ADD "$name.tar" /
+        rm "$parts/$name.tar"
+    done
+
+    package_tree "$parts/tree" nginx
+    echo 'server_tokens off;' >"$parts/tree/etc/nginx/conf.d/tokens.conf"
+    rebuilt nginx
+    package_tree "$parts/tree" postgresql less
+    rebuilt postgresql
+}
+
+rebuilt() { # NAME: the tree as a later build writes it, with other times everywhere
+    find "$parts/tree" -exec touch --no-dereference --date '2025-06-01 12:00:00' {} +
+    pack_layer "$parts/tree" "$parts/$1.tar"
+    image "bench/$1:2" bench/base:1 ADD "$1.tar" /
+    rm "$parts/$1.tar"
+}
+
+build_go() { # NAME MODULE@VERSION [FILE EDIT]: one image; with a sed script for a source, one more
+    local name=$1 module=$2
+    echo "corpus: compiling $module" >&2
+    go_source "$parts/source" "$module"
+    go_binary "$parts/source" "$parts/$name"
+    image "bench/$name:1" scratch COPY "$name" "/$name"
+    if [[ $# -gt 2 ]]; then
+        cp "$parts/$name" "$parts/unedited"
+        sed -i "$4" "$parts/source/$3"
+        go_binary "$parts/source" "$parts/$name"
+        if cmp --quiet "$parts/$name" "$parts/unedited"; then
+            echo "the edit of $name changed nothing" >&2
+            return 1
+        fi
+        image "bench/$name:2" scratch COPY "$name" "/$name"
+    fi
+    rm -rf "$parts/source" "$parts/$name" "$parts/unedited"
+}
+
+# ── the corpus ──────────────────────────────────────────────────────────────────────────────────
+
+shared=${corpus%/*}
+mkdir -p "$shared/base"
+(parts=$shared/base base_layer)
+ln "$shared/base/base.tar" "$shared/base/status" "$parts/"
+installed=$parts/status
+
 start_registry "$corpus/registry"
-docker -H "unix://$docker_socket" import --change 'CMD ["/bin/sh"]' "$corpus/work/base.tar" bench/base:1 >/dev/null
-for name in python java web build browser app; do
-    DOCKER_BUILDKIT=0 docker -H "unix://$docker_socket" build --quiet --tag "bench/$name:1" \
-        "$corpus/work/$name" >/dev/null
-    echo "bench/$name:1" >>"$corpus/names"
-done
+if [[ $kind = podman ]]; then
+    find_podman "$corpus" || { echo 'this corpus needs podman' >&2; exit 2; }
+    engine=(run_podman)
+    push() { run_podman push --quiet --tls-verify=false "$1" >/dev/null; }
+else
+    start_dockerd "$corpus/images/docker"
+    engine=(docker --host "unix://$docker_socket")
+    push() { "${engine[@]}" push --quiet "$1" >/dev/null; }
+fi
+"${engine[@]}" import --change 'CMD ["/bin/sh"]' "$parts/base.tar" bench/base:1 >/dev/null
+
+coredns=github.com/coredns/coredns@v1.10.1
+nats=github.com/nats-io/nats-server/v2@v2.9.25
+case $kind in
+    main)
+        build_go coredns "$coredns" plugin/pkg/log/log.go 's/golog.Print(level, fmt/golog.Print(level, len(v), fmt/'
+        build_servers
+        build_java
+        build_app
+        ;;
+    lean)
+        echo bench/base:1 >>"$corpus/names"
+        build_go coredns "$coredns"
+        build_go nats "$nats"
+        ;;
+    podman)
+        echo bench/base:1 >>"$corpus/names"
+        build_go coredns "$coredns"
+        layer web.tar nginx redis-server postgresql
+        image bench/web:1 bench/base:1 ADD web.tar /
+        layer java.tar default-jre-headless
+        image bench/java:1 bench/base:1 ADD java.tar /
+        ;;
+    *) echo "no such corpus: $kind" >&2; exit 2 ;;
+esac
+
+echo 'corpus: push' >&2
 while read -r name; do
-    docker -H "unix://$docker_socket" tag "$name" "$registry/$name"
-    docker -H "unix://$docker_socket" push --quiet "$registry/$name" >/dev/null
+    "${engine[@]}" tag "$name" "$registry/$name"
+    push "$registry/$name"
 done <"$corpus/names"
-mapfile -t names <"$corpus/names"
-docker -H "unix://$docker_socket" save --output "$corpus/save.tar" "${names[@]}"
 stop_all
-rm -rf "$corpus/work" "$corpus/debs"
+remove_scaffold
+
+./alternatives.sh "$corpus"
+[[ $kind = main ]] || rm "$corpus/save.tar" # what docker load reads
 touch "$corpus/complete"

@@ -13,6 +13,10 @@
 //! import   Bundle<Authentic> (Source) ──copy──▶ transport (Target)  blobs, manifests leaf to root, tags
 //! ```
 //!
+//! Gzip layers are opened on the way in and made again, byte for byte, on the way out
+//! ([`codec::deflate`]). A delta leaves out what an earlier bundle holds ([`bundle::Base`]); on the
+//! far side that comes from the earlier bundle or from the target ([`bundle::Held`]).
+//!
 //! # The floors
 //!
 //! Each knows only those below it; `tests/architecture` reads the imports and fails where one
@@ -21,10 +25,10 @@
 //! | Floor | Module | What lives there |
 //! |---|---|---|
 //! | 4 | [`cli`] | arguments, one function per command, progress drawing, rendering, exit codes |
-//! | 3 | [`operation`] | export, verify, import, inspect; `copy`, the only transfer loop |
-//! | 2 | [`bundle`] | the file: volumes, packs, index, manifest, writer, reader |
+//! | 3 | [`operation`] | export, verify, import, inspect, diff; `copy`, the only transfer loop |
+//! | 2 | [`bundle`] | the file: volumes, packs, index, manifest, writer, reader, bases, receipts |
 //! | 2 | [`transport`] | the world: registries, daemons, layouts, archives |
-//! | 1 | [`codec`] | checked readers, zstd frames, tar splitting, chunking, atomic files |
+//! | 1 | [`codec`] | checked readers, zstd frames, tar splitting, chunking, exact deflate, atomic files |
 //! | 1 | [`trust`] | keys and signatures |
 //! | 1 | [`endpoint`] | the traits at which the floors above meet: `Source`, `Feed`, `Target`, `Progress` |
 //! | 0 | [`model`] | pure values: digest, reference, location, platform, manifest graph, limits, errors |

@@ -3,17 +3,46 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use super::index::{BlobEntry, ChunkAt};
+use super::index::{BlobEntry, ChunkAt, Place};
 use super::reader::{Authentic, Bundle};
-use super::recipe::{Body, Run};
+use super::recipe::{Body, Encoding, Run};
+use crate::codec::checked::read_bounded;
+use crate::codec::deflate::{GzipRecipe, Rebuilt};
+use crate::codec::number::Odd;
 use crate::codec::split::Stretch;
-use crate::model::Result;
+use crate::endpoint::Form;
+use crate::model::{Error, Result, limits};
 
 impl Bundle<Authentic> {
     /// Opens a blob: its bytes are rebuilt as they are read. The packs under them are hashed; that
     /// the blob has its digest is for the reader to check.
-    pub(super) fn rebuild<'a>(&'a self, blob: &'a BlobEntry) -> Box<dyn Read + Send + 'a> {
-        match &blob.recipe.body {
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`](crate::model::Kind::Malformed) for a recipe that cannot be followed.
+    pub(super) fn rebuild<'a>(&'a self, blob: &'a BlobEntry) -> Result<Box<dyn Read + Send + 'a>> {
+        if let Body::Base(number) = blob.recipe.body {
+            return self.of_base(number, Form::Exact);
+        }
+        let body = self.body(blob)?;
+        let Encoding::Gzip { recipe, corrections } = &blob.recipe.encoding else {
+            return Ok(body);
+        };
+        let odd =
+            |why: &str| Error::malformed(format!("layer {} cannot be rebuilt: {why}", blob.digest));
+        let recipe = GzipRecipe::parse(recipe).map_err(|Odd(why)| odd(why))?;
+        if recipe.plain() != Self::body_bytes(blob) || recipe.packed() != blob.size {
+            return Err(odd("its recipe is for a stream of another length"));
+        }
+        let what = format!("the corrections of {}", blob.digest);
+        let corrections = ChunkReader::new(self, corrections);
+        let corrections = read_bounded(corrections, limits::CORRECTIONS_BYTES, &what)?;
+        Ok(Box::new(Rebuilt::new(body, recipe, corrections, Arc::clone(self.pool()))))
+    }
+
+    /// What the encoding of a blob works on: for a layer that is rebuilt, its plain form.
+    pub(super) fn body<'a>(&'a self, blob: &'a BlobEntry) -> Result<Box<dyn Read + Send + 'a>> {
+        Ok(match &blob.recipe.body {
+            Body::Base(number) => self.of_base(*number, Form::Plain)?,
             Body::Inline(bytes) => Box::new(&bytes[..]),
             Body::Chunks(runs) => Box::new(ChunkReader::new(self, runs)),
             Body::Tar { meta, content, stretches } => Box::new(TarReader {
@@ -22,9 +51,44 @@ impl Bundle<Authentic> {
                 stretches: stretches.iter(),
                 left: (0, 0),
             }),
+        })
+    }
+
+    /// The describing side of a tar.
+    pub(super) fn describing<'a>(&'a self, blob: &'a BlobEntry) -> impl Read + 'a {
+        let runs: &[Run] = match &blob.recipe.body {
+            Body::Tar { meta, .. } => meta,
+            _ => &[],
+        };
+        ChunkReader::new(self, runs)
+    }
+
+    /// The content of a pack that was opened: hashed, then decompressed against its prefix.
+    pub(super) fn opened(&self, pack: u32) -> Result<Arc<Vec<u8>>> {
+        let authentic = &self.state;
+        authentic.cache.get(pack, || {
+            let runs = authentic.contents.index.prefixes.get(pack as usize);
+            let mut prefix = Vec::new();
+            // What a prefix consists of was checked when the index was read: it ends, and its
+            // length is bounded.
+            ChunkReader::new(self, runs.map_or(&[], Vec::as_slice))
+                .read_to_end(&mut prefix)
+                .map_err(|e| Error::from_io(format!("cannot open {}", self.pack_name(pack)), e))?;
+            self.pack(pack, &prefix)
+        })
+    }
+
+    /// Length of the body of a blob; the index was checked to make it so.
+    fn body_bytes(blob: &BlobEntry) -> u64 {
+        match blob.recipe.encoding {
+            Encoding::None => blob.size,
+            Encoding::Gzip { .. } => blob.plain.map_or(0, |plain| plain.size),
         }
     }
 }
+
+/// Stands for a pack where content came from the base.
+const NO_PACK: u32 = u32::MAX;
 
 /// Chunks, one after another.
 struct ChunkReader<'a> {
@@ -53,11 +117,21 @@ impl<'a> ChunkReader<'a> {
             }
         };
         let authentic = &self.bundle.state;
-        let ChunkAt { pack, offset, length } = authentic.contents.index.chunks[number as usize];
+        let at = match authentic.contents.index.place(number) {
+            Place::Own(at) => at,
+            Place::Base(piece) => {
+                self.pack = None;
+                let content = self.bundle.of_base_piece(piece)?;
+                self.chunk = 0..content.len();
+                self.pack = Some((NO_PACK, Arc::new(content)));
+                return Ok(true);
+            }
+        };
+        let ChunkAt { pack, offset, length } = at;
         if self.pack.as_ref().is_none_or(|(at, _)| *at != pack) {
             // Let go of the old one first: two at once would be one more than the budget knows.
             self.pack = None;
-            let content = authentic.cache.get(pack, || self.bundle.pack(pack))?;
+            let content = self.bundle.opened(pack)?;
             self.pack = Some((pack, content));
         }
         self.chunk = offset as usize..(offset + length) as usize;

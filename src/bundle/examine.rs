@@ -173,7 +173,7 @@ impl Bundle<Authentic> {
 
     fn examine_blob(&self, blob: &BlobEntry, advance: &(dyn Fn(u64) + Sync)) -> Result<()> {
         let mut reader = VerifiedReader::new(
-            self.rebuild(blob),
+            self.rebuild(blob)?,
             blob.digest,
             blob.size,
             self.path().display().to_string(),

@@ -7,13 +7,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::recipe::{Body, Recipe, Run};
+use super::recipe::{Body, Encoding, Recipe, Run};
+use crate::codec::number::{Cursor, Odd, put};
 use crate::codec::split::Stretch;
 use crate::endpoint::Plain;
 use crate::model::{Algorithm, Digest, Error, Result, limits};
 
 /// What the unpacked index begins with.
-const MAGIC: &[u8] = b"sealift index 1\n";
+const MAGIC: &[u8] = b"sealift index 2\n";
+
+/// The same for the first bundles, which knew neither bases nor prefixes.
+const MAGIC_1: &[u8] = b"sealift index 1\n";
 
 /// Bytes of a chunk's digest that the table keeps: enough to find it again in another bundle; the
 /// digest of each blob is what proves content.
@@ -31,6 +35,46 @@ pub(super) struct ChunkAt {
     pub(super) offset: u32,
     /// Length in bytes.
     pub(super) length: u32,
+}
+
+/// A blob of the base that a delta takes content from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseBlob {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub size: u64,
+    /// For a compressed layer: what it opens to. Offsets count there, else in the blob itself.
+    pub plain: Option<Plain>,
+}
+
+/// A piece of the plain form of a blob of the base.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Piece {
+    /// Number of the base blob.
+    pub blob: u32,
+    /// Offset in its plain form.
+    pub offset: u64,
+    /// Length in bytes.
+    pub length: u32,
+}
+
+/// What of its base a delta needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Borrowed {
+    /// The blobs.
+    pub blobs: Vec<BaseBlob>,
+    /// Pieces of them, by blob and offset. They are numbered after the chunks.
+    pub pieces: Vec<Piece>,
+}
+
+/// Where the content of a chunk number is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In a pack.
+    Own(ChunkAt),
+    /// In the base.
+    Base(Piece),
 }
 
 /// A blob and how it is rebuilt.
@@ -51,6 +95,10 @@ pub struct BlobEntry {
 pub struct Index {
     pub(super) chunks: Vec<ChunkAt>,
     pub(super) ids: Vec<ChunkId>,
+    /// What is taken from the base; nothing where there is none.
+    pub(super) borrowed: Borrowed,
+    /// For each pack, the chunks that its frame has as prefix.
+    pub(super) prefixes: Vec<Vec<Run>>,
     /// Bytes of all chunks before each, and of all: the length of a run is one subtraction.
     before: Vec<u64>,
     blobs: Vec<BlobEntry>,
@@ -60,14 +108,22 @@ pub struct Index {
 const ALGORITHM_SHA256: u8 = 1;
 const ALGORITHM_SHA512: u8 = 2;
 const ENCODING_NONE: u64 = 0;
+const ENCODING_GZIP: u64 = 1;
 const BODY_INLINE: u64 = 0;
 const BODY_CHUNKS: u64 = 1;
 const BODY_TAR: u64 = 2;
+const BODY_BASE: u64 = 3;
 
 impl Index {
-    /// An index of these parts. `packs` lists, for each pack, the id and length of each chunk.
-    pub(super) fn new(packs: &[Vec<(ChunkId, u32)>], blobs: Vec<BlobEntry>) -> Self {
-        let mut index = Self::default();
+    /// An index of these parts. `packs` lists, for each pack, the id and length of each chunk;
+    /// `prefixes` for each pack what its frame has as prefix.
+    pub(super) fn new(
+        packs: &[Vec<(ChunkId, u32)>],
+        prefixes: Vec<Vec<Run>>,
+        borrowed: Borrowed,
+        blobs: Vec<BlobEntry>,
+    ) -> Self {
+        let mut index = Self { prefixes, borrowed, ..Self::default() };
         for (pack, chunks) in (0u32..).zip(packs) {
             let mut offset = 0;
             for &(id, length) in chunks {
@@ -76,7 +132,7 @@ impl Index {
                 offset += length;
             }
         }
-        index.before = running_sums(&index.chunks);
+        index.before = running_sums(&index.chunks, &index.borrowed.pieces);
         index.by_digest = blobs.iter().enumerate().map(|(at, blob)| (blob.digest, at)).collect();
         index.blobs = blobs;
         index
@@ -97,13 +153,34 @@ impl Index {
         self.chunks.len()
     }
 
-    /// The chunks of some runs: number, pack and length of each.
+    /// What of a base is needed; nothing where the bundle is whole by itself.
+    pub fn borrowed(&self) -> &Borrowed {
+        &self.borrowed
+    }
+
+    /// Where the content of a chunk is.
+    pub(super) fn place(&self, number: u32) -> Place {
+        match self.chunks.get(number as usize) {
+            Some(&at) => Place::Own(at),
+            None => Place::Base(self.borrowed.pieces[number as usize - self.chunks.len()]),
+        }
+    }
+
+    /// The chunks of some runs that lie in packs: number, pack and length of each.
     pub fn chunks_of<'a>(&'a self, runs: &'a [Run]) -> impl Iterator<Item = (u32, u32, u32)> + 'a {
         runs.iter().flat_map(move |run| {
-            (run.first..run.first + run.count).map(move |number| {
-                let at = self.chunks[number as usize];
-                (number, at.pack, at.length)
+            (run.first..run.first + run.count).filter_map(move |number| {
+                let at = self.chunks.get(number as usize)?;
+                Some((number, at.pack, at.length))
             })
+        })
+    }
+
+    /// The pieces of the base in some runs, by number.
+    pub(super) fn pieces_of<'a>(&'a self, runs: &'a [Run]) -> impl Iterator<Item = u32> + 'a {
+        let own = self.chunks.len() as u32;
+        runs.iter().flat_map(move |run| {
+            (run.first.max(own)..(run.first + run.count).max(own)).map(move |number| number - own)
         })
     }
 
@@ -124,23 +201,41 @@ impl Index {
         for id in &self.ids {
             out.extend_from_slice(id);
         }
+        put(&mut out, self.borrowed.blobs.len() as u64);
+        for (number, blob) in (0u32..).zip(&self.borrowed.blobs) {
+            put_head(&mut out, &blob.digest, blob.size, blob.plain.as_ref());
+            let own = |piece: &&Piece| piece.blob == number;
+            put(&mut out, self.borrowed.pieces.iter().filter(own).count() as u64);
+            let mut end = 0;
+            for piece in self.borrowed.pieces.iter().filter(own) {
+                put(&mut out, piece.offset - end);
+                put(&mut out, u64::from(piece.length));
+                end = piece.offset + u64::from(piece.length);
+            }
+        }
+        for prefix in &self.prefixes {
+            put_runs(&mut out, prefix);
+        }
         put(&mut out, self.blobs.len() as u64);
         for blob in &self.blobs {
-            put_digest(&mut out, &blob.digest);
-            put(&mut out, blob.size);
-            match &blob.plain {
-                None => put(&mut out, 0),
-                Some(plain) => {
-                    put(&mut out, 1);
-                    put_digest(&mut out, &plain.digest);
-                    put(&mut out, plain.size);
+            put_head(&mut out, &blob.digest, blob.size, blob.plain.as_ref());
+            match &blob.recipe.encoding {
+                Encoding::None => put(&mut out, ENCODING_NONE),
+                Encoding::Gzip { recipe, corrections } => {
+                    put(&mut out, ENCODING_GZIP);
+                    put(&mut out, recipe.len() as u64);
+                    out.extend_from_slice(recipe);
+                    put_runs(&mut out, corrections);
                 }
             }
-            put(&mut out, ENCODING_NONE);
             match &blob.recipe.body {
                 Body::Inline(bytes) => {
                     put(&mut out, BODY_INLINE);
                     out.extend_from_slice(bytes);
+                }
+                Body::Base(number) => {
+                    put(&mut out, BODY_BASE);
+                    put(&mut out, u64::from(*number));
                 }
                 Body::Chunks(runs) => {
                     put(&mut out, BODY_CHUNKS);
@@ -166,17 +261,22 @@ impl Index {
     /// # Errors
     /// [`Kind::Malformed`](crate::model::Kind::Malformed) for anything that does not add up.
     pub(super) fn parse(bytes: &[u8], packs: &[u64]) -> Result<Self> {
-        let rest =
-            bytes.strip_prefix(MAGIC).ok_or_else(|| bad("it is of another type or version"))?;
-        let mut cursor = Cursor { rest };
+        let (rest, first) = match (bytes.strip_prefix(MAGIC), bytes.strip_prefix(MAGIC_1)) {
+            (Some(rest), _) => (rest, false),
+            (None, Some(rest)) => (rest, true),
+            (None, None) => return Err(bad("it is of another type or version")),
+        };
+        let mut cursor = Cursor::new(rest);
         if cursor.number()? != packs.len() as u64 {
             return Err(bad("it counts other packs than the manifest"));
         }
         let mut index = Self::default();
-        let counts =
-            packs.iter().map(|_| cursor.count(1 + CHUNK_ID_BYTES)).collect::<Result<Vec<_>>>()?;
+        let counts = packs
+            .iter()
+            .map(|_| cursor.count(1 + CHUNK_ID_BYTES))
+            .collect::<Result<Vec<_>, Odd>>()?;
         let total: usize = counts.iter().sum();
-        if total > cursor.rest.len() / (1 + CHUNK_ID_BYTES) || u32::try_from(total).is_err() {
+        if total > rest.len() / (1 + CHUNK_ID_BYTES) || u32::try_from(total).is_err() {
             return Err(bad("it counts more chunks than it holds"));
         }
         index.chunks.reserve_exact(total);
@@ -194,7 +294,6 @@ impl Index {
                 return Err(bad("the chunks of a pack do not fill it"));
             }
         }
-        index.before = running_sums(&index.chunks);
         index.ids = cursor
             .take(total * CHUNK_ID_BYTES)?
             .chunks_exact(CHUNK_ID_BYTES)
@@ -204,6 +303,15 @@ impl Index {
                 own
             })
             .collect();
+        if !first {
+            index.parse_borrowed(&mut cursor)?;
+        }
+        index.before = running_sums(&index.chunks, &index.borrowed.pieces);
+        for pack in 0..packs.len() {
+            let prefix = if first { Vec::new() } else { index.runs(&mut cursor)? };
+            index.check_prefix(pack, &prefix)?;
+            index.prefixes.push(prefix);
+        }
         let count = cursor.count(36)?;
         let mut covered = 0u64;
         for at in 0..count {
@@ -217,35 +325,95 @@ impl Index {
             }
             index.blobs.push(blob);
         }
-        if !cursor.rest.is_empty() {
+        if !cursor.is_empty() {
             return Err(bad("something follows its last blob"));
         }
         Ok(index)
     }
 
-    fn parse_blob(&self, cursor: &mut Cursor<'_>) -> Result<BlobEntry> {
-        let digest = cursor.digest()?;
-        let size = cursor.number()?;
-        let plain = match cursor.number()? {
-            0 => None,
-            1 => Some(Plain { digest: cursor.digest()?, size: cursor.number()? }),
-            _ => return Err(bad("a blob has a plain form of an unknown kind")),
-        };
-        let encoding = cursor.number()?;
-        if encoding != ENCODING_NONE {
-            return Err(Error::malformed(format!("blob {digest} needs encoding {encoding}, which this version of sealift does not know"))
-                .hint("use a newer sealift"));
+    fn parse_borrowed(&mut self, cursor: &mut Cursor<'_>) -> Result<()> {
+        let blobs = cursor.count(36)?;
+        for number in 0..blobs {
+            let (digest, size, plain) = read_head(cursor)?;
+            let end = plain.map_or(size, |plain| plain.size);
+            let mut offset = 0u64;
+            for _ in 0..cursor.count(2)? {
+                offset = add(offset, cursor.number()?)?;
+                let length = cursor.number()?;
+                if length == 0 || length > limits::CHUNK_BYTES || add(offset, length)? > end {
+                    return Err(bad("a piece lies outside its blob of the base"));
+                }
+                let piece = Piece { blob: number as u32, offset, length: length as u32 };
+                self.borrowed.pieces.push(piece);
+                offset += length;
+            }
+            self.borrowed.blobs.push(BaseBlob { digest, size, plain });
         }
+        if u32::try_from(self.chunks.len() + self.borrowed.pieces.len()).is_err() {
+            return Err(bad("it counts more chunks than can be numbered"));
+        }
+        Ok(())
+    }
+
+    /// A prefix is no longer than it may be, and no frame waits for another that waits: what lies
+    /// in packs of this bundle lies in earlier ones that have no prefix themselves.
+    fn check_prefix(&self, pack: usize, prefix: &[Run]) -> Result<()> {
+        if self.length(prefix)? > limits::PREFIX_BYTES {
+            return Err(bad("the prefix of a pack is longer than it may be"));
+        }
+        let waits = |(_, own, _): (u32, u32, u32)| {
+            own as usize >= pack || !self.prefixes[own as usize].is_empty()
+        };
+        if self.chunks_of(prefix).any(waits) {
+            return Err(bad("the prefix of a pack lies where it may not"));
+        }
+        Ok(())
+    }
+
+    fn parse_blob(&self, cursor: &mut Cursor<'_>) -> Result<BlobEntry> {
+        let (digest, size, plain) = read_head(cursor)?;
+        let encoding = match cursor.number()? {
+            ENCODING_NONE => Encoding::None,
+            ENCODING_GZIP => {
+                let length = cursor.count(1)?;
+                if length as u64 > limits::RECIPE_BYTES {
+                    return Err(bad("the recipe of a layer is longer than it may be"));
+                }
+                let recipe = Arc::from(cursor.take(length)?);
+                Encoding::Gzip { recipe, corrections: self.runs(cursor)? }
+            }
+            other => {
+                return Err(Error::malformed(format!("blob {digest} needs encoding {other}, which this version of sealift does not know"))
+                    .hint("use a newer sealift"));
+            }
+        };
+        // What the body must be as long as.
+        let length = match (&encoding, &plain) {
+            (Encoding::None, _) => size,
+            (Encoding::Gzip { .. }, Some(plain)) => plain.size,
+            (Encoding::Gzip { .. }, None) => {
+                return Err(bad("a layer that is encoded has no plain form"));
+            }
+        };
         let body = match cursor.number()? {
             BODY_INLINE => {
-                if size > limits::MANIFEST_BYTES {
+                if length > limits::MANIFEST_BYTES {
                     return Err(bad("a blob in the index is longer than a manifest may be"));
                 }
-                Body::Inline(Arc::from(cursor.take(size as usize)?))
+                Body::Inline(Arc::from(cursor.take(length as usize)?))
+            }
+            BODY_BASE => {
+                let number = cursor.number()?;
+                let base = usize::try_from(number).ok().and_then(|n| self.borrowed.blobs.get(n));
+                let same = |base: &&BaseBlob| (base.digest, base.size) == (digest, size);
+                if base.filter(same).is_none() || encoding != Encoding::None {
+                    return Err(bad("a blob is said to be another one of the base"));
+                }
+                Body::Base(number as u32)
             }
             BODY_CHUNKS => {
                 let runs = self.runs(cursor)?;
-                if self.length(&runs)? != size {
+                if self.length(&runs)? != length {
                     return Err(bad("the chunks of a blob are not as long as the blob"));
                 }
                 Body::Chunks(runs)
@@ -264,7 +432,7 @@ impl Index {
                     stretches.push((meta, content));
                 }
                 if sums != (self.length(&meta)?, self.length(&content)?)
-                    || add(sums.0, sums.1)? != size
+                    || add(sums.0, sums.1)? != length
                 {
                     return Err(bad("the parts of a tar are not as long as the tar"));
                 }
@@ -272,7 +440,7 @@ impl Index {
             }
             _ => return Err(bad("a blob is made of something unknown")),
         };
-        Ok(BlobEntry { digest, size, plain, recipe: Recipe { body } })
+        Ok(BlobEntry { digest, size, plain, recipe: Recipe { body, encoding } })
     }
 
     fn runs(&self, cursor: &mut Cursor<'_>) -> Result<Vec<Run>> {
@@ -290,7 +458,7 @@ impl Index {
             let length = cursor.number()?;
             let end = u64::from(first)
                 .checked_add(length)
-                .filter(|&end| length > 0 && end <= self.chunks.len() as u64);
+                .filter(|&end| length > 0 && end < self.before.len() as u64);
             let end = end.ok_or_else(|| bad("a run leaves the chunk table"))?;
             expected = end.cast_signed();
             runs.push(Run { first, count: length as u32 });
@@ -310,11 +478,12 @@ fn bad(why: &str) -> Error {
     Error::malformed(format!("the index of the bundle cannot be right: {why}"))
 }
 
-/// The sum of the lengths before each chunk, and of all.
-fn running_sums(chunks: &[ChunkAt]) -> Vec<u64> {
+/// The sum of the lengths before each chunk and piece, and of all.
+fn running_sums(chunks: &[ChunkAt], pieces: &[Piece]) -> Vec<u64> {
     let mut sum = 0;
-    let ends = chunks.iter().map(|chunk| {
-        sum += u64::from(chunk.length);
+    let lengths = chunks.iter().map(|chunk| chunk.length);
+    let ends = lengths.chain(pieces.iter().map(|piece| piece.length)).map(|length| {
+        sum += u64::from(length);
         sum
     });
     std::iter::once(0).chain(ends).collect()
@@ -324,20 +493,22 @@ fn add(a: u64, b: u64) -> Result<u64> {
     a.checked_add(b).ok_or_else(|| bad("a length is larger than anything can be"))
 }
 
-fn put(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
-}
-
 fn put_digest(out: &mut Vec<u8>, digest: &Digest) {
     out.push(match digest.algorithm() {
         Algorithm::Sha256 => ALGORITHM_SHA256,
         Algorithm::Sha512 => ALGORITHM_SHA512,
     });
     out.extend_from_slice(digest.bytes());
+}
+
+fn put_head(out: &mut Vec<u8>, digest: &Digest, size: u64, plain: Option<&Plain>) {
+    put_digest(out, digest);
+    put(out, size);
+    put(out, u64::from(plain.is_some()));
+    if let Some(plain) = plain {
+        put_digest(out, &plain.digest);
+        put(out, plain.size);
+    }
 }
 
 fn put_runs(out: &mut Vec<u8>, runs: &[Run]) {
@@ -351,55 +522,30 @@ fn put_runs(out: &mut Vec<u8>, runs: &[Run]) {
     }
 }
 
-/// Reads numbers and bytes off the front, never past the end.
-struct Cursor<'a> {
-    rest: &'a [u8],
+fn read_digest(cursor: &mut Cursor<'_>) -> Result<Digest> {
+    let algorithm = match cursor.byte()? {
+        ALGORITHM_SHA256 => Algorithm::Sha256,
+        ALGORITHM_SHA512 => Algorithm::Sha512,
+        _ => return Err(bad("a digest has an unknown algorithm")),
+    };
+    Digest::from_bytes(algorithm, cursor.take(algorithm.digest_bytes())?)
+        .ok_or_else(|| bad("a digest has another length"))
 }
 
-impl<'a> Cursor<'a> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8]> {
-        let (now, rest) = self.rest.split_at_checked(length).ok_or_else(|| bad("it ends early"))?;
-        self.rest = rest;
-        Ok(now)
-    }
+/// Digest, length and plain form.
+fn read_head(cursor: &mut Cursor<'_>) -> Result<(Digest, u64, Option<Plain>)> {
+    let (digest, size) = (read_digest(cursor)?, cursor.number()?);
+    let plain = match cursor.number()? {
+        0 => None,
+        1 => Some(Plain { digest: read_digest(cursor)?, size: cursor.number()? }),
+        _ => return Err(bad("a blob has a plain form of an unknown kind")),
+    };
+    Ok((digest, size, plain))
+}
 
-    fn number(&mut self) -> Result<u64> {
-        let mut number = 0u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.take(1)?[0];
-            let part = u64::from(byte & 0x7f);
-            if part << shift >> shift != part {
-                return Err(bad("a number is too large"));
-            }
-            number |= part << shift;
-            if byte & 0x80 == 0 {
-                // One number, one spelling.
-                if byte == 0 && shift > 0 {
-                    return Err(bad("a number has more digits than it needs"));
-                }
-                return Ok(number);
-            }
-        }
-        Err(bad("a number is too large"))
-    }
-
-    /// A count of things that take at least `least` bytes each.
-    fn count(&mut self, least: usize) -> Result<usize> {
-        let count = self.number()?;
-        if count > (self.rest.len() / least) as u64 {
-            return Err(bad("it counts more than it holds"));
-        }
-        Ok(count as usize)
-    }
-
-    fn digest(&mut self) -> Result<Digest> {
-        let algorithm = match self.take(1)?[0] {
-            ALGORITHM_SHA256 => Algorithm::Sha256,
-            ALGORITHM_SHA512 => Algorithm::Sha512,
-            _ => return Err(bad("a digest has an unknown algorithm")),
-        };
-        Digest::from_bytes(algorithm, self.take(algorithm.digest_bytes())?)
-            .ok_or_else(|| bad("a digest has another length"))
+impl From<Odd> for Error {
+    fn from(Odd(why): Odd) -> Self {
+        bad(why)
     }
 }
 
@@ -413,11 +559,11 @@ mod tests {
         let runs = |list: &[(u32, u32)]| {
             list.iter().map(|&(first, count)| Run { first, count }).collect::<Vec<_>>()
         };
-        let blob = |text: &[u8], size, body| BlobEntry {
+        let blob = |text: &[u8], size, body: Body| BlobEntry {
             digest: Digest::of(text),
             size,
             plain: None,
-            recipe: Recipe { body },
+            recipe: body.into(),
         };
         let mut layer = blob(
             b"c",
@@ -429,13 +575,39 @@ mod tests {
             },
         );
         layer.plain = Some(Plain { digest: Digest::Sha512([9; 64]), size: 1 << 40 });
+        let mut rebuilt = blob(b"d", 7, Body::Chunks(runs(&[(1, 1)])));
+        rebuilt.plain = Some(Plain { digest: Digest::of(b"plain"), size: 20 });
+        rebuilt.recipe.encoding =
+            Encoding::Gzip { recipe: Arc::from(&b"anything"[..]), corrections: runs(&[(2, 1)]) };
         let blobs = vec![
+            rebuilt,
             blob(b"a", 3, Body::Inline(Arc::from(&b"abc"[..]))),
             blob(b"b", 35, Body::Chunks(runs(&[(2, 1), (0, 2)]))),
             layer,
             blob(b"", 0, Body::Chunks(Vec::new())),
         ];
-        (Index::new(&packs, blobs), vec![30, 5])
+        let borrowed = Borrowed {
+            blobs: vec![
+                BaseBlob { digest: Digest::of(b"old"), size: 100, plain: None },
+                BaseBlob {
+                    digest: Digest::of(b"kept"),
+                    size: 9,
+                    plain: Some(Plain { digest: Digest::of(b"kept, plain"), size: 50 }),
+                },
+            ],
+            pieces: vec![
+                Piece { blob: 0, offset: 3, length: 20 },
+                Piece { blob: 0, offset: 90, length: 10 },
+                Piece { blob: 1, offset: 0, length: 50 },
+            ],
+        };
+        let prefixes = vec![runs(&[(4, 2)]), runs(&[])];
+        let mut kept = blob(b"kept", 9, Body::Base(1));
+        kept.plain = borrowed.blobs[1].plain;
+        let mut blobs = blobs;
+        blobs.push(blob(b"partly", 25, Body::Chunks(runs(&[(2, 2)]))));
+        blobs.push(kept);
+        (Index::new(&packs, prefixes, borrowed, blobs), vec![30, 5])
     }
 
     #[test]
@@ -443,6 +615,7 @@ mod tests {
         let (index, packs) = sample();
         let again = Index::parse(&index.to_bytes(packs.len()), &packs).unwrap();
         assert_eq!((again.chunks, again.ids, again.blobs), (index.chunks, index.ids, index.blobs));
+        assert_eq!((again.borrowed, again.prefixes), (index.borrowed, index.prefixes));
     }
 
     #[test]
@@ -452,6 +625,20 @@ mod tests {
         for packs in [&[30u64, 6][..], &[29, 5], &[30], &[30, 5, 1], &[]] {
             assert!(Index::parse(&bytes, packs).is_err(), "{packs:?}");
         }
+    }
+
+    #[test]
+    fn a_prefix_that_waits_for_another_is_refused() {
+        let (index, packs) = sample();
+        let run = |first, count| vec![Run { first, count }];
+        for (pack, prefix) in [(0, run(0, 1)), (0, run(2, 1)), (1, run(2, 1)), (1, run(0, 1))] {
+            let mut index = index.clone();
+            index.prefixes[pack] = prefix;
+            assert!(Index::parse(&index.to_bytes(2), &packs).is_err(), "{pack}");
+        }
+        let mut index = index.clone();
+        index.prefixes = vec![Vec::new(), run(0, 2)];
+        assert!(Index::parse(&index.to_bytes(2), &packs).is_ok());
     }
 
     proptest! {
@@ -466,7 +653,7 @@ mod tests {
                 bytes[at] = value;
             }
             bytes.truncate(cut.index(bytes.len()) + 1);
-            if let Ok(read) = Index::parse(&bytes, &packs) {
+            if let (Ok(read), true) = (Index::parse(&bytes, &packs), bytes.starts_with(MAGIC)) {
                 prop_assert_eq!(read.to_bytes(2), bytes);
             }
         }

@@ -23,7 +23,7 @@ pub(super) const TYPE_LINE: &str = "sealift manifest 1\n";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Manifest {
-    /// Features that a reader must know to read this bundle rightly; none are defined in version 1.
+    /// Features that a reader must know to read this bundle rightly.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub critical: Vec<String>,
     /// Random name of the set of volumes: 32 hexadecimal digits.
@@ -34,6 +34,9 @@ pub struct Manifest {
     pub generator: String,
     /// The images.
     pub images: Vec<ImageEntry>,
+    /// The bundle that this one adds to, where it is a delta.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<BaseEntry>,
     /// The volumes, in order.
     pub volumes: Vec<VolumeEntry>,
     /// The text of the first member.
@@ -44,6 +47,18 @@ pub struct Manifest {
     pub index: PackEntry,
     /// How chunks were cut and packs compressed; for people, no reader needs it.
     pub encoder: Encoder,
+}
+
+/// The feature of a bundle that needs another one.
+pub(super) const BASE: &str = "base";
+
+/// The bundle that a delta adds to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BaseEntry {
+    /// Digest of its manifest member.
+    pub digest: Digest,
+    /// When it was made, in seconds since 1970: for people.
+    pub created: u64,
 }
 
 /// An image.
@@ -161,6 +176,9 @@ impl PackEntry {
 pub struct Encoder {
     /// Version of zstd.
     pub zstd: String,
+    /// Name of the [`Preset`](super::Preset).
+    #[serde(default)]
+    pub preset: String,
     /// Level for content.
     pub level: i32,
     /// Power of two of the window.
@@ -216,9 +234,12 @@ impl Manifest {
         let bad = |why: String| {
             Err(Error::malformed(format!("the manifest of the bundle cannot be right: {why}")))
         };
-        if let Some(feature) = self.critical.first() {
+        if let Some(feature) = self.critical.iter().find(|&feature| feature != BASE) {
             return Err(Error::malformed(format!("the bundle needs the feature {feature:?}, which this version of sealift does not know"))
                 .hint("use a newer sealift"));
+        }
+        if self.base.is_some() != self.critical.iter().any(|feature| feature == BASE) {
+            return bad("its base is not named as a feature that readers must know".into());
         }
         if self.set.len() != 32 || self.set.bytes().any(|b| !matches!(b, b'0'..=b'9' | b'a'..=b'f'))
         {

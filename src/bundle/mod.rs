@@ -13,32 +13,54 @@
 //! tail                    where the manifest begins; a hint, believed by nobody
 //! ```
 //!
-//! [`Writer`] makes it in one pass: blobs come in, are cut into chunks ([`crate::codec`]), chunks
-//! that were seen before are not stored again, the rest fills packs, and packs are compressed by
-//! several threads and written in the order in which they filled.
+//! [`Writer`] makes it in one pass: blobs come in, gzip layers are opened and it is proved that they
+//! can be made again ([`crate::codec::deflate`]), content is cut into chunks ([`crate::codec`]),
+//! chunks that were seen before are not stored again, the rest fills packs by its class, and packs
+//! are compressed by several threads and written in the order in which they filled. A pack may have
+//! earlier content as prefix: what files of the same name held before. How hard all this tries is
+//! the [`Preset`].
+//!
+//! With a [`Base`], a bundle or its [`Receipt`], the writer makes a delta: pieces of blobs of the
+//! base stand for chunks, and blobs that the base holds stand for themselves. Whoever reads a delta
+//! has to say where the base is ([`Held`]).
 //!
 //! [`Bundle`] reads it. `Bundle<Unverified>` is bytes from a stick; only
 //! [`Bundle::authenticate`](Bundle::authenticate) makes it a `Bundle<Authentic>`, and only that is
 //! a [`Source`](crate::endpoint::Source). `docs/format.md` is the normative text.
 
+mod base;
 mod blob;
 mod cache;
+mod class;
+mod difference;
 mod examine;
+mod held;
 mod index;
+mod layer;
 mod manifest;
+mod names;
 mod packs;
+mod preset;
 mod press;
 mod reader;
+mod receipt;
 mod recipe;
 mod source;
 mod target;
+mod turns;
 mod volume;
 mod writer;
 
+pub use base::{Base, Known};
+pub use difference::{Difference, News};
 pub use examine::{Finding, Subject};
-pub use index::{BlobEntry, Index};
-pub use manifest::{Attached, ImageEntry, Manifest, PackEntry, Stored};
+pub use held::{Held, Needs};
+pub use index::{BaseBlob, BlobEntry, Borrowed, Index, Piece};
+pub use layer::SMALLEST_OPENED;
+pub use manifest::{Attached, BaseEntry, ImageEntry, Manifest, PackEntry, Stored};
+pub use preset::Preset;
 pub use reader::{Authentic, Bundle, Contents, Unverified};
-pub use recipe::{Body, Recipe, Run};
+pub use receipt::Receipt;
+pub use recipe::{Body, Encoding, Recipe, Run};
 pub use target::BundleTarget;
 pub use writer::{Added, Sealed, Writer, WriterOptions};

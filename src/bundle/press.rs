@@ -4,21 +4,29 @@
 //! one thread; here only time is saved. So the file does not depend on how many threads there are.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::cache::PackCache;
 use super::manifest::PackEntry;
 use super::volume::{header, member_bytes, padding};
 use crate::codec::atomic::AtomicFile;
-use crate::codec::frame::{Effort, Encoder};
+use crate::codec::frame::{self, Effort};
 use crate::model::{Digest, Error, Kind, Result};
+
+/// Packs that are kept after they were read back, in bytes.
+const CACHE_BYTES: usize = 32 << 20;
 
 /// A pack that is full.
 struct Full {
     number: usize,
     content: Vec<u8>,
+    prefix: Vec<u8>,
     effort: Effort,
 }
 
@@ -83,12 +91,62 @@ pub(super) struct Press {
     workers: Vec<JoinHandle<()>>,
     writer: Option<JoinHandle<Result<Written>>>,
     next: usize,
+    shelf: Arc<Shelf>,
+    /// Packs that were read back.
+    cache: PackCache,
+}
+
+/// What was written so far, for reading it back.
+struct Shelf {
+    file: File,
+    state: Mutex<ShelfState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct ShelfState {
+    entries: Vec<PackEntry>,
+    /// The writer has ended.
+    closed: bool,
+}
+
+impl Shelf {
+    fn state(&self) -> MutexGuard<'_, ShelfState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The place of a pack, once it is written; `None` where it never will be.
+    fn entry(&self, pack: u32) -> Option<PackEntry> {
+        let mut state = self.state();
+        loop {
+            match state.entries.get(pack as usize) {
+                Some(entry) => return Some(*entry),
+                None if state.closed => return None,
+                None => {
+                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        }
+    }
+}
+
+/// Closes the shelf when the writer ends, however it ends.
+struct Closing(Arc<Shelf>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.state().closed = true;
+        self.0.changed.notify_all();
+    }
 }
 
 impl Press {
     /// Starts `threads` compressors and one writer that appends to `output`.
-    pub(super) fn start(output: Output, threads: usize) -> Self {
+    pub(super) fn start(mut output: Output, threads: usize) -> Result<Self> {
         let threads = threads.max(1);
+        let target = output.file.target().display().to_string();
+        let file = output.file.file().try_clone().map_err(|e| write_error(&target, e))?;
+        let shelf = Arc::new(Shelf { file, state: Mutex::default(), changed: Condvar::new() });
         let (full, full_in) = bounded::<Full>(1);
         let (pressed, pressed_in) = bounded::<Result<Pressed>>(threads);
         let (tokens, tokens_in) = bounded::<()>(threads + 1);
@@ -98,20 +156,47 @@ impl Press {
                 std::thread::spawn(move || compress(&full_in, &pressed))
             })
             .collect();
-        let writer = std::thread::spawn(move || write(output, &pressed_in, &tokens_in));
-        Self { full: Some(full), tokens, workers, writer: Some(writer), next: 0 }
+        let closing = Closing(Arc::clone(&shelf));
+        let writer = std::thread::spawn(move || write(output, &pressed_in, &tokens_in, &closing.0));
+        let cache = PackCache::new(CACHE_BYTES);
+        Ok(Self { full: Some(full), tokens, workers, writer: Some(writer), next: 0, shelf, cache })
+    }
+
+    /// The content of a pack without a prefix that was handed over, read back from the file.
+    pub(super) fn content(&self, pack: u32) -> Result<Arc<Vec<u8>>> {
+        self.cache.get(pack, || {
+            let entry = self.shelf.entry(pack).ok_or_else(died)?;
+            let mut stored = vec![0; entry.size as usize];
+            self.shelf
+                .file
+                .read_exact_at(&mut stored, entry.data_offset())
+                .map_err(|e| Error::io("cannot read back what was written of the bundle", e))?;
+            if Digest::of(&stored) != entry.digest {
+                return Err(Error::new(
+                    Kind::Io,
+                    "the disk gives back other bytes than were written",
+                )
+                .hint("write the bundle to another disk"));
+            }
+            frame::decode(&stored, entry.content, &[], "a pack that was just written")
+        })
     }
 
     /// Hands over a full pack; waits while too many are on their way. The number that it gets is
     /// its place in the file.
-    pub(super) fn push(&mut self, content: Vec<u8>, effort: Effort) -> Result<usize> {
+    pub(super) fn push(
+        &mut self,
+        content: Vec<u8>,
+        prefix: Vec<u8>,
+        effort: Effort,
+    ) -> Result<usize> {
         let number = self.next;
         self.next += 1;
         let gone = self.tokens.send(()).is_err()
             || self
                 .full
                 .as_ref()
-                .is_none_or(|full| full.send(Full { number, content, effort }).is_err());
+                .is_none_or(|full| full.send(Full { number, content, prefix, effort }).is_err());
         if gone { Err(self.failure()) } else { Ok(number) }
     }
 
@@ -175,20 +260,10 @@ impl Drop for Guard<'_> {
 }
 
 fn compress_all(full: &Receiver<Full>, pressed: &Sender<Result<Pressed>>) -> Result<()> {
-    // One encoder for each effort that was met: its tables are worth keeping.
-    let mut encoders: Vec<(Effort, Encoder)> = Vec::new();
     for pack in full {
-        let at = if let Some(at) = encoders.iter().position(|(effort, _)| *effort == pack.effort) {
-            at
-        } else {
-            let encoder =
-                Encoder::new(pack.effort).map_err(|e| Error::io("zstd cannot start", e))?;
-            encoders.push((pack.effort, encoder));
-            encoders.len() - 1
-        };
-        let stored = encoders[at]
-            .1
-            .encode(&pack.content)
+        let stored = pack
+            .effort
+            .encode(&pack.content, &pack.prefix)
             .map_err(|e| Error::io("zstd cannot compress a pack", e))?;
         let pressed_pack = Pressed {
             number: pack.number,
@@ -208,6 +283,7 @@ fn write(
     mut output: Output,
     pressed: &Receiver<Result<Pressed>>,
     tokens: &Receiver<()>,
+    shelf: &Shelf,
 ) -> Result<Written> {
     let mut entries = Vec::new();
     let mut early = BTreeMap::new();
@@ -217,13 +293,16 @@ fn write(
         while let Some(pack) = early.remove(&entries.len()) {
             let offset = output.at;
             output.member(&format!("packs/{}.zst", pack.digest.hex()), &pack.stored)?;
-            entries.push(PackEntry {
+            let entry = PackEntry {
                 volume: 1,
                 offset,
                 size: pack.stored.len() as u64,
                 digest: pack.digest,
                 content: pack.content,
-            });
+            };
+            entries.push(entry);
+            shelf.state().entries.push(entry);
+            shelf.changed.notify_all();
             let _ = tokens.recv();
         }
     }

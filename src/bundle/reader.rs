@@ -4,18 +4,26 @@
 //! signatures over them are checked, and only then are the same bytes parsed, and only what they
 //! name is hashed, then decompressed, then parsed.
 
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use super::cache::PackCache;
+use super::held::{Held, Places};
 use super::index::Index;
 use super::manifest::{Manifest, PackEntry};
 use super::volume::{self, BLOCK, END_BYTES, Volume, member_bytes};
+use crate::codec::deflate::Pool;
 use crate::codec::frame;
 use crate::model::{Digest, Error, Result, limits};
 use crate::trust::{KeyId, SIGNATURE_BYTES, Signer, Trust};
 
 /// Where unpacked packs may be held, in bytes, by all readers of a bundle together.
-const CACHE_BYTES: usize = 96 << 20;
+const CACHE_BYTES: usize = 128 << 20;
+
+/// More threads than this are not given to the rebuilding of layers: each holds a segment.
+const MOST_THREADS: usize = 16;
 
 /// Unpacked index that is read of a bundle which nobody has vouched for.
 const UNPROVED_INDEX_BYTES: u64 = 64 << 20;
@@ -25,10 +33,17 @@ const UNPROVED_INDEX_BYTES: u64 = 64 << 20;
 pub struct Unverified;
 
 /// A locally trusted key signed the manifest; the index is what the manifest names.
-#[derive(Debug)]
 pub struct Authentic {
     pub(super) contents: Contents,
     pub(super) cache: PackCache,
+    /// Makes layers again; started when the first one is.
+    pool: OnceLock<Arc<Pool>>,
+    /// Where content of the base is, if the bundle is a delta: bundles, then what was read back
+    /// from where this one goes.
+    pub(super) bases: OnceLock<Vec<Arc<dyn Held>>>,
+    pub(super) recalled: OnceLock<Box<dyn Held>>,
+    /// Where the content of blobs lies that another bundle takes pieces of.
+    pub(super) places: Mutex<HashMap<Digest, Places>>,
     signers: Vec<Signer>,
 }
 
@@ -41,8 +56,10 @@ pub struct Contents {
     pub index: Index,
 }
 
+/// Says where the index lies: given the file, where its manifest lies, and what that says.
+type Place = dyn Fn(&Volume, u64, &PackEntry) -> Result<PackEntry>;
+
 /// A bundle that is open for reading.
-#[derive(Debug)]
 pub struct Bundle<State> {
     pub(super) volume: Volume,
     pub(super) manifest_bytes: Vec<u8>,
@@ -51,6 +68,12 @@ pub struct Bundle<State> {
     /// Time that the header of the manifest has.
     pub(super) time: u64,
     pub(super) state: State,
+}
+
+impl<State> std::fmt::Debug for Bundle<State> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bundle").field("path", &self.path()).finish_non_exhaustive()
+    }
 }
 
 impl<State> Bundle<State> {
@@ -94,21 +117,29 @@ impl Bundle<Unverified> {
     pub fn authenticate(self, trust: &Trust) -> Result<Bundle<Authentic>> {
         let what = format!("{}", self.volume.path().display());
         let signers = trust.require(&self.manifest_bytes, &self.signatures, &what)?;
-        let contents = self.contents(limits::INDEX_BYTES)?;
+        let contents = self.contents(limits::INDEX_BYTES, None)?;
         Ok(Bundle {
             volume: self.volume,
             manifest_bytes: self.manifest_bytes,
             manifest_at: self.manifest_at,
             signatures: self.signatures,
             time: self.time,
-            state: Authentic { contents, cache: PackCache::new(CACHE_BYTES), signers },
+            state: Authentic {
+                contents,
+                cache: PackCache::new(CACHE_BYTES),
+                pool: OnceLock::new(),
+                bases: OnceLock::new(),
+                recalled: OnceLock::new(),
+                places: Mutex::default(),
+                signers,
+            },
         })
     }
 
     /// What the bundle claims to hold, **without proof**: for looking, never for loading. Limits
     /// are tighter than for a bundle that is trusted.
     pub fn peek(&self) -> Result<Contents> {
-        self.contents(UNPROVED_INDEX_BYTES)
+        self.contents(UNPROVED_INDEX_BYTES, None)
     }
 
     /// What the trusted keys say about each signature; nothing is required of them.
@@ -116,7 +147,14 @@ impl Bundle<Unverified> {
         trust.judge(&self.manifest_bytes, &self.signatures)
     }
 
-    fn contents(&self, index_limit: u64) -> Result<Contents> {
+    /// What a receipt says, once its signatures are checked. `place` says where the index lies.
+    pub(super) fn authentic_contents(&self, trust: &Trust, place: &Place) -> Result<Contents> {
+        let what = format!("{}", self.volume.path().display());
+        trust.require(&self.manifest_bytes, &self.signatures, &what)?;
+        self.contents(limits::INDEX_BYTES, Some(place))
+    }
+
+    fn contents(&self, index_limit: u64, place: Option<&Place>) -> Result<Contents> {
         let manifest = Manifest::parse(&self.manifest_bytes)?;
         if manifest.created != self.time {
             return Err(Error::malformed(
@@ -130,7 +168,7 @@ impl Bundle<Unverified> {
             ))
             .hint("use a newer sealift"));
         }
-        if manifest.volumes[0].size != self.manifest_at {
+        if place.is_none() && manifest.volumes[0].size != self.manifest_at {
             return Err(Error::damaged(format!(
                 "the manifest of {} lies at {}, not at {} where it belongs: bytes were lost or added before it",
                 self.volume.path().display(),
@@ -143,7 +181,11 @@ impl Bundle<Unverified> {
                 .hint("name the sender's key with --key"));
         }
         let what = format!("the index of {}", self.volume.path().display());
-        let plain = read_frame(&self.volume, &manifest.index, &what)?;
+        let at = match place {
+            Some(place) => place(&self.volume, self.manifest_at, &manifest.index)?,
+            None => manifest.index,
+        };
+        let plain = read_frame(&self.volume, &at, &[], &what)?;
         let packs: Vec<u64> = manifest.packs.iter().map(|pack| pack.content).collect();
         let index = Index::parse(&plain, &packs)?;
         Ok(Contents { manifest, index })
@@ -166,10 +208,18 @@ impl Bundle<Authentic> {
         &self.state.signers
     }
 
-    /// A pack, hashed, then opened.
-    pub(super) fn pack(&self, number: u32) -> Result<Vec<u8>> {
+    /// The threads that make layers again: as many as there are processors.
+    pub(super) fn pool(&self) -> &Arc<Pool> {
+        self.state.pool.get_or_init(|| {
+            let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+            Arc::new(Pool::new(threads.min(MOST_THREADS)))
+        })
+    }
+
+    /// A pack, hashed, then opened against its prefix.
+    pub(super) fn pack(&self, number: u32, prefix: &[u8]) -> Result<Vec<u8>> {
         let pack = &self.state.contents.manifest.packs[number as usize];
-        read_frame(&self.volume, pack, &self.pack_name(number))
+        read_frame(&self.volume, pack, prefix, &self.pack_name(number))
     }
 
     /// A pack as errors name it.
@@ -187,9 +237,9 @@ impl Bundle<Authentic> {
 }
 
 /// Reads a member that is one frame: bytes, then their hash, then what is in them.
-fn read_frame(volume: &Volume, entry: &PackEntry, what: &str) -> Result<Vec<u8>> {
+fn read_frame(volume: &Volume, entry: &PackEntry, prefix: &[u8], what: &str) -> Result<Vec<u8>> {
     let stored = read_hashed(volume, entry, what)?;
-    frame::decode(&stored, entry.content, what)
+    frame::decode(&stored, entry.content, prefix, what)
 }
 
 /// Reads the bytes of a pack or index and compares their hash. Lengths were bounded when the

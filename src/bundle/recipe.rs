@@ -17,6 +17,8 @@ pub enum Body {
     /// Its bytes stand in the index itself: manifests and configurations, so that the index alone
     /// shows what the images are.
     Inline(std::sync::Arc<[u8]>),
+    /// It is this blob of the base, whole.
+    Base(u32),
     /// Its bytes are those of the chunks, one after another.
     Chunks(Vec<Run>),
     /// A tar that was taken apart: each stretch takes so many bytes of `meta`, then so many of
@@ -31,12 +33,34 @@ pub enum Body {
     },
 }
 
-/// How a blob is rebuilt: what its body is and how the body is encoded. Version 1 knows one
-/// encoding, none: the blob is its body. The number of an encoding never changes its meaning.
+/// How a body becomes the blob. The number of an encoding never changes its meaning.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum Encoding {
+    /// The blob is its body.
+    #[default]
+    None,
+    /// The body is what a gzip stream opens to.
+    Gzip {
+        /// A [`GzipRecipe`](crate::codec::deflate::GzipRecipe) as it is written down.
+        recipe: std::sync::Arc<[u8]>,
+        /// Chunks of the corrections that it takes, if any.
+        corrections: Vec<Run>,
+    },
+}
+
+/// How a blob is rebuilt: what its body is and how the body is encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipe {
-    /// What the blob, or the plain form that an encoding works on, is made of.
+    /// What the blob, or the plain form that the encoding works on, is made of.
     pub body: Body,
+    /// How the body becomes the blob.
+    pub encoding: Encoding,
+}
+
+impl From<Body> for Recipe {
+    fn from(body: Body) -> Self {
+        Self { body, encoding: Encoding::None }
+    }
 }
 
 impl Recipe {
@@ -47,12 +71,16 @@ impl Recipe {
 
     /// Its lists of runs.
     pub fn runs(&self) -> impl Iterator<Item = &[Run]> {
-        let lists: [&[Run]; 2] = match &self.body {
-            Body::Inline(_) => [&[], &[]],
+        let [first, second]: [&[Run]; 2] = match &self.body {
+            Body::Inline(_) | Body::Base(_) => [&[], &[]],
             Body::Chunks(runs) => [runs, &[]],
             Body::Tar { meta, content, .. } => [meta, content],
         };
-        lists.into_iter()
+        let third: &[Run] = match &self.encoding {
+            Encoding::None => &[],
+            Encoding::Gzip { corrections, .. } => corrections,
+        };
+        [first, second, third].into_iter()
     }
 }
 

@@ -4,6 +4,7 @@ use std::io::{BufReader, Read};
 
 use super::manifest::Attached;
 use super::reader::{Authentic, Bundle};
+use super::recipe::{Body, Encoding};
 use crate::codec::checked::VerifiedReader;
 use crate::codec::compression::{self, Compression};
 use crate::endpoint::{Attachment, AttachmentKind, Form, Plain, Root, Source};
@@ -70,7 +71,13 @@ impl Source for Bundle<Authentic> {
         let entry = self.contents().index.blob(&blob.digest).ok_or_else(|| {
             Error::damaged(format!("{} does not hold {}", self.describe(), blob.digest))
         })?;
-        let exact = self.rebuild(entry);
+        if form == Form::Plain
+            && (matches!(entry.recipe.encoding, Encoding::Gzip { .. })
+                || matches!(entry.recipe.body, Body::Base(_)))
+        {
+            return self.body(entry);
+        }
+        let exact = self.rebuild(entry)?;
         if form == Form::Exact || entry.plain.is_none() {
             return Ok(exact);
         }

@@ -1,9 +1,13 @@
 //! A bundle that is being written is a target like any other.
 
+use std::collections::HashMap;
 use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::layer;
 use super::manifest::{Attached, ImageEntry};
+use super::turns::Turns;
 use super::writer::{Sealed, Writer};
 use crate::endpoint::{
     Action, Arrival, Attachment, BlobStep, Form, Intake, ManifestStep, Parcel, Plan, TagStep,
@@ -20,12 +24,32 @@ pub struct BundleTarget {
     writer: Mutex<Option<Writer>>,
     /// Configurations that went by, to learn platforms from.
     configs: Mutex<Vec<(Digest, Option<Platform>)>>,
+    /// Layers are prepared side by side and go into packs in the order of the plan, so that the
+    /// bundle does not depend on which is ready first.
+    turns: Turns,
+    order: Mutex<HashMap<Digest, usize>>,
+    lanes: usize,
+    aside: Option<PathBuf>,
 }
 
 impl BundleTarget {
     /// Wraps a writer; `name` is the file, for messages.
     pub fn new(name: String, writer: Writer) -> Self {
-        Self { name, writer: Mutex::new(Some(writer)), configs: Mutex::default() }
+        let aside = writer.aside().map(Path::to_path_buf);
+        let lanes = if aside.is_some() { writer.threads() + 1 } else { 1 };
+        Self {
+            name,
+            writer: Mutex::new(Some(writer)),
+            configs: Mutex::default(),
+            turns: Turns::default(),
+            order: Mutex::default(),
+            lanes,
+            aside,
+        }
+    }
+
+    fn order(&self) -> MutexGuard<'_, HashMap<Digest, usize>> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn writer(&self) -> MutexGuard<'_, Option<Writer>> {
@@ -131,7 +155,10 @@ impl Target for BundleTarget {
             } else {
                 "blob"
             };
-            let known = self.with(|writer| Ok(writer.has(&leaf.descriptor.digest)))?;
+            let digest = &leaf.descriptor.digest;
+            let known = self.with(|writer| {
+                Ok(writer.has(digest) || place != "document" && writer.base_has(digest))
+            })?;
             plan.blobs.push(BlobStep {
                 descriptor: leaf.descriptor.clone(),
                 form: Form::Exact,
@@ -165,19 +192,49 @@ impl Target for BundleTarget {
         Ok(plan)
     }
 
+    /// One more than there are threads, so that one layer is fetched while the others are proved.
+    fn lanes(&self) -> usize {
+        self.lanes
+    }
+
+    fn begin(&self, plan: &Plan) -> Result<()> {
+        self.turns.reset();
+        self.with(|writer| {
+            let kept = plan.blobs.iter().filter(|step| step.action == Action::Present);
+            kept.for_each(|step| writer.keep(&step.descriptor.digest));
+            Ok(())
+        })?;
+        let sent = plan.blobs.iter().filter(|step| step.action == Action::Send);
+        *self.order() = sent.map(|step| step.descriptor.digest).zip(0..).collect();
+        Ok(())
+    }
+
     fn put_blob(
         &self,
         step: &BlobStep,
         open: &mut dyn FnMut() -> Result<Box<dyn Read + Send>>,
     ) -> Result<()> {
+        let turn = self.turns.enter();
+        let number = self.order().get(&step.descriptor.digest).copied().unwrap_or_default();
         let mut content = open()?;
+        if let (Some(folder), "layer") = (&self.aside, &*step.place) {
+            let algorithm = step.descriptor.digest.algorithm();
+            let prepared = layer::prepare(&mut content, algorithm, folder)?;
+            turn.wait(number)?;
+            self.with(|writer| writer.add_prepared(prepared))?;
+            turn.done();
+            return Ok(());
+        }
+        turn.wait(number)?;
         if step.place == "document" {
             let bytes = crate::codec::checked::read_bounded(
                 &mut content,
                 limits::CONFIG_BYTES,
                 &step.descriptor.digest.to_string(),
             )?;
-            return self.document(&step.descriptor, &bytes.into(), Role::Config);
+            self.document(&step.descriptor, &bytes.into(), Role::Config)?;
+            turn.done();
+            return Ok(());
         }
         let label = step.descriptor.digest.to_string();
         self.with(|writer| {
@@ -189,6 +246,7 @@ impl Target for BundleTarget {
                 &mut content,
             )
         })?;
+        turn.done();
         Ok(())
     }
 

@@ -2,26 +2,32 @@
 
 use std::collections::HashMap;
 use std::io::{BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_channel::{Receiver, bounded};
 
+use super::base::Base;
+use super::class::Class;
 use super::index::{BlobEntry, Index};
-use super::manifest::{Content, Encoder, ImageEntry, Manifest, PackEntry, VolumeEntry};
-use super::packs::{Class, LEVEL, Packs, Table, WINDOW_LOG};
+use super::layer::{self, Prepared};
+use super::manifest::{self, Content, Encoder, ImageEntry, Manifest, PackEntry, VolumeEntry};
+use super::names::FileName;
+use super::packs::{Packs, Table};
+use super::preset::Preset;
 use super::press::{Output, Press, write_error};
-use super::recipe::{Body, Recipe, Run, push_chunk};
+use super::recipe::{Body, Encoding, Recipe, Run, push_chunk};
 use super::volume::{self, END_BYTES};
 use crate::codec::atomic::AtomicFile;
 use crate::codec::checked::{Hasher, HashingReader};
 use crate::codec::chunk::Chunker;
 use crate::codec::compression::{self, Compression};
+use crate::codec::deflate::Proof;
 use crate::codec::frame::{self, Effort};
 use crate::codec::split::{Parts, Splitter, is_tar};
 use crate::endpoint::{Intake, Plain};
-use crate::model::{Algorithm, Descriptor, Digest, Error, Result, limits};
+use crate::model::{Algorithm, Descriptor, Digest, Error, Kind, Result, limits};
 use crate::trust::SecretKey;
 
 /// How a bundle is written.
@@ -33,6 +39,10 @@ pub struct WriterOptions {
     pub set: String,
     /// Threads that compress. The bytes do not depend on it.
     pub threads: usize,
+    /// How hard to pack.
+    pub preset: Preset,
+    /// Takes temporary files without a name, each no larger than a layer.
+    pub temporary: PathBuf,
 }
 
 /// What became of a blob.
@@ -69,22 +79,26 @@ pub struct Writer {
     blobs: Vec<BlobEntry>,
     by_digest: HashMap<Digest, usize>,
     chunker: Chunker,
+    /// Blobs of the base that are needed whole.
+    kept: Vec<u32>,
     options: WriterOptions,
 }
 
 impl Writer {
     /// Begins a bundle that will be `path`.
-    pub fn create(path: &Path, options: WriterOptions) -> Result<Self> {
+    /// With a `base`, only what the base lacks is written.
+    pub fn create(path: &Path, options: WriterOptions, base: Option<Base>) -> Result<Self> {
         let file = AtomicFile::create(path, 0o644)?;
         let mut output = Output { file, at: 0, time: options.created };
         output.member(volume::README, volume::README_TEXT.as_bytes())?;
         output.member(volume::VOLUME, volume::volume_text(&options.set, 1).as_bytes())?;
-        let press = Press::start(output, options.threads);
+        let press = Press::start(output, options.threads)?;
         Ok(Self {
-            packs: Packs::new(press),
+            packs: Packs::new(press, options.preset, base),
             blobs: Vec::new(),
             by_digest: HashMap::new(),
             chunker: Chunker::default(),
+            kept: Vec::new(),
             options,
         })
     }
@@ -94,10 +108,37 @@ impl Writer {
         self.by_digest.contains_key(digest)
     }
 
+    /// Whether the base holds the blob, so that it need not come.
+    pub fn base_has(&self, digest: &Digest) -> bool {
+        self.packs.base().is_some_and(|base| base.number(digest).is_some())
+    }
+
+    /// Notes a blob that the base holds, if it does.
+    pub fn keep(&mut self, digest: &Digest) {
+        if self.has(digest) {
+            return;
+        }
+        let Some((number, blob)) = self
+            .packs
+            .base()
+            .and_then(|base| Some((base.number(digest)?, base)))
+            .map(|(number, base)| (number, base.blob(number)))
+        else {
+            return;
+        };
+        self.kept.push(number);
+        self.record(BlobEntry {
+            digest: blob.digest,
+            size: blob.size,
+            plain: blob.plain,
+            recipe: Body::Base(number).into(),
+        });
+    }
+
     /// Adds a manifest or configuration whose bytes are at hand. It is kept in the index, so that
     /// the tail of a bundle tells what is in it.
     pub fn add_document(&mut self, descriptor: &Descriptor, bytes: &Arc<[u8]>) {
-        let recipe = Recipe { body: Body::Inline(Arc::clone(bytes)) };
+        let recipe = Recipe::from(Body::Inline(Arc::clone(bytes)));
         match self.by_digest.get(&descriptor.digest) {
             // It came before as the content of some artifact.
             Some(&at) => self.blobs[at].recipe = recipe,
@@ -122,26 +163,77 @@ impl Writer {
         algorithm: Algorithm,
         content: &mut dyn Read,
     ) -> Result<Added> {
+        let mut head = [0; 512];
+        let filled = fill(content, &mut head)?;
+        let form = Compression::detect(&head[..filled]);
+        let mut content = HashingReader::new((&head[..filled]).chain(content), algorithm);
+        let (body, plain) = if form == Compression::None {
+            (self.body(&mut content)?, None)
+        } else if is_layer {
+            let (runs, plain) = self.compressed_layer(form, &mut content)?;
+            (Body::Chunks(runs), plain)
+        } else {
+            (Body::Chunks(self.opaque(&mut content, |_| ())?), None)
+        };
+        let (digest, size) = content.finish();
+        // A stream says only at its end what it was.
+        self.keep(&digest);
+        if !self.has(&digest) {
+            self.record(BlobEntry { digest, size, plain, recipe: body.into() });
+        }
+        Ok(Added { digest, size, plain })
+    }
+
+    /// Adds a layer that was taken aside: opened where its bytes can be made again, else as it came.
+    pub(super) fn add_prepared(&mut self, prepared: Prepared) -> Result<Added> {
+        let Prepared { digest, size, mut content, proof } = prepared;
+        let Some(Proof::Exact { recipe, corrections, digest: plain_digest }) = proof else {
+            return self.add_blob(true, digest.algorithm(), &mut content);
+        };
+        let plain = Plain { digest: plain_digest, size: recipe.plain() };
+        if !self.has(&digest) {
+            let opened = compression::open(Compression::Gzip, BufReader::new(content))
+                .map_err(|e| Error::io(format!("cannot open layer {digest}"), e))?;
+            // What follows the last member is in the recipe.
+            let mut opened = HashingReader::new(opened.take(plain.size), Algorithm::Sha256);
+            let body = self.body(&mut opened)?;
+            let (found, length) = opened.finish();
+            if (found, length) != (plain.digest, plain.size) {
+                return Err(Error::new(Kind::Io, format!("layer {digest} read differently twice"))
+                    .hint("the temporary folder is not reliable: choose another with TMPDIR"));
+            }
+            let corrections = self.opaque(&mut &corrections[..], |_| ())?;
+            let encoding = Encoding::Gzip { recipe: recipe.to_bytes().into(), corrections };
+            let recipe = Recipe { body, encoding };
+            self.record(BlobEntry { digest, size, plain: Some(plain), recipe });
+        }
+        Ok(Added { digest, size, plain: Some(plain) })
+    }
+
+    /// Cuts plain content into chunks, a tar along its files.
+    fn body(&mut self, content: &mut dyn Read) -> Result<Body> {
         let mut head = vec![0; PROBE];
         let filled = fill(content, &mut head)?;
         head.truncate(filled);
-        let form = Compression::detect(&head);
-        let mut content = HashingReader::new((&head[..]).chain(content), algorithm);
-        let (body, plain) = if is_tar(&head) {
-            (self.tar(&mut content)?, None)
-        } else if is_layer && form != Compression::None {
-            let (runs, plain) = self.compressed_layer(form, &mut content)?;
-            (Body::Chunks(runs), plain)
-        } else if form != Compression::None || !shrinks(&head) {
-            (Body::Chunks(self.opaque(&mut content, |_| ())?), None)
+        let mut content = (&head[..]).chain(content);
+        if is_tar(&head) {
+            self.tar(&mut content)
+        } else if shrinks(&head) {
+            Ok(Body::Chunks(self.data(&mut content)?))
         } else {
-            (Body::Chunks(self.data(&mut content)?), None)
-        };
-        let (digest, size) = content.finish();
-        if !self.has(&digest) {
-            self.record(BlobEntry { digest, size, plain, recipe: Recipe { body } });
+            Ok(Body::Chunks(self.opaque(&mut content, |_| ())?))
         }
-        Ok(Added { digest, size, plain })
+    }
+
+    /// Threads that compress.
+    pub(super) fn threads(&self) -> usize {
+        self.options.threads
+    }
+
+    /// Where layers are to be kept while they are looked at; `None` where they are carried as they
+    /// come.
+    pub(super) fn aside(&self) -> Option<&Path> {
+        self.options.preset.opens_layers().then_some(&*self.options.temporary)
     }
 
     fn record(&mut self, blob: BlobEntry) {
@@ -152,6 +244,7 @@ impl Writer {
     /// Stores what shares nothing and shrinks no more, in pieces of one size; `tee` sees each.
     fn opaque(&mut self, content: &mut dyn Read, mut tee: impl FnMut(&[u8])) -> Result<Vec<Run>> {
         let mut runs = Vec::new();
+        let (none, mut offset) = (FileName::new(b""), 0);
         let mut piece = vec![0; OPAQUE_CHUNK];
         loop {
             let filled = fill(content, &mut piece)?;
@@ -159,7 +252,9 @@ impl Writer {
                 return Ok(runs);
             }
             tee(&piece[..filled]);
-            push_chunk(&mut runs, self.packs.put(Class::Opaque, &piece[..filled])?);
+            let piece = &piece[..filled];
+            push_chunk(&mut runs, self.packs.put(Class::Opaque, &none, offset, piece)?);
+            offset += filled as u64;
         }
     }
 
@@ -185,7 +280,7 @@ impl Writer {
 
     /// Stores content that is no tar but may shrink and be shared, such as an SBOM or a model.
     fn data(&mut self, content: &mut dyn Read) -> Result<Vec<Run>> {
-        let mut runs = Vec::new();
+        let mut file = File::new(FileName::new(b""));
         let Self { packs, chunker, .. } = self;
         let mut failed = None;
         let mut buffer = vec![0; PROBE];
@@ -195,14 +290,14 @@ impl Writer {
                 break;
             }
             chunker.push(&buffer[..filled], &mut |chunk| {
-                put(packs, Class::Data, &mut runs, &mut failed, chunk);
+                file.put(packs, &mut failed, chunk);
             });
             if let Some(error) = failed {
                 return Err(error);
             }
         }
-        chunker.end(&mut |chunk| put(packs, Class::Data, &mut runs, &mut failed, chunk));
-        failed.map_or(Ok(runs), Err)
+        chunker.end(&mut |chunk| file.put(packs, &mut failed, chunk));
+        failed.map_or(Ok(file.runs), Err)
     }
 
     /// Takes a tar apart.
@@ -212,8 +307,8 @@ impl Writer {
             packs: &mut self.packs,
             content: &mut self.chunker,
             meta: Chunker::default(),
-            meta_runs: Vec::new(),
-            content_runs: Vec::new(),
+            described: File::describing(),
+            file: File::new(FileName::new(b"")),
             failed: None,
         };
         let mut buffer = vec![0; 256 << 10];
@@ -231,18 +326,23 @@ impl Writer {
         parts.end_meta();
         match parts.failed {
             Some(error) => Err(error),
-            None => Ok(Body::Tar { meta: parts.meta_runs, content: parts.content_runs, stretches }),
+            None => {
+                Ok(Body::Tar { meta: parts.described.runs, content: parts.file.runs, stretches })
+            }
         }
     }
 
     /// Seals the bundle: index, manifest, signatures, tail; then it gets its name.
     pub fn finish(self, images: Vec<ImageEntry>, signers: &[SecretKey]) -> Result<Sealed> {
-        let Self { packs, mut blobs, options, .. } = self;
-        let (press, table) = packs.finish()?;
+        let Self { packs, mut blobs, kept, options, .. } = self;
+        let base = packs.base().map(Base::entry);
+        let (press, table) = packs.finish(&kept)?;
         for blob in &mut blobs {
-            settle(&mut blob.recipe.body, &table);
+            settle(&mut blob.recipe, &table);
         }
-        let plain = Index::new(&table.packs, blobs).to_bytes(table.packs.len());
+        let count = table.packs.len();
+        let index = Index::new(&table.packs, table.prefixes, table.borrowed, blobs);
+        let plain = index.to_bytes(count);
         let (mut output, packs) = press.finish()?;
         if plain.len() as u64 > limits::INDEX_BYTES {
             return Err(Error::malformed(
@@ -250,10 +350,12 @@ impl Writer {
             )
             .hint("export fewer images into one bundle"));
         }
-        let index = write_index(&mut output, &plain)?;
+        let effort = options.preset.effort(Class::Meta);
+        let index = write_index(&mut output, &plain, effort)?;
         let readme = volume::README_TEXT.as_bytes();
         let manifest = Manifest {
-            critical: Vec::new(),
+            critical: base.iter().map(|_| manifest::BASE.to_owned()).collect(),
+            base,
             set: options.set,
             created: options.created,
             generator: concat!("sealift ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -264,8 +366,9 @@ impl Writer {
             index,
             encoder: Encoder {
                 zstd: frame::library_version().to_owned(),
-                level: LEVEL,
-                window_log: WINDOW_LOG,
+                preset: options.preset.name().to_owned(),
+                level: options.preset.level(),
+                window_log: effort.window_log,
                 chunker: "fastcdc-2020 16/64/256 KiB, files to 64 KiB whole".to_owned(),
             },
         };
@@ -299,7 +402,13 @@ impl Intake for Writer {
         content: &mut dyn Read,
     ) -> Result<Digest> {
         let algorithm = expected.map_or(Algorithm::Sha256, |digest| digest.algorithm());
-        let added = self.add_blob(is_layer, algorithm, content)?;
+        let added = match self.aside() {
+            Some(folder) if is_layer => {
+                let prepared = layer::prepare(content, algorithm, folder)?;
+                self.add_prepared(prepared)?
+            }
+            _ => self.add_blob(is_layer, algorithm, content)?,
+        };
         if added.size != size || expected.is_some_and(|expected| expected != added.digest) {
             return Err(Error::damaged(format!(
                 "{label} is not what was announced: {} bytes with digest {} came",
@@ -315,66 +424,92 @@ struct TarParts<'a> {
     packs: &'a mut Packs,
     content: &'a mut Chunker,
     meta: Chunker,
-    meta_runs: Vec<Run>,
-    content_runs: Vec<Run>,
+    described: File,
+    file: File,
     failed: Option<Error>,
 }
 
-/// Puts a chunk of `class` and notes it in `runs`, or notes the failure.
-fn put(
-    packs: &mut Packs,
-    class: Class,
-    runs: &mut Vec<Run>,
-    failed: &mut Option<Error>,
-    chunk: &[u8],
-) {
-    match packs.put(class, chunk) {
-        Ok(number) => push_chunk(runs, number),
-        Err(error) => *failed = failed.take().or(Some(error)),
+/// A file on its way into packs, and the chunks of it and of those before it.
+struct File {
+    name: FileName,
+    class: Option<Class>,
+    offset: u64,
+    runs: Vec<Run>,
+}
+
+impl File {
+    fn new(name: FileName) -> Self {
+        Self { name, class: None, offset: 0, runs: Vec::new() }
+    }
+
+    /// Not a file, but what describes files.
+    fn describing() -> Self {
+        Self { class: Some(Class::Meta), ..Self::new(FileName::new(b"")) }
+    }
+
+    /// The next file begins.
+    fn begin(&mut self, name: FileName) {
+        (self.name, self.class, self.offset) = (name, None, 0);
+    }
+
+    /// Puts the next chunk, or notes the failure. The first tells the class of the file.
+    fn put(&mut self, packs: &mut Packs, failed: &mut Option<Error>, chunk: &[u8]) {
+        let class = *self.class.get_or_insert_with(|| Class::of(self.name.path(), chunk));
+        match packs.put(class, &self.name, self.offset, chunk) {
+            Ok(number) => push_chunk(&mut self.runs, number),
+            Err(error) => *failed = failed.take().or(Some(error)),
+        }
+        self.offset += chunk.len() as u64;
     }
 }
 
 impl TarParts<'_> {
     fn end_meta(&mut self) {
-        let Self { packs, meta, meta_runs, failed, .. } = self;
-        meta.end(&mut |chunk| put(packs, Class::Meta, meta_runs, failed, chunk));
+        let Self { packs, meta, described, failed, .. } = self;
+        meta.end(&mut |chunk| described.put(packs, failed, chunk));
     }
 }
 
 impl Parts for TarParts<'_> {
     fn meta(&mut self, bytes: &[u8]) {
-        let Self { packs, meta, meta_runs, failed, .. } = self;
-        meta.push(bytes, &mut |chunk| put(packs, Class::Meta, meta_runs, failed, chunk));
+        let Self { packs, meta, described, failed, .. } = self;
+        meta.push(bytes, &mut |chunk| described.put(packs, failed, chunk));
+    }
+
+    fn file_begin(&mut self, path: &[u8], _: u64) {
+        self.file.begin(FileName::new(path));
     }
 
     fn content(&mut self, bytes: &[u8]) {
-        let Self { packs, content, content_runs, failed, .. } = self;
-        content.push(bytes, &mut |chunk| put(packs, Class::Data, content_runs, failed, chunk));
+        let Self { packs, content, file, failed, .. } = self;
+        content.push(bytes, &mut |chunk| file.put(packs, failed, chunk));
     }
 
     fn file_end(&mut self) {
-        let Self { packs, content, content_runs, failed, .. } = self;
-        content.end(&mut |chunk| put(packs, Class::Data, content_runs, failed, chunk));
+        let Self { packs, content, file, failed, .. } = self;
+        content.end(&mut |chunk| file.put(packs, failed, chunk));
     }
 }
 
-fn settle(body: &mut Body, table: &Table) {
-    match body {
+fn settle(recipe: &mut Recipe, table: &Table) {
+    match &mut recipe.body {
         Body::Inline(_) => {}
+        Body::Base(number) => *number = table.base_blob(*number),
         Body::Chunks(runs) => *runs = table.settle(runs),
         Body::Tar { meta, content, .. } => {
             *meta = table.settle(meta);
             *content = table.settle(content);
         }
     }
+    if let Encoding::Gzip { corrections, .. } = &mut recipe.encoding {
+        *corrections = table.settle(corrections);
+    }
 }
 
 /// The index as a member.
-fn write_index(output: &mut Output, plain: &[u8]) -> Result<PackEntry> {
-    let effort = Effort { level: LEVEL, window_log: WINDOW_LOG };
-    let stored = frame::Encoder::new(effort)
-        .and_then(|mut encoder| encoder.encode(plain))
-        .map_err(|e| Error::io("zstd cannot compress the index", e))?;
+fn write_index(output: &mut Output, plain: &[u8], effort: Effort) -> Result<PackEntry> {
+    let stored =
+        effort.encode(plain, &[]).map_err(|e| Error::io("zstd cannot compress the index", e))?;
     let (digest, offset) = (Digest::of(&stored), output.at);
     output.member(&format!("index/{}.zst", digest.hex()), &stored)?;
     Ok(PackEntry {

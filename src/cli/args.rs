@@ -12,7 +12,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -41,6 +41,7 @@ Examples:
   sealift export oci-archive:app.tar -o app.sealift
   sealift export --platform linux/amd64 --platform linux/arm64 nginx:1.27 -o nginx.sealift
   sealift export --dry-run registry.example/app:1.2       what would be carried, and how much
+  sealift export registry.example/app:1.3 --base app.sealift -o update.sealift     a delta
 
 Sign-ins are those of docker and podman: docker login registry.example
 ";
@@ -50,6 +51,7 @@ Examples:
   sealift verify app.sealift                     every byte, every blob, every image
   sealift verify app.sealift --key vendor.pub    signed by this key and no other
   sealift verify app.sealift --quick             signature and stored bytes only
+  sealift verify update.sealift --base app.sealift
   sealift verify app.sealift --json > evidence.json
 
 Exit codes:
@@ -72,10 +74,17 @@ const INSPECT_EXAMPLES: &str = "\
 Examples:
   sealift inspect app.sealift
   sealift inspect app.sealift --layers
+  sealift inspect app.sealift --receipt app.receipt       for the next delta
   sealift inspect app.sealift --json | jq -r '.images[].name'
 
 Reads only the end of the file. What it prints is what the bundle says of itself: sealift verify
 proves it.
+";
+
+const DIFF_EXAMPLES: &str = "\
+Examples:
+  sealift diff app-1.2.sealift app-1.3.sealift
+  sealift diff app-1.2.receipt app-1.3.sealift
 ";
 
 const KEY_EXAMPLES: &str = "\
@@ -137,6 +146,10 @@ pub(super) enum Command {
     #[command(after_help = INSPECT_EXAMPLES)]
     Inspect(InspectArgs),
 
+    /// Say what a bundle has that another lacks: what a delta would carry
+    #[command(after_help = DIFF_EXAMPLES)]
+    Diff(DiffArgs),
+
     /// Make and show keys
     #[command(after_help = KEY_EXAMPLES)]
     Key {
@@ -173,6 +186,14 @@ pub(super) struct RegistryArgs {
     pub(super) token_host: Vec<String>,
 }
 
+/// How hard a bundle is packed, as the user spells it.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Preset {
+    Fast,
+    Balanced,
+    Max,
+}
+
 #[derive(Args, Debug)]
 pub(super) struct ExportArgs {
     /// Images to carry, written as registry/name:tag, docker-daemon:NAME, oci:DIR[:TAG],
@@ -204,6 +225,16 @@ pub(super) struct ExportArgs {
     #[arg(long)]
     pub(super) no_attachments: bool,
 
+    /// How hard to pack: fast carries gzip layers as they are; balanced and max open them, share
+    /// what they have in common, and rebuild them byte for byte on the far side
+    #[arg(short, long, value_name = "PRESET", default_value = "balanced")]
+    pub(super) compression: Preset,
+
+    /// Leave out what this bundle holds, or the bundle of this receipt: what is written is a
+    /// delta. Repeat it for the bases of the base, the newest first
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) base: Vec<PathBuf>,
+
     /// Packs compressed at once; the bundle is the same with any number [default: the number of
     /// processors]
     #[arg(short, long, value_name = "N")]
@@ -232,6 +263,10 @@ pub(super) struct VerifyArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(super) key: Vec<PathBuf>,
 
+    /// For a delta: the bundle that it adds to (repeatable)
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) base: Vec<PathBuf>,
+
     /// Stop after signature and stored bytes; rebuild no blobs
     #[arg(long)]
     pub(super) quick: bool,
@@ -250,6 +285,10 @@ pub(super) struct ImportArgs {
     /// The bundle
     #[arg(value_name = "FILE")]
     pub(super) bundle: PathBuf,
+
+    /// For a delta: the bundle that it adds to (repeatable) [default: what the target has]
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) base: Vec<PathBuf>,
 
     /// Where the images go: HOST[:PORT][/PREFIX], docker-daemon:, oci:DIR, oci-archive:FILE or
     /// docker-archive:FILE
@@ -288,12 +327,40 @@ pub(super) struct InspectArgs {
     #[arg(value_name = "FILE")]
     pub(super) bundle: PathBuf,
 
-    /// List the layers of each image: size, stored size, sharing
+    /// List the layers of each image: size, stored size, sharing, how they are rebuilt
     #[arg(short, long)]
     pub(super) layers: bool,
 
+    /// Write a receipt: what the bundle holds, without content; a later export takes it as --base
+    #[arg(long, value_name = "FILE")]
+    pub(super) receipt: Option<PathBuf>,
+
     /// Say whether this public key signed it (repeatable) [default: every *.pub in
     /// ~/.config/sealift/trust and /etc/sealift/trust]
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) key: Vec<PathBuf>,
+
+    /// Print it as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct DiffArgs {
+    /// What is there already: a bundle, or the receipt of one
+    #[arg(value_name = "OLD")]
+    pub(super) old: PathBuf,
+
+    /// The newer bundle
+    #[arg(value_name = "NEW")]
+    pub(super) new: PathBuf,
+
+    /// Where OLD is a delta: its base (repeatable, the newest first)
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) base: Vec<PathBuf>,
+
+    /// Trust only this public key (repeatable) [default: every *.pub in ~/.config/sealift/trust
+    /// and /etc/sealift/trust]
     #[arg(short, long, value_name = "FILE")]
     pub(super) key: Vec<PathBuf>,
 

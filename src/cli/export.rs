@@ -2,17 +2,18 @@
 
 use serde_json::json;
 
+use super::bases;
 use super::console::Console;
 use super::output::{Align, Output, Table, count, size};
 use super::places;
 use super::request::{self, Sealing};
-use crate::bundle::WriterOptions;
+use crate::bundle::{Base, WriterOptions};
 use crate::endpoint::{Event, Parcel};
 use crate::model::graph::distinct_leaves;
 use crate::model::{Digest, Result};
 use crate::operation::export::{self, Preview, Report};
 use crate::operation::gather::{Wanted, display_name};
-use crate::trust::SecretKey;
+use crate::trust::{SecretKey, Trust};
 
 pub(super) fn run(request: &request::Export, console: &Console) -> Result<()> {
     let wanted = Wanted { platforms: request.platforms.clone(), attachments: request.attachments };
@@ -29,6 +30,7 @@ pub(super) fn run(request: &request::Export, console: &Console) -> Result<()> {
         drop(progress);
         return show_preview(&preview, request.json);
     };
+    let base = base(request, &signers)?;
     let progress = console.progress("export");
     let report = export::export(
         export::Request {
@@ -40,13 +42,25 @@ pub(super) fn run(request: &request::Export, console: &Console) -> Result<()> {
                 created: request.created,
                 set: set_name(request)?,
                 threads: request.jobs.get(),
+                preset: request.preset,
+                temporary: request.temporary.clone(),
             },
+            base,
             temporary: &request.temporary,
         },
         &*progress,
     )?;
     drop(progress);
     show(&report, sealing, request.json, console)
+}
+
+/// The base of a delta. Who signs the delta is trusted to have signed its base.
+fn base(request: &request::Export, signers: &[SecretKey]) -> Result<Option<Base>> {
+    if request.bases.is_empty() {
+        return Ok(None);
+    }
+    let trust = Trust::with_keys(&request.trusted, signers.iter().map(SecretKey::public))?;
+    Base::new(&bases::known(&request.bases, &trust)?)
 }
 
 fn signers(sealing: &Sealing) -> Result<Vec<SecretKey>> {
@@ -63,8 +77,11 @@ fn set_name(request: &request::Export) -> Result<String> {
     if request.created_is_pinned {
         let asked: Vec<String> = request.sources.iter().map(ToString::to_string).collect();
         let text = format!(
-            "{} {:?} {} {asked:?}",
-            request.created, request.platforms, request.attachments
+            "{} {:?} {} {} {asked:?}",
+            request.created,
+            request.platforms,
+            request.attachments,
+            request.preset.name()
         );
         return Ok(Digest::of(text.as_bytes()).hex()[..32].to_owned());
     }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::json;
 
+use super::bases;
 use super::console::Console;
 use super::output::{Align, Output, Table, count, size};
 use super::{places, request};
@@ -18,10 +19,12 @@ pub(super) fn run(request: &request::Import, console: &Console) -> Result<()> {
     let bundle = Bundle::open(&request.bundle)?.authenticate(&trust)?;
     let target =
         places::target(&request.target, &request.connection, request.platforms.first().cloned())?;
+    let held = bases::held(&bundle, &request.bases, &trust)?;
     let progress = console.progress("import");
     let report = import::import(
         &import::Request {
             bundle: &bundle,
+            bases: &held,
             target: &*target,
             images: request.images.clone(),
             platforms: request.platforms.clone(),

@@ -6,8 +6,8 @@ use super::console::Console;
 use super::output::{Align, Output, Table, count, size};
 use super::request;
 use crate::bundle::{Bundle, Contents, Unverified};
-use crate::model::Result;
-use crate::operation::inspect::{self, Image, Layer, Report};
+use crate::model::{Error, Result};
+use crate::operation::inspect::{self, Image, Layer, Report, StoredAs};
 use crate::trust::{Signer, Trust};
 
 pub(super) fn run(request: &request::Inspect, console: &Console) -> Result<()> {
@@ -19,9 +19,18 @@ pub(super) fn run(request: &request::Inspect, console: &Console) -> Result<()> {
     let report;
     let contents = if trusted {
         let bundle = bundle.authenticate(&trust)?;
+        if let Some(receipt) = &request.receipt {
+            bundle.write_receipt(receipt)?;
+        }
         report = inspect::inspect(bundle.contents())?;
         bundle.into_contents()
     } else {
+        if request.receipt.is_some() {
+            return Err(Error::untrusted(
+                "no trusted key signed this bundle: no receipt is made of it",
+            )
+            .hint("name the sender's key with --key"));
+        }
         console.warn("no trusted key signed this bundle: what follows is what it says of itself");
         let contents = bundle.peek()?;
         report = inspect::inspect(&contents)?;
@@ -29,6 +38,20 @@ pub(super) fn run(request: &request::Inspect, console: &Console) -> Result<()> {
     };
     let facts = Facts { length, digest: digest.to_string(), signers, contents, report };
     if request.json { facts.json() } else { facts.print(request.layers) }
+}
+
+/// How a layer is stored, in a few words.
+fn stored_as(stored: &StoredAs) -> String {
+    match stored {
+        StoredAs::Rebuilt { encoders, corrections: 0 } => format!("rebuilt by {encoders}"),
+        StoredAs::Rebuilt { encoders, corrections } => {
+            format!("rebuilt by {encoders} + {}", size(*corrections))
+        }
+        StoredAs::Plain => "plain".to_owned(),
+        StoredAs::AsItCame(why) => format!("as it came ({why})"),
+        StoredAs::Inline => "in the index".to_owned(),
+        StoredAs::InBase => "in the base".to_owned(),
+    }
 }
 
 struct Facts {
@@ -60,7 +83,7 @@ impl Facts {
                 "digest": layer.digest,
                 "size": layer.size,
                 "plainSize": layer.plain,
-                "storedAs": layer.stored_as,
+                "storedAs": stored_as(&layer.stored_as),
                 "storedSize": layer.stored,
                 "sharedContent": layer.shared,
                 "images": layer.images,
@@ -97,6 +120,8 @@ impl Facts {
             "set": manifest.set,
             "created": manifest.created,
             "generator": manifest.generator,
+            "base": manifest.base.map(|base| base.digest),
+            "compression": manifest.encoder.preset,
             "volumes": manifest.volumes.len(),
             "signatures": self.signers.iter().map(|signer| json!({
                 "key": signer.id.to_string(), "trusted": signer.trusted.is_some(),
@@ -118,6 +143,9 @@ impl Facts {
                 .map_or_else(|_| manifest.created.to_string(), |time| time.to_string());
         out.line(format!("bundle   {} ({})", self.digest, size(self.length)))?;
         out.line(format!("made     {created} by {}, set {}", manifest.generator, manifest.set))?;
+        if let Some(base) = manifest.base {
+            out.line(format!("delta    of {}", base.digest))?;
+        }
         for signer in &self.signers {
             let judged = match &signer.trusted {
                 Some(trusted) => format!("trusted ({})", trusted.path.display()),
@@ -185,7 +213,7 @@ impl Facts {
                         size(layer.stored),
                         size(layer.shared),
                         layer.images.to_string(),
-                        layer.stored_as.to_owned(),
+                        stored_as(&layer.stored_as),
                     ]);
                 }
                 out.table(&table)?;

@@ -7,7 +7,9 @@
 //! and exit codes.
 
 mod args;
+mod bases;
 mod console;
+mod diff;
 mod environment;
 mod export;
 mod import;
@@ -71,6 +73,7 @@ fn execute(cli: Cli) -> Result<()> {
         Command::Inspect(args) => {
             inspect::run(&request::Inspect::resolve(args, &environment)?, &console)
         }
+        Command::Diff(args) => diff::run(&request::Diff::resolve(args, &environment)?),
         Command::Key { command: KeyCommand::Generate(args) } => {
             key::generate(&request::Generate::resolve(args, &environment)?, &console)
         }

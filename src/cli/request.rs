@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::args;
 use super::environment::Environment;
 use super::passphrase::Passphrase;
+use crate::bundle::Preset;
 use crate::model::{Destination, Error, Kind, Location, Platform, Result};
 use crate::transport::registry::CredentialPaths;
 
@@ -47,6 +48,12 @@ pub(super) struct Export {
     pub(super) platforms: Vec<Platform>,
     /// Whether attached artifacts travel too.
     pub(super) attachments: bool,
+    /// How hard to pack.
+    pub(super) preset: Preset,
+    /// Bundles or receipts whose content is left out, the newest first.
+    pub(super) bases: Vec<PathBuf>,
+    /// Public keys that may have signed those.
+    pub(super) trusted: Vec<PathBuf>,
     /// Threads.
     pub(super) jobs: NonZeroUsize,
     /// Date of the bundle, seconds since 1970.
@@ -68,6 +75,8 @@ pub(super) struct Verify {
     pub(super) bundle: PathBuf,
     /// Trusted public keys, at least one.
     pub(super) keys: Vec<PathBuf>,
+    /// Bundles that a delta adds to.
+    pub(super) bases: Vec<PathBuf>,
     /// Signature and stored bytes only.
     pub(super) quick: bool,
     /// Threads.
@@ -81,6 +90,8 @@ pub(super) struct Verify {
 pub(super) struct Import {
     /// The bundle.
     pub(super) bundle: PathBuf,
+    /// Bundles that a delta adds to.
+    pub(super) bases: Vec<PathBuf>,
     /// Where the images go.
     pub(super) target: Destination,
     /// Trusted public keys, at least one.
@@ -106,7 +117,22 @@ pub(super) struct Inspect {
     pub(super) bundle: PathBuf,
     /// List layers.
     pub(super) layers: bool,
+    /// A receipt to write.
+    pub(super) receipt: Option<PathBuf>,
     /// Public keys to compare the signers with; may be empty.
+    pub(super) keys: Vec<PathBuf>,
+    /// As JSON.
+    pub(super) json: bool,
+}
+
+/// `sealift diff`.
+#[derive(Debug)]
+pub(super) struct Diff {
+    /// What is there already, and its own bases.
+    pub(super) old: Vec<PathBuf>,
+    /// The newer bundle.
+    pub(super) new: PathBuf,
+    /// Trusted public keys, at least one.
     pub(super) keys: Vec<PathBuf>,
     /// As JSON.
     pub(super) json: bool,
@@ -208,6 +234,17 @@ impl Export {
             sealing,
             platforms,
             attachments: !args.no_attachments,
+            trusted: if args.base.is_empty() {
+                Vec::new()
+            } else {
+                environment.trusted_key_files()?
+            },
+            bases: args.base,
+            preset: match args.compression {
+                args::Preset::Fast => Preset::Fast,
+                args::Preset::Balanced => Preset::Balanced,
+                args::Preset::Max => Preset::Max,
+            },
             jobs: args.jobs.unwrap_or(environment.jobs),
             created: environment.created,
             created_is_pinned: environment.created_is_pinned,
@@ -223,6 +260,7 @@ impl Verify {
         Ok(Self {
             bundle: args.bundle,
             keys: trusted(args.key, environment)?,
+            bases: args.base,
             quick: args.quick,
             jobs: args.jobs.unwrap_or(environment.jobs),
             json: args.json,
@@ -234,6 +272,7 @@ impl Import {
     pub(super) fn resolve(args: args::ImportArgs, environment: &Environment) -> Result<Self> {
         Ok(Self {
             bundle: args.bundle,
+            bases: args.base,
             target: args.to.parse()?,
             keys: trusted(args.key, environment)?,
             images: args.image,
@@ -253,7 +292,24 @@ impl Inspect {
             Err(e) if e.kind() == Kind::Untrusted => Vec::new(),
             keys => keys?,
         };
-        Ok(Self { bundle: args.bundle, layers: args.layers, keys, json: args.json })
+        Ok(Self {
+            bundle: args.bundle,
+            layers: args.layers,
+            receipt: args.receipt,
+            keys,
+            json: args.json,
+        })
+    }
+}
+
+impl Diff {
+    pub(super) fn resolve(args: args::DiffArgs, environment: &Environment) -> Result<Self> {
+        Ok(Self {
+            old: std::iter::once(args.old).chain(args.base).collect(),
+            new: args.new,
+            keys: trusted(args.key, environment)?,
+            json: args.json,
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::bases;
 use super::console::Console;
 use super::output::{Align, Output, Table, count, size};
 use super::request;
@@ -14,7 +15,11 @@ use crate::trust::Trust;
 pub(super) fn run(request: &request::Verify, console: &Console) -> Result<()> {
     let trust = Trust::from_files(&request.keys)?;
     let bundle = Bundle::open(&request.bundle)?.authenticate(&trust)?;
+    let held = bases::held(&bundle, &request.bases, &trust)?;
     let depth = if request.quick { Depth::Quick } else { Depth::Full };
+    if depth == Depth::Full {
+        verify::needs_no_more(&bundle, &held)?;
+    }
     let progress = console.progress("verify");
     let report = verify::verify(&bundle, depth, request.jobs.get(), &*progress)?;
     drop(progress);

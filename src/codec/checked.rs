@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256, Sha512};
 use crate::model::{Algorithm, Digest, Error};
 
 /// A running hash of either algorithm.
+#[derive(Clone)]
 pub enum Hasher {
     /// SHA-256.
     Sha256(Sha256),

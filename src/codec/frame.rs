@@ -5,7 +5,7 @@
 
 use std::io;
 
-use zstd::zstd_safe::{self, CParameter};
+use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, DParameter};
 
 use crate::model::{Error, Result};
 
@@ -14,40 +14,55 @@ use crate::model::{Error, Result};
 pub struct Effort {
     /// zstd level, 1 to 19.
     pub level: i32,
-    /// Power of two of the window, in bytes.
+    /// Power of two of the least window, in bytes; it grows to what a frame and its prefix need.
     pub window_log: u32,
+    /// Whether matches are looked for over the whole window by a table of its own.
+    pub long_distance: bool,
 }
 
-/// Packs frames with one setting; keeps its tables between frames.
-pub struct Encoder {
-    inner: zstd::bulk::Compressor<'static>,
-}
-
-impl Encoder {
-    /// An encoder; its memory is that of the level.
-    pub fn new(effort: Effort) -> io::Result<Self> {
-        let mut inner = zstd::bulk::Compressor::new(effort.level)?;
-        inner.set_parameter(CParameter::ChecksumFlag(true))?;
-        inner.set_parameter(CParameter::ContentSizeFlag(true))?;
-        inner.set_parameter(CParameter::WindowLog(effort.window_log))?;
-        Ok(Self { inner })
-    }
-
-    /// Packs `content` as one frame.
-    pub fn encode(&mut self, content: &[u8]) -> io::Result<Vec<u8>> {
-        let mut packed = self.inner.compress(content)?;
+impl Effort {
+    /// Packs `content` as one frame that is opened with the same `prefix`; an empty one is none.
+    ///
+    /// A context is made for each frame: it would be cleared for the next one anyway, and the
+    /// tables of one that waits are memory that somebody else could use.
+    pub fn encode(self, content: &[u8], prefix: &[u8]) -> io::Result<Vec<u8>> {
+        let mut context = CCtx::create();
+        let window = window_log(prefix.len() + content.len()).max(self.window_log);
+        for parameter in [
+            CParameter::CompressionLevel(self.level),
+            CParameter::ChecksumFlag(true),
+            CParameter::ContentSizeFlag(true),
+            CParameter::EnableLongDistanceMatching(self.long_distance),
+            CParameter::WindowLog(window),
+        ] {
+            context.set_parameter(parameter).map_err(zstd_error)?;
+        }
+        if !prefix.is_empty() {
+            context.ref_prefix(prefix).map_err(zstd_error)?;
+        }
+        let mut packed = Vec::with_capacity(zstd_safe::compress_bound(content.len()));
+        context.compress2(&mut packed, content).map_err(zstd_error)?;
         packed.shrink_to_fit();
         Ok(packed)
     }
 }
 
-/// Opens `stored`, which must be exactly one frame of exactly `content` bytes. The caller has
-/// compared `content` with a limit.
+/// The power of two that holds so many bytes, as far as zstd has windows.
+fn window_log(bytes: usize) -> u32 {
+    bytes.next_power_of_two().ilog2().clamp(10, 27)
+}
+
+fn zstd_error(code: usize) -> io::Error {
+    io::Error::other(zstd_safe::get_error_name(code))
+}
+
+/// Opens `stored`, which must be exactly one frame of exactly `content` bytes that was packed with
+/// `prefix`. The caller has compared `content` with a limit.
 ///
 /// # Errors
 /// [`Kind::Malformed`](crate::model::Kind::Malformed) where the frame is another than promised,
 /// [`Kind::Damaged`](crate::model::Kind::Damaged) where it does not decode.
-pub fn decode(stored: &[u8], content: u64, what: &str) -> Result<Vec<u8>> {
+pub fn decode(stored: &[u8], content: u64, prefix: &[u8], what: &str) -> Result<Vec<u8>> {
     let odd = |why: &str| {
         Error::malformed(format!("{what} is not the zstd frame that was promised: {why}"))
     };
@@ -72,8 +87,15 @@ pub fn decode(stored: &[u8], content: u64, what: &str) -> Result<Vec<u8>> {
         Err(_) => return Err(odd("it ends early")),
     }
     let capacity = usize::try_from(content).map_err(|_| odd("it is too large for this machine"))?;
-    let plain = zstd::bulk::decompress(stored, capacity)
-        .map_err(|e| Error::damaged(format!("{what} does not decompress")).because(e))?;
+    let undecoded =
+        |code| Error::damaged(format!("{what} does not decompress")).because(zstd_error(code));
+    let mut plain = Vec::with_capacity(capacity);
+    let mut context = DCtx::create();
+    context.set_parameter(DParameter::WindowLogMax(27)).map_err(undecoded)?;
+    if !prefix.is_empty() {
+        context.ref_prefix(prefix).map_err(undecoded)?;
+    }
+    context.decompress(&mut plain, stored).map_err(undecoded)?;
     if plain.len() as u64 != content {
         return Err(odd("it holds another number of bytes"));
     }
@@ -90,15 +112,32 @@ mod tests {
     use super::*;
     use crate::model::Kind;
 
+    const EFFORT: Effort = Effort { level: 3, window_log: 20, long_distance: true };
+
     fn pack(content: &[u8]) -> Vec<u8> {
-        Encoder::new(Effort { level: 3, window_log: 24 }).unwrap().encode(content).unwrap()
+        EFFORT.encode(content, &[]).unwrap()
     }
 
     #[test]
     fn a_frame_opens_to_what_was_packed() {
         for content in [&b""[..], b"a", &vec![7; 100_000]] {
-            assert_eq!(decode(&pack(content), content.len() as u64, "it").unwrap(), content);
+            assert_eq!(decode(&pack(content), content.len() as u64, &[], "it").unwrap(), content);
         }
+    }
+
+    #[test]
+    fn a_frame_with_a_prefix_needs_it() {
+        let old: Vec<u8> = (0..400_000u64).flat_map(|n| (n * n * 7919).to_le_bytes()).collect();
+        let mut new = old.clone();
+        new[1_000_000] ^= 1;
+        let packed = EFFORT.encode(&new, &old).unwrap();
+        assert!(packed.len() < 10_000, "{}", packed.len());
+        assert!(decode(&packed, new.len() as u64, &old, "it").unwrap() == new);
+        for prefix in [&[][..], &new] {
+            assert!(decode(&packed, new.len() as u64, prefix, "it").is_err());
+        }
+        let alone = EFFORT.encode(&new, &[]).unwrap();
+        assert!(decode(&alone, new.len() as u64, &[], "it").unwrap() == new);
     }
 
     #[test]
@@ -108,9 +147,9 @@ mod tests {
         let unchecked = zstd::bulk::compress(b"hello hello hello", 3).unwrap();
         let skippable = [&[0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0][..], &good].concat();
         for bad in [&twice[..], &unchecked, &skippable, &good[..good.len() - 1], b"", b"hello"] {
-            assert_eq!(decode(bad, 17, "it").unwrap_err().kind(), Kind::Malformed);
+            assert_eq!(decode(bad, 17, &[], "it").unwrap_err().kind(), Kind::Malformed);
         }
-        assert_eq!(decode(&good, 16, "it").unwrap_err().kind(), Kind::Malformed);
+        assert_eq!(decode(&good, 16, &[], "it").unwrap_err().kind(), Kind::Malformed);
     }
 
     #[test]
@@ -120,7 +159,7 @@ mod tests {
         for at in 0..good.len() * 8 {
             let mut bad = good.clone();
             bad[at / 8] ^= 1 << (at % 8);
-            if let Ok(plain) = decode(&bad, content.len() as u64, "it") {
+            if let Ok(plain) = decode(&bad, content.len() as u64, &[], "it") {
                 assert_eq!(plain, content, "bit {at}");
             }
         }

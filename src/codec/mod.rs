@@ -2,9 +2,10 @@
 //!
 //! Nothing here knows an image, a bundle or a place. [`checked`] makes sure that what was read is
 //! what was promised; [`compression`] opens and makes the compressed forms that layers and archives
-//! come in; [`deflate`] makes the bytes of other encoders again; [`frame`] packs and opens single zstd frames; [`tarball`] writes and walks tars;
-//! [`split`] and [`chunk`] cut a tar into pieces that can be found again; [`atomic`] makes files
-//! that appear whole or not at all.
+//! come in; [`deflate`] finds out how other programs compressed, and makes the same bytes again;
+//! [`frame`] packs and opens single zstd frames, with a prefix or without; [`tarball`] writes and
+//! walks tars; [`split`] and [`chunk`] cut a tar into pieces that can be found again; [`number`]
+//! spells numbers in tables; [`atomic`] makes files that appear whole or not at all.
 
 pub mod atomic;
 pub mod checked;
@@ -12,5 +13,6 @@ pub mod chunk;
 pub mod compression;
 pub mod deflate;
 pub mod frame;
+pub mod number;
 pub mod split;
 pub mod tarball;

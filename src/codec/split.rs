@@ -18,6 +18,9 @@ const PAX_KEPT: u64 = 64 << 10;
 pub trait Parts {
     /// Bytes that describe.
     fn meta(&mut self, bytes: &[u8]);
+    /// A regular file of `size` bytes begins; its path as the tar has it, as far as it was
+    /// understood.
+    fn file_begin(&mut self, path: &[u8], size: u64);
     /// Bytes of the file that is being read.
     fn content(&mut self, bytes: &[u8]);
     /// The file is complete.
@@ -34,9 +37,19 @@ enum State {
     /// In the content of a regular file: bytes left, padding after them.
     Content { left: u64, padding: u64 },
     /// In something that describes: bytes left with their padding.
-    Meta { left: u64, pax: bool },
+    Meta { left: u64, about: About },
     /// Not a tar from here on: all of it describes.
     Opaque,
+}
+
+/// What a describing stretch tells of the file after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum About {
+    /// Records of a pax header.
+    Pax,
+    /// GNU's long name.
+    Name,
+    Nothing,
 }
 
 /// Takes one tar apart, fed piece by piece.
@@ -44,9 +57,11 @@ enum State {
 pub struct Splitter {
     state: State,
     block: Vec<u8>,
-    pax: Vec<u8>,
-    /// Size that a pax header gives to the next file.
-    pax_size: Option<u64>,
+    /// What is being read about the next file.
+    told: Vec<u8>,
+    /// Size and path that a pax header or a long name gives to the next file.
+    next_size: Option<u64>,
+    next_path: Option<Vec<u8>>,
     stretches: Vec<Stretch>,
     meta: u64,
     content: u64,
@@ -62,8 +77,9 @@ impl Default for Splitter {
         Self {
             state: State::Header,
             block: Vec::with_capacity(BLOCK),
-            pax: Vec::new(),
-            pax_size: None,
+            told: Vec::new(),
+            next_size: None,
+            next_path: None,
             stretches: Vec::new(),
             meta: 0,
             content: 0,
@@ -93,18 +109,18 @@ impl Splitter {
                     if left == 0 {
                         parts.file_end();
                         self.close_stretch();
-                        self.state = State::Meta { left: padding, pax: false };
+                        self.state = State::Meta { left: padding, about: About::Nothing };
                         self.skip_empty_meta();
                     }
                     used
                 }
-                State::Meta { left, pax } => {
+                State::Meta { left, about } => {
                     let used = bound(left, bytes.len());
                     self.describe(&bytes[..used], parts);
-                    if pax {
-                        self.pax.extend_from_slice(&bytes[..used]);
+                    if about != About::Nothing {
+                        self.told.extend_from_slice(&bytes[..used]);
                     }
-                    self.state = State::Meta { left: left - used as u64, pax };
+                    self.state = State::Meta { left: left - used as u64, about };
                     self.skip_empty_meta();
                     used
                 }
@@ -143,11 +159,22 @@ impl Splitter {
     }
 
     fn skip_empty_meta(&mut self) {
-        if let State::Meta { left: 0, pax } = self.state {
-            if pax {
-                self.pax_size = pax_size(&self.pax).or(self.pax_size);
-                self.pax.clear();
+        if let State::Meta { left: 0, about } = self.state {
+            match about {
+                About::Pax => {
+                    let size = pax_record(&self.told, b"size");
+                    let size = size.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+                    self.next_size = size.or(self.next_size);
+                    let path = pax_record(&self.told, b"path").map(<[u8]>::to_vec);
+                    self.next_path = path.or(self.next_path.take());
+                }
+                About::Name => {
+                    let name = self.told.split(|&byte| byte == 0).next().unwrap_or_default();
+                    self.next_path = Some(name.to_vec());
+                }
+                About::Nothing => {}
             }
+            self.told.clear();
             self.state = State::Header;
         }
     }
@@ -156,7 +183,7 @@ impl Splitter {
     fn header(&mut self, parts: &mut dyn Parts) {
         let block = std::mem::take(&mut self.block);
         self.describe(&block, parts);
-        let next = self.after(&block);
+        let next = self.after(&block, parts);
         self.block = block;
         self.block.clear();
         self.state = next.unwrap_or(State::Opaque);
@@ -164,7 +191,7 @@ impl Splitter {
     }
 
     /// What follows a header block; `None` where it is none.
-    fn after(&mut self, block: &[u8]) -> Option<State> {
+    fn after(&mut self, block: &[u8], parts: &mut dyn Parts) -> Option<State> {
         if block.iter().all(|&byte| byte == 0) {
             return Some(State::Header);
         }
@@ -177,20 +204,28 @@ impl Splitter {
             // An old GNU sparse file may have more headers before its content.
             b'S' if block[482] != 0 => None,
             0 | b'0' | b'7' | b'S' => {
-                let size = self.pax_size.take().unwrap_or(size);
+                let size = self.next_size.take().unwrap_or(size);
+                let path = self.next_path.take();
                 if size == 0 {
                     return Some(State::Header);
                 }
+                parts.file_begin(&path.unwrap_or_else(|| header_path(block)), size);
                 Some(State::Content { left: size, padding: padding_of(size) })
             }
             // Links and devices have no content whatever their size field says.
             b'1'..=b'6' => {
-                self.pax_size = None;
+                (self.next_size, self.next_path) = (None, None);
                 Some(State::Header)
             }
             kind => {
                 let left = size.checked_add(padding_of(size))?;
-                Some(State::Meta { left, pax: kind == b'x' && size <= PAX_KEPT })
+                let about = match kind {
+                    _ if size > PAX_KEPT => About::Nothing,
+                    b'x' => About::Pax,
+                    b'L' => About::Name,
+                    _ => About::Nothing,
+                };
+                Some(State::Meta { left, about })
             }
         }
     }
@@ -226,16 +261,26 @@ fn octal(field: &[u8]) -> Option<u64> {
     if text.is_empty() { Some(0) } else { u64::from_str_radix(text, 8).ok() }
 }
 
-/// The `size` record of a pax header: lines of `LENGTH KEY=VALUE\n`.
-fn pax_size(data: &[u8]) -> Option<u64> {
+/// The path in a header: prefix and name of ustar, or the name alone.
+fn header_path(block: &[u8]) -> Vec<u8> {
+    let text = |field: &[u8]| field.split(|&byte| byte == 0).next().unwrap_or_default().to_vec();
+    let (name, prefix) = (text(&block[..100]), text(&block[345..500]));
+    // GNU tar has other things where ustar has the prefix.
+    if &block[257..263] != b"ustar\0" || prefix.is_empty() {
+        return name;
+    }
+    [prefix, name].join(&b'/')
+}
+
+/// A record of a pax header, the last with its key: lines of `LENGTH KEY=VALUE\n`.
+fn pax_record<'a>(data: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
     let mut rest = data;
     let mut found = None;
     while let Some(space) = rest.iter().position(|&byte| byte == b' ') {
         let length: usize = std::str::from_utf8(&rest[..space]).ok()?.parse().ok()?;
         let record = rest.get(space + 1..length)?;
-        if let Some(value) = record.strip_prefix(b"size=") {
-            found = std::str::from_utf8(value.strip_suffix(b"\n")?).ok()?.parse().ok();
-        }
+        let value = record.strip_prefix(key).and_then(|record| record.strip_prefix(b"="));
+        found = value.and_then(|value| value.strip_suffix(b"\n")).or(found);
         rest = &rest[length..];
     }
     found
@@ -250,6 +295,7 @@ mod tests {
     struct Sides {
         meta: Vec<u8>,
         content: Vec<u8>,
+        paths: Vec<String>,
         files: Vec<Vec<u8>>,
         open: Vec<u8>,
     }
@@ -257,6 +303,9 @@ mod tests {
     impl Parts for Sides {
         fn meta(&mut self, bytes: &[u8]) {
             self.meta.extend_from_slice(bytes);
+        }
+        fn file_begin(&mut self, path: &[u8], _: u64) {
+            self.paths.push(String::from_utf8_lossy(path).into_owned());
         }
         fn content(&mut self, bytes: &[u8]) {
             self.content.extend_from_slice(bytes);
@@ -318,6 +367,8 @@ mod tests {
             let (sides, stretches) = split(&tar, step);
             let lengths: Vec<usize> = sides.files.iter().map(Vec::len).collect();
             assert_eq!(lengths, [1, 512, 100_000, 3, 5]);
+            let long = "long/".repeat(60);
+            assert_eq!(sides.paths, ["b", "c", "d", &long, "p"]);
             assert_eq!(join(&sides, &stretches), tar);
         }
         assert!(is_tar(&tar) && !is_tar(&tar[1..]) && !is_tar(b"short"));

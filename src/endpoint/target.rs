@@ -5,6 +5,7 @@
 //! where the target allows it; then manifests in plan order; then tags; then `finish`.
 
 use std::io::Read;
+use std::path::Path;
 
 use super::source::{AttachmentKind, Form, Plain, Root};
 use crate::model::{Descriptor, Digest, Graph, ImageName, Result};
@@ -137,6 +138,20 @@ impl Plan {
     }
 }
 
+/// A blob that a place may have from before.
+#[derive(Clone, Debug)]
+pub struct Recalled {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its length in bytes.
+    pub size: u64,
+    /// For a compressed layer: what it opens to.
+    pub plain: Option<Plain>,
+}
+
+/// Takes the content of a blob that a place gives back, by its number among those wanted.
+pub type Take<'a> = dyn FnMut(usize, &mut dyn Read) -> Result<()> + 'a;
+
 /// A place that images are brought to.
 pub trait Target: Send + Sync {
     /// What people call the place.
@@ -147,6 +162,20 @@ pub trait Target: Send + Sync {
     /// # Errors
     /// [`Kind::Usage`](crate::model::Kind::Usage) where two images would get one name.
     fn plan(&self, parcels: &[Parcel]) -> Result<Plan>;
+
+    /// Gives back blobs that the place has already, each once at most, in any order; those that it
+    /// has not are left out. `take` gets the number of the blob in `wanted` and its content: its
+    /// plain form if it has one, else its bytes. Nothing of it is checked yet. `folder` takes
+    /// temporary files. A place that gives nothing back has nothing.
+    fn recall(
+        &self,
+        _plan: &Plan,
+        _wanted: &[Recalled],
+        _folder: &Path,
+        _take: &mut Take<'_>,
+    ) -> Result<()> {
+        Ok(())
+    }
 
     /// How many blobs may be put at once. Archives and daemons take one stream: 1.
     fn lanes(&self) -> usize {

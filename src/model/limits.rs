@@ -84,8 +84,18 @@ pub const BLOB_BYTES: u64 = 1 << 42;
 /// Content of one pack, unpacked: what one reader must hold.
 pub const PACK_CONTENT_BYTES: u64 = 64 << 20;
 
+/// Content that a pack has as prefix: held beside the pack while it is opened.
+pub const PREFIX_BYTES: u64 = 64 << 20;
+
 /// Bytes of one chunk.
 pub const CHUNK_BYTES: u64 = 1 << 20;
+
+/// Bytes of the recipe of one layer: a mark every 4 MiB takes ten bytes, a member of an indexed
+/// format some fifty.
+pub const RECIPE_BYTES: u64 = 8 << 20;
+
+/// Bytes of the corrections of one layer, which are held while it is rebuilt.
+pub const CORRECTIONS_BYTES: u64 = 64 << 20;
 
 /// Volumes of one set.
 pub const VOLUMES: usize = 9999;

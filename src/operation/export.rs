@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::copy::{self, Surroundings};
 use super::gather::{Wanted, display_name, gather};
-use crate::bundle::{BundleTarget, Sealed, Writer, WriterOptions};
+use crate::bundle::{Base, BundleTarget, Sealed, Writer, WriterOptions};
 use crate::endpoint::{
     Attachment, Event, Fed, Feed, Form, Intake, Origin, Parcel, Plain, Plan, Progress, Root,
     Satellite, Source, Target as _, Transfers,
@@ -28,6 +28,8 @@ pub struct Request<'a> {
     pub signers: Vec<SecretKey>,
     /// Time and name of the set, and how many threads pack.
     pub writer: WriterOptions,
+    /// What the far side has already; nothing for a bundle that is whole by itself.
+    pub base: Option<Base>,
     /// Takes temporary files.
     pub temporary: &'a Path,
 }
@@ -105,7 +107,7 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
             }
         }
     }
-    let writer = Writer::create(&request.output, request.writer)?;
+    let writer = Writer::create(&request.output, request.writer, request.base)?;
     let target = BundleTarget::new(request.output.display().to_string(), writer);
     for (place, mut feed) in feeds {
         let fed = run_feed(&mut *feed, &target, &request.wanted, progress)?;

@@ -1,18 +1,22 @@
 //! Import: images of an authentic bundle to a registry, a daemon, a directory or an archive.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::compress::compress;
 use super::copy::{self, Surroundings};
 use super::gather::{Wanted, display_name, gather_root};
-use crate::bundle::{Authentic, Bundle};
-use crate::endpoint::{Event, Parcel, Plan, Progress, Root, Source, Target};
+use super::recall::recall;
+use crate::bundle::{Authentic, Bundle, Held};
+use crate::endpoint::{Action, Event, Parcel, Plan, Progress, Root, Source, Target};
 use crate::model::{Error, ImageName, Platform, Result};
 
 /// What is to be imported, and how.
 pub struct Request<'a> {
     /// The bundle; that it is authentic was proved to get it.
     pub bundle: &'a Bundle<Authentic>,
+    /// Bundles that a delta adds to, as far as they are at hand.
+    pub bases: &'a [Arc<dyn Held>],
     /// Where the images go.
     pub target: &'a dyn Target,
     /// Names or digests of images to pick; empty for all.
@@ -58,6 +62,7 @@ pub fn import(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> 
         compressed.as_ref().map_or(bundle as &dyn Source, |compressed| compressed);
     progress.event(Event::Phase { title: "asking what is there", total: None });
     let mut plan = request.target.plan(&parcels)?;
+    find_base(request, &plan, progress)?;
     if !request.dry_run {
         let around = Surroundings { progress, temporary: request.temporary, title: "importing" };
         plan = copy::run(source, request.target, plan, &around)?;
@@ -68,6 +73,55 @@ pub fn import(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> 
         }
     }
     Ok(Report { plan, parcels })
+}
+
+/// Makes sure that what a delta needs of its base is there: in the bundles that were named, else at
+/// the target itself.
+///
+/// # Errors
+/// [`Kind::Damaged`](crate::model::Kind::Damaged) where something is not, before anything is sent.
+fn find_base(request: &Request<'_>, plan: &Plan, progress: &dyn Progress) -> Result<()> {
+    let bundle = request.bundle;
+    let Some(base) = bundle.contents().manifest.base else { return Ok(()) };
+    let sent = plan.blobs.iter().filter(|step| step.action == Action::Send);
+    let index = &bundle.contents().index;
+    let mut needs = bundle.needs(sent.filter_map(|step| index.blob(&step.descriptor.digest)));
+    for held in request.bases {
+        needs = needs.without(&**held);
+    }
+    if !needs.pieces.is_empty() {
+        let store = recall(request.target, plan, &needs, request.temporary, progress)?;
+        needs = needs.without(&store);
+        bundle.set_recalled(Box::new(store));
+    }
+    let lacking: Vec<String> = needs.blobs().map(|blob| blob.digest.to_string()).collect();
+    let Some(first) = lacking.first() else { return Ok(()) };
+    let more = match lacking.len() {
+        1 => String::new(),
+        more => format!(" and {} more", more - 1),
+    };
+    let (days, named) = (timestamp(base.created), request.bases.len());
+    Err(Error::damaged(format!(
+        "{} is a delta, and neither {} nor {} has what it needs of its base: {first}{more}",
+        bundle.path().display(),
+        request.target.describe(),
+        if named == 1 {
+            "the base that was named".to_owned()
+        } else {
+            format!("the {named} bases that were named")
+        },
+    ))
+    .hint(format!(
+        "import its base first, or name its file with --base: the bundle {}, made {days}",
+        base.digest
+    )))
+}
+
+fn timestamp(seconds: u64) -> String {
+    i64::try_from(seconds)
+        .ok()
+        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
+        .map_or_else(|| seconds.to_string(), |time| time.to_string())
 }
 
 /// The images that were asked for; all of them where none was.

@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::bundle::{BlobEntry, Body, Contents, ImageEntry, Index, Stored};
+use crate::bundle::{
+    BlobEntry, Body, Contents, Encoding, ImageEntry, Index, Preset, SMALLEST_OPENED, Stored,
+};
+use crate::codec::deflate::GzipRecipe;
 use crate::model::manifest::Manifest as Document;
 use crate::model::{Digest, Error, Graph, Platform, Result, limits};
 
@@ -44,14 +47,34 @@ pub struct Layer {
     pub size: u64,
     /// Length when opened, where it is compressed.
     pub plain: Option<u64>,
-    /// How it lies in the bundle: `stored` or `chunked`.
-    pub stored_as: &'static str,
+    /// How it lies in the bundle, and why.
+    pub stored_as: StoredAs,
     /// Its share of the packs: their length, by the part of their content that is its.
     pub stored: u64,
     /// How many images of the bundle have it.
     pub images: usize,
     /// Bytes of its content that other blobs of the bundle use too.
     pub shared: u64,
+}
+
+/// How a layer lies in a bundle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoredAs {
+    /// Opened, and made again by the encoders that made it; for people, as in `go 6`.
+    Rebuilt {
+        /// The encoders.
+        encoders: String,
+        /// Bytes of corrections that they need.
+        corrections: u64,
+    },
+    /// It is plain, and cut into chunks.
+    Plain,
+    /// As it came; why.
+    AsItCame(&'static str),
+    /// In the index.
+    Inline,
+    /// Not here: in the base.
+    InBase,
 }
 
 /// Bytes that a pack takes, and bytes that are in it.
@@ -75,7 +98,7 @@ pub struct Report {
 /// Sums up the contents of a bundle. Reads nothing but what is at hand.
 pub fn inspect(contents: &Contents) -> Result<Report> {
     let index = &contents.index;
-    let mut reader = Graphs { index, known: HashMap::new(), read: 0 };
+    let mut reader = Graphs::new(index);
     let graphs: Vec<Vec<Arc<Graph>>> =
         contents.manifest.images.iter().map(|entry| reader.of(entry)).collect::<Result<_>>()?;
     let users = users(index, &graphs);
@@ -86,7 +109,10 @@ pub fn inspect(contents: &Contents) -> Result<Report> {
         .images
         .iter()
         .zip(&graphs)
-        .map(|(entry, graphs)| image(index, entry, graphs, &users, &rates, &blob_users))
+        .map(|(entry, graphs)| {
+            let preset = &contents.manifest.encoder.preset;
+            image(index, entry, graphs, preset, &users, &rates, &blob_users)
+        })
         .collect();
     Ok(Report {
         images,
@@ -98,15 +124,19 @@ pub fn inspect(contents: &Contents) -> Result<Report> {
 }
 
 /// Reads graphs, each root once, and no more of them than a real bundle has.
-struct Graphs<'a> {
+pub(super) struct Graphs<'a> {
     index: &'a Index,
     known: HashMap<Digest, Arc<Graph>>,
     read: u64,
 }
 
-impl Graphs<'_> {
+impl<'a> Graphs<'a> {
+    pub(super) fn new(index: &'a Index) -> Self {
+        Self { index, known: HashMap::new(), read: 0 }
+    }
+
     /// The graph of an image and those of what is attached to it.
-    fn of(&mut self, entry: &ImageEntry) -> Result<Vec<Arc<Graph>>> {
+    pub(super) fn of(&mut self, entry: &ImageEntry) -> Result<Vec<Arc<Graph>>> {
         let attached = entry.attached.iter().map(|attached| &attached.root);
         std::iter::once(&entry.root).chain(attached).map(|root| self.graph(root)).collect()
     }
@@ -210,6 +240,7 @@ fn image(
     index: &Index,
     entry: &ImageEntry,
     graphs: &[Arc<Graph>],
+    preset: &str,
     users: &ChunkUsers,
     rates: &[Rate],
     blob_users: &HashMap<Digest, usize>,
@@ -239,7 +270,8 @@ fn image(
                 _ => None,
             });
             let layers = manifest.layers.iter().filter_map(|layer| {
-                Some(self::layer(index, index.blob(&layer.digest)?, users, rates, blob_users))
+                let why = why_as_it_came(preset, &layer.media_type, layer.size);
+                Some(self::layer(index, index.blob(&layer.digest)?, why, users, rates, blob_users))
             });
             variants.push(Variant {
                 platform,
@@ -258,9 +290,47 @@ fn image(
     }
 }
 
+/// Why a compressed layer was not opened.
+fn why_as_it_came(preset: &str, media_type: &str, size: u64) -> &'static str {
+    if media_type.ends_with("zstd") {
+        "zstd"
+    } else if preset == Preset::Fast.name() || preset.is_empty() {
+        "not opened"
+    } else if size < SMALLEST_OPENED {
+        "too small"
+    } else {
+        "no known encoder"
+    }
+}
+
+/// How a blob is stored.
+fn stored_as(blob: &BlobEntry, why: &'static str) -> StoredAs {
+    match (&blob.recipe.body, &blob.recipe.encoding) {
+        (Body::Base(_), _) => StoredAs::InBase,
+        (Body::Inline(_), _) => StoredAs::Inline,
+        (_, Encoding::Gzip { recipe, .. }) => match GzipRecipe::parse(recipe) {
+            Ok(recipe) => {
+                let mut coders: Vec<_> = recipe.members.iter().map(|member| member.coder).collect();
+                coders.sort_unstable();
+                coders.dedup();
+                let names: Vec<String> = coders.iter().take(3).map(|coder| coder.name()).collect();
+                let more = if coders.len() > names.len() { " and others" } else { "" };
+                StoredAs::Rebuilt {
+                    encoders: format!("{}{more}", names.join(", ")),
+                    corrections: recipe.corrections(),
+                }
+            }
+            Err(_) => StoredAs::AsItCame("its recipe cannot be read"),
+        },
+        (Body::Chunks(_), _) if blob.plain.is_some() => StoredAs::AsItCame(why),
+        (Body::Chunks(_) | Body::Tar { .. }, _) => StoredAs::Plain,
+    }
+}
+
 fn layer(
     index: &Index,
     blob: &BlobEntry,
+    why: &'static str,
     users: &ChunkUsers,
     rates: &[Rate],
     blob_users: &HashMap<Digest, usize>,
@@ -278,11 +348,7 @@ fn layer(
         digest: blob.digest,
         size: blob.size,
         plain: blob.plain.map(|plain| plain.size),
-        stored_as: match blob.recipe.body {
-            Body::Inline(_) => "inline",
-            Body::Chunks(_) => "stored",
-            Body::Tar { .. } => "chunked",
-        },
+        stored_as: stored_as(blob, why),
         stored: (stored / 256) as u64,
         images: blob_users.get(&blob.digest).copied().unwrap_or(0),
         shared,

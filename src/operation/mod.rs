@@ -8,6 +8,7 @@
 
 pub mod compress;
 pub mod copy;
+pub mod diff;
 pub mod export;
 pub mod gather;
 pub mod import;
@@ -16,3 +17,4 @@ pub mod verify;
 
 mod ahead;
 mod pipe;
+mod recall;

@@ -5,8 +5,9 @@
 //! collected, each with the place where it lies and the images that it hits.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
-use crate::bundle::{Authentic, Bundle, Finding, Subject};
+use crate::bundle::{Authentic, Bundle, Finding, Held, Subject};
 use crate::endpoint::{Event, How, Progress, Root, Source, Transfers, read_small};
 use crate::model::manifest::ImageConfig;
 use crate::model::{Digest, Error, Graph, Kind, Manifest, Result, limits};
@@ -66,6 +67,26 @@ impl Report {
     pub fn worst(&self) -> Option<Kind> {
         self.problems.iter().map(|problem| problem.error.kind()).min()
     }
+}
+
+/// Whether a delta finds in `bases` all that it needs of its base.
+///
+/// # Errors
+/// [`Kind::Damaged`] where it does not: it cannot be looked at whole.
+pub fn needs_no_more(bundle: &Bundle<Authentic>, bases: &[Arc<dyn Held>]) -> Result<()> {
+    let mut needs = bundle.needs(bundle.contents().index.blobs().iter());
+    for held in bases {
+        needs = needs.without(&**held);
+    }
+    let (Some(base), false) = (bundle.contents().manifest.base, needs.is_empty()) else {
+        return Ok(());
+    };
+    Err(Error::damaged(format!(
+        "{} is a delta: its images cannot be rebuilt without its base, the bundle {}",
+        bundle.path().display(),
+        base.digest
+    ))
+    .hint("name that bundle with --base; --quick checks signature and stored bytes without it"))
 }
 
 /// Looks at a whole bundle with `threads` threads. No temporary files, no writing.

@@ -33,6 +33,21 @@ pub struct Signer {
 }
 
 impl Trust {
+    /// Trusts the keys of these files, and these keys.
+    ///
+    /// # Errors
+    /// As for [`Trust::from_files`].
+    pub fn with_keys<P: AsRef<Path>>(
+        files: &[P],
+        keys: impl Iterator<Item = PublicKey>,
+    ) -> Result<Self> {
+        let mut trust = Self::from_files(files)?;
+        for key in keys {
+            trust.trust(key, Path::new("the signing key"));
+        }
+        Ok(trust)
+    }
+
     /// Exactly these key files.
     pub fn from_files<P: AsRef<Path>>(files: &[P]) -> Result<Self> {
         let mut trust = Self::default();
@@ -43,11 +58,14 @@ impl Trust {
     }
 
     fn add(&mut self, path: &Path) -> Result<()> {
-        let key = PublicKey::load(path)?;
+        self.trust(PublicKey::load(path)?, path);
+        Ok(())
+    }
+
+    fn trust(&mut self, key: PublicKey, path: &Path) {
         if self.keys.iter().all(|known| known.key != key) {
             self.keys.push(Trusted { key, path: path.to_owned() });
         }
-        Ok(())
     }
 
     /// Says of each signature over `message` whether a trusted key made it.

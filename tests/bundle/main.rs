@@ -11,7 +11,7 @@ mod sealing;
 use std::path::{Path, PathBuf};
 
 use memory::Memory;
-use sealift::bundle::WriterOptions;
+use sealift::bundle::{Preset, WriterOptions};
 use sealift::endpoint::{Origin, Silent};
 use sealift::operation::export::{self, Report};
 use sealift::operation::gather::Wanted;
@@ -50,7 +50,14 @@ impl Bench {
             wanted: Wanted { platforms: Vec::new(), attachments: true },
             output: output.to_owned(),
             signers: vec![self.key()],
-            writer: WriterOptions { created: 1_700_000_000, set: "0".repeat(32), threads },
+            writer: WriterOptions {
+                created: 1_700_000_000,
+                set: "0".repeat(32),
+                threads,
+                preset: Preset::default(),
+                temporary: std::env::temp_dir(),
+            },
+            base: None,
             temporary: self.folder.path(),
         };
         export::export(request, &Silent).unwrap()

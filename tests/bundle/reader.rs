@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use sealift::bundle::Bundle;
+use sealift::bundle::{Bundle, Encoding};
 use sealift::endpoint::Silent;
 use sealift::model::Digest;
 use sealift::operation::verify::{Depth, verify};
@@ -29,13 +29,27 @@ fn reader(bundle: &Path, key: &Path, command: &[&str]) -> Output {
         .expect("python3 is there")
 }
 
-/// Every blob of the bundle comes out of the reader with its digest.
-fn restores_everything(bundle: &Path, key: &Path, originals: &Memory) {
+/// Every blob of the bundle comes out of the reader with its digest. The reader has no encoder for
+/// gzip layers that were opened: of those, their plain form does.
+fn restores_everything(path: &Path, trust: &Trust, key: &Path, originals: &Memory) {
+    let bundle = Bundle::open(path).unwrap().authenticate(trust).unwrap();
+    let mut opened = 0;
     for (digest, bytes) in &originals.blobs {
-        let output = reader(bundle, key, &["restore", &digest.to_string()]);
+        let name = digest.to_string();
+        let entry = bundle.contents().index.blob(digest).unwrap();
+        let expected = match (&entry.recipe.encoding, entry.plain) {
+            (Encoding::Gzip { .. }, Some(plain)) => {
+                opened += 1;
+                plain.digest
+            }
+            _ => Digest::of(bytes),
+        };
+        let form: &[&str] = if expected == *digest { &[] } else { &["--plain"] };
+        let output = reader(path, key, &[&["restore", &name], form].concat());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        assert!(output.stdout == bytes[..], "{digest}");
+        assert_eq!(Digest::of(&output.stdout), expected, "{digest}");
     }
+    assert!(opened > 0, "no gzip layer was opened");
 }
 
 #[test]
@@ -48,7 +62,7 @@ fn the_independent_reader_agrees_about_every_kind_of_blob() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(said.lines().filter(|line| line.ends_with(" whole")).count(), 6, "{said}");
-    restores_everything(&path, &key, &assortment());
+    restores_everything(&path, &bench.trust, &key, &assortment());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use sealift::bundle::{Bundle, WriterOptions};
+use sealift::bundle::{Bundle, Preset, WriterOptions};
 use sealift::endpoint::{Origin, Silent};
 use sealift::model::{Kind, Result};
 use sealift::operation::export;
@@ -26,7 +26,14 @@ fn sealed_by(bench: &Bench, name: &str, signers: Vec<SecretKey>) -> Result<std::
         wanted: Wanted::default(),
         output: path.clone(),
         signers,
-        writer: WriterOptions { created: 0, set: "1".repeat(32), threads: 1 },
+        writer: WriterOptions {
+            created: 0,
+            set: "1".repeat(32),
+            threads: 1,
+            preset: Preset::default(),
+            temporary: std::env::temp_dir(),
+        },
+        base: None,
         temporary: bench.folder.path(),
     };
     export::export(request, &Silent).map(|_| path)

@@ -6,7 +6,8 @@ mod real;
 use input::Random;
 use real::Go;
 use sealift::codec::deflate::codes::WINDOW;
-use sealift::codec::deflate::{BitWriter, Encoder, Engine, GoFlate, Mark};
+use sealift::codec::deflate::go::GoFlate;
+use sealift::codec::deflate::{BitWriter, Encoder, Engine, Mark};
 
 const LEVELS: [i8; 12] = [-2, -1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
 

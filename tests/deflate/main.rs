@@ -1,3 +1,7 @@
-//! Engines beside the programs whose streams they make.
+//! The deflate engines beside the programs whose output they make again.
 
+mod general;
 mod go;
+mod klauspost;
+mod stream;
+mod zlib;

@@ -22,6 +22,8 @@ pub struct BitWriter {
     count: u32,
     /// Bits that were taken away with [`BitWriter::take`] or came before the first one.
     before: u64,
+    /// Bits of the first byte that belong to whoever wrote before.
+    skipped: u32,
     marks: Vec<Mark>,
 }
 
@@ -29,7 +31,8 @@ impl BitWriter {
     /// A writer whose first bit is bit number `bit` of its stream: the lower `bit % 8` bits of the
     /// first byte are left 0.
     pub fn starting_at(bit: u64) -> Self {
-        Self { count: (bit % 8) as u32, before: bit - bit % 8, ..Self::default() }
+        let skipped = (bit % 8) as u32;
+        Self { count: skipped, before: bit - bit % 8, skipped, ..Self::default() }
     }
 
     /// Appends the lowest `count` bits of `bits`, the lowest first. At most 48 at once; the others
@@ -61,6 +64,11 @@ impl BitWriter {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// Number of the first bit that was not taken.
+    pub fn begun(&self) -> u64 {
+        self.before + u64::from(self.skipped)
+    }
+
     /// Number of the next bit in the stream.
     pub fn position(&self) -> u64 {
         self.before + self.bytes.len() as u64 * 8 + u64::from(self.count)
@@ -80,8 +88,30 @@ impl BitWriter {
     /// The whole bytes that have come together.
     pub fn take(&mut self) -> Vec<u8> {
         let bytes = std::mem::take(&mut self.bytes);
+        if !bytes.is_empty() {
+            self.skipped = 0;
+        }
         self.before += bytes.len() as u64 * 8;
         bytes
+    }
+
+    /// Goes back to bit number `bit` and forgets everything after it. False where that bit was
+    /// taken already or has not been reached.
+    #[must_use]
+    pub fn rewind(&mut self, bit: u64) -> bool {
+        if bit < self.begun() || bit > self.position() {
+            return false;
+        }
+        self.align();
+        let keep = ((bit - self.before) / 8) as usize;
+        self.count = (bit % 8) as u32;
+        self.held = match self.bytes.get(keep) {
+            Some(&byte) => u64::from(byte) & ((1 << self.count) - 1),
+            None => 0,
+        };
+        self.bytes.truncate(keep);
+        self.marks.clear();
+        true
     }
 
     /// Whole bytes that are ready to be taken.
@@ -113,6 +143,25 @@ mod tests {
         out.put((1 << 48) - 1, 48);
         assert_eq!(out.position(), 80);
         assert_eq!(out.finish(), [7, 8, 255, 255, 255, 255, 255, 255]);
+    }
+
+    #[test]
+    fn rewinding_forgets_what_came_after() {
+        for back in 0..40 {
+            let (mut one, mut other) = (BitWriter::default(), BitWriter::default());
+            one.put(0x5a_5a5a_5a5a & ((1 << back) - 1), back);
+            let at = one.position();
+            one.put(0x7fff_ffff_ffff, 47);
+            one.mark(1, Vec::new());
+            assert!(one.rewind(at));
+            assert!(!one.rewind(at + 1));
+            other.put(0x5a_5a5a_5a5a & ((1 << back) - 1), back);
+            for out in [&mut one, &mut other] {
+                out.put(0x1234, 13);
+            }
+            assert!(one.take_marks().is_empty());
+            assert_eq!(one.finish(), other.finish(), "{back}");
+        }
     }
 
     #[test]

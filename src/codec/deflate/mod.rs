@@ -9,11 +9,25 @@
 //! its setting, the states in [`Mark`]s) keeps its meaning for ever.
 
 pub mod bits;
+mod catalogue;
 pub mod codes;
+pub mod general;
 pub mod go;
+mod header;
+pub mod klauspost;
+mod pool;
+mod prove;
+mod rebuild;
+mod recipe;
+pub mod tokens;
+pub mod zlib;
 
 pub use bits::{BitWriter, Mark};
-pub use go::GoFlate;
+pub use catalogue::candidates;
+pub use pool::Pool;
+pub use prove::{Proof, prove};
+pub use rebuild::Rebuilt;
+pub use recipe::{Coder, GzipRecipe, Member};
 
 /// An encoder with a setting.
 pub trait Engine: Send + Sync {

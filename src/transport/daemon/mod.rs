@@ -19,6 +19,7 @@ mod containerd;
 mod endpoint;
 mod feed;
 mod load;
+mod recall;
 mod target;
 
 pub use endpoint::Endpoint;

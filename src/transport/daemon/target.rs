@@ -1,6 +1,7 @@
 //! Images into a daemon.
 
 use std::io::Read;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::api::{About, Api};
@@ -8,7 +9,9 @@ use super::classic::Inventory;
 use super::containerd::Shipment;
 use super::endpoint::Endpoint;
 use super::load::{Load, refused};
-use crate::endpoint::{Action, BlobStep, ManifestStep, Parcel, Plan, TagStep, Target};
+use crate::endpoint::{
+    Action, BlobStep, ManifestStep, Parcel, Plan, Recalled, TagStep, Take, Target,
+};
 use crate::model::{Digest, Error, Platform, Result, graph};
 use crate::transport::archive::docker_form;
 use crate::transport::archive::portion::{Portion, Stock, items, path_of, plan_portions, portions};
@@ -17,6 +20,7 @@ use crate::transport::layout::{INDEX, MARKER, MARKER_BYTES, blob_path};
 /// A docker daemon as a target.
 pub struct DaemonTarget {
     api: Arc<Api>,
+    endpoint: Endpoint,
     platform: Option<Platform>,
     state: Mutex<State>,
 }
@@ -75,7 +79,7 @@ impl DaemonTarget {
     /// is first asked by [`plan`](Target::plan).
     pub fn new(endpoint: &Endpoint, platform: Option<Platform>) -> Result<Self> {
         let api = Arc::new(Api::new(endpoint)?);
-        Ok(Self { api, platform, state: Mutex::default() })
+        Ok(Self { api, endpoint: endpoint.clone(), platform, state: Mutex::default() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -180,6 +184,16 @@ impl Target for DaemonTarget {
         let plan = cargo.plan()?;
         *self.state() = State { cargo, ..State::default() };
         Ok(plan)
+    }
+
+    fn recall(
+        &self,
+        _: &Plan,
+        wanted: &[Recalled],
+        folder: &Path,
+        take: &mut Take<'_>,
+    ) -> Result<()> {
+        super::recall::recall(&self.api, &self.endpoint, wanted, folder, take)
     }
 
     fn put_blob(

@@ -9,7 +9,8 @@ use super::source::open_inside;
 use super::{INDEX, MARKER, MARKER_BYTES, blob_path, check_marker};
 use crate::codec::atomic::{AtomicFile, write_file};
 use crate::codec::checked::{VerifiedReader, read_bounded};
-use crate::endpoint::{BlobStep, ManifestStep, Parcel, Plan, TagStep, Target};
+use crate::codec::compression;
+use crate::endpoint::{BlobStep, ManifestStep, Parcel, Plan, Recalled, TagStep, Take, Target};
 use crate::model::{Descriptor, Error, ImageName, Kind, Result, graph, limits};
 
 const MODE: u32 = 0o644;
@@ -116,6 +117,25 @@ impl Target for LayoutTarget {
                 .map(|entry| entry.descriptor.digest)
         };
         plan_originals(parcels, &mut |descriptor| self.has(descriptor), &named)
+    }
+
+    fn recall(&self, _: &Plan, wanted: &[Recalled], _: &Path, take: &mut Take<'_>) -> Result<()> {
+        for (number, blob) in wanted.iter().enumerate() {
+            let Ok(directory) = std::fs::canonicalize(&self.directory) else { return Ok(()) };
+            if !directory.join(blob_path(&blob.digest)).exists() {
+                continue;
+            }
+            let mut file = open_inside(&directory, &blob_path(&blob.digest))?;
+            if blob.plain.is_none() {
+                take(number, &mut file)?;
+                continue;
+            }
+            let (_, mut opened) = compression::open_detected(file).map_err(|e| {
+                Error::io(format!("cannot open {} of {}", blob.digest, self.shown), e)
+            })?;
+            take(number, &mut opened)?;
+        }
+        Ok(())
     }
 
     fn lanes(&self) -> usize {

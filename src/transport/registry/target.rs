@@ -1,8 +1,9 @@
 //! A registry as a target: what it lacks is sent, and every name is read back.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::Hash;
 use std::io::Read;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -11,8 +12,10 @@ use super::manifest::{Found, Held, Named};
 use super::naming::{self, Place};
 use super::scope::Scope;
 use super::{blob, manifest, referrers, upload};
+use crate::codec::compression;
 use crate::endpoint::{
-    Action, Arrival, AttachmentKind, BlobStep, Form, ManifestStep, Parcel, Plan, TagStep, Target,
+    Action, Arrival, AttachmentKind, BlobStep, Form, ManifestStep, Parcel, Plan, Recalled, TagStep,
+    Take, Target,
 };
 use crate::model::{Descriptor, Digest, Error, Graph, ImageName, Leaf, Result};
 
@@ -279,6 +282,37 @@ impl Target for RegistryTarget {
             })
             .collect();
         Ok(Plan { blobs: blob_steps(&wanted, &present), manifests, tags, arrivals, notes })
+    }
+
+    fn recall(
+        &self,
+        plan: &Plan,
+        wanted: &[Recalled],
+        _: &Path,
+        take: &mut Take<'_>,
+    ) -> Result<()> {
+        let registry = self.registry()?;
+        let places: BTreeSet<&str> = plan.manifests.iter().map(|step| &*step.place).collect();
+        for (number, blob) in wanted.iter().enumerate() {
+            for repository in &places {
+                let scope = Scope::pull(repository);
+                if !blob::exists(&registry, repository, &blob.digest, scope)? {
+                    continue;
+                }
+                let descriptor = Descriptor::new("", blob.digest, blob.size);
+                let mut reader = blob::open(&registry, repository, &descriptor)?;
+                if blob.plain.is_none() {
+                    take(number, &mut reader)?;
+                } else {
+                    let (_, mut opened) = compression::open_detected(reader).map_err(|e| {
+                        Error::from_io(format!("cannot open {} of {repository}", blob.digest), e)
+                    })?;
+                    take(number, &mut opened)?;
+                }
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn lanes(&self) -> usize {

@@ -1,0 +1,286 @@
+//! The base of a delta, while the delta is written: what the far side has already.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::index::{BaseBlob, BlobEntry, ChunkId, Index, Piece, Place};
+use super::manifest::BaseEntry;
+use super::names::FileKey;
+use super::reader::{Authentic, Bundle, Contents};
+use super::recipe::{Body, Encoding, Run};
+use crate::codec::split::{Parts, Splitter};
+use crate::model::{Digest, Error, Result};
+
+/// A bundle that the far side is known to have got, or its receipt.
+pub enum Known {
+    /// The bundle itself: new content can be compressed against what is in it.
+    Bundle(Arc<Bundle<Authentic>>),
+    /// What it holds, without content.
+    Receipt {
+        /// Digest of its manifest.
+        digest: Digest,
+        /// Manifest and index.
+        contents: Box<Contents>,
+    },
+}
+
+impl Known {
+    fn digest(&self) -> Digest {
+        match self {
+            Self::Bundle(bundle) => bundle.digest(),
+            Self::Receipt { digest, .. } => *digest,
+        }
+    }
+
+    fn contents(&self) -> &Contents {
+        match self {
+            Self::Bundle(bundle) => bundle.contents(),
+            Self::Receipt { contents, .. } => contents,
+        }
+    }
+}
+
+/// What the far side has.
+pub struct Base {
+    entry: BaseEntry,
+    blobs: Vec<BaseBlob>,
+    by_digest: HashMap<Digest, u32>,
+    chunks: HashMap<(ChunkId, u32), Piece>,
+    files: HashMap<FileKey, Vec<(u64, Piece)>>,
+    /// The bundle that is at hand, by the number of its first blob.
+    content: Option<Arc<Bundle<Authentic>>>,
+}
+
+impl Base {
+    /// The base that `known` make. The first is what the delta names; the others are the bases that
+    /// it and they need in turn.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`](crate::model::Kind::Usage) where one of them needs another that is not there.
+    pub fn new(known: &[Known]) -> Result<Option<Self>> {
+        let Some(first) = known.first() else { return Ok(None) };
+        for own in known {
+            let Some(base) = own.contents().manifest.base else { continue };
+            if known.iter().all(|other| other.digest() != base.digest) {
+                return Err(Error::usage(format!(
+                    "the base {} is a delta itself, and needs {}",
+                    own.digest(),
+                    base.digest
+                ))
+                .hint("name that one too, with another --base"));
+            }
+        }
+        let created = first.contents().manifest.created;
+        let mut base = Self {
+            entry: BaseEntry { digest: first.digest(), created },
+            blobs: Vec::new(),
+            by_digest: HashMap::new(),
+            chunks: HashMap::new(),
+            files: HashMap::new(),
+            content: None,
+        };
+        // Chunks of a delta's base have no digest in the delta: the base gives it.
+        let mut ids = HashMap::new();
+        for own in known.iter().rev() {
+            ids.extend(ids_of(&own.contents().index, &ids));
+        }
+        base.take(known, &ids);
+        if let Known::Bundle(bundle) = first {
+            base.find_files(bundle)?;
+            base.content = Some(Arc::clone(bundle));
+        }
+        Ok(Some(base))
+    }
+
+    fn take(&mut self, known: &[Known], ids: &HashMap<(Digest, u64), ChunkId>) {
+        for blob in known[0].contents().index.blobs() {
+            // A delta that keeps a blob of its base does not know what is in it.
+            let whole = known.iter().find_map(|own| {
+                let index = &own.contents().index;
+                let blob = index.blob(&blob.digest)?;
+                (!matches!(blob.recipe.body, Body::Base(_))).then_some((index, blob))
+            });
+            let Some((index, blob)) = whole else { continue };
+            let number = self.blobs.len() as u32;
+            self.by_digest.insert(blob.digest, number);
+            self.blobs.push(BaseBlob { digest: blob.digest, size: blob.size, plain: blob.plain });
+            for (offset, length, _) in content(index, blob) {
+                let Some(&id) = ids.get(&(blob.digest, offset)) else { continue };
+                let piece = Piece { blob: number, offset, length };
+                self.chunks.entry((id, length)).or_insert(piece);
+            }
+        }
+    }
+
+    /// Notes which files the layers hold, to find the old content of a new one.
+    fn find_files(&mut self, bundle: &Bundle<Authentic>) -> Result<()> {
+        let index = &bundle.contents().index;
+        for (number, blob) in (0u32..).zip(index.blobs()) {
+            let Body::Tar { stretches, .. } = &blob.recipe.body else { continue };
+            let mut chunks = content(index, blob).peekable();
+            let mut meta = bundle.describing(blob);
+            let (mut splitter, mut names) = (Splitter::default(), Names::default());
+            let mut offset = 0u64;
+            let mut bytes = Vec::new();
+            for &(before, inside) in stretches {
+                bytes.clear();
+                std::io::Read::read_to_end(&mut std::io::Read::take(&mut meta, before), &mut bytes)
+                    .map_err(|e| Error::from_io("cannot read the base", e))?;
+                splitter.push(&bytes, &mut names);
+                offset += before;
+                let start = offset;
+                // The splitter asks only how much content there is.
+                let mut left = inside;
+                while left > 0 {
+                    let piece = left.min(NOTHING.len() as u64);
+                    splitter.push(&NOTHING[..piece as usize], &mut names);
+                    left -= piece;
+                }
+                offset += inside;
+                while let Some(&(at, length, _)) = chunks.peek().filter(|chunk| chunk.0 < offset) {
+                    let piece = Piece { blob: number, offset: at, length };
+                    if let Some(key) = names.key {
+                        self.files.entry(key).or_default().push((at - start, piece));
+                    }
+                    chunks.next();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the manifest of the delta says of its base.
+    pub(super) fn entry(&self) -> BaseEntry {
+        self.entry
+    }
+
+    /// The number of a blob that the base holds.
+    pub(super) fn number(&self, digest: &Digest) -> Option<u32> {
+        self.by_digest.get(digest).copied()
+    }
+
+    /// A blob by its number.
+    pub(super) fn blob(&self, number: u32) -> BaseBlob {
+        self.blobs[number as usize].clone()
+    }
+
+    /// Where the base has a chunk.
+    pub(super) fn piece(&self, id: &ChunkId, length: usize) -> Option<Piece> {
+        self.chunks.get(&(*id, u32::try_from(length).ok()?)).copied()
+    }
+
+    /// The content of the files with a key, each piece with its offset in the file.
+    pub(super) fn of_file(&self, key: FileKey) -> impl Iterator<Item = (u64, Piece)> + '_ {
+        self.files.get(&key).into_iter().flatten().copied()
+    }
+
+    /// Appends the content of a piece, which a bundle at hand has.
+    pub(super) fn read(&self, piece: Piece, out: &mut Vec<u8>) -> Result<()> {
+        let Some(bundle) = &self.content else {
+            return Err(Error::usage("the base is not at hand"));
+        };
+        out.extend(bundle.piece(&self.blobs[piece.blob as usize], piece)?);
+        Ok(())
+    }
+}
+
+/// Stands for content that nobody looks at.
+const NOTHING: [u8; 64 << 10] = [0; 64 << 10];
+
+/// Remembers the name of the last file.
+#[derive(Default)]
+struct Names {
+    key: Option<FileKey>,
+}
+
+impl Parts for Names {
+    fn meta(&mut self, _: &[u8]) {}
+
+    fn file_begin(&mut self, path: &[u8], _: u64) {
+        self.key = Some(FileKey::of(path));
+    }
+
+    fn content(&mut self, _: &[u8]) {}
+
+    fn file_end(&mut self) {}
+}
+
+/// The chunks of a blob whose content lies in its plain form in one piece: offset there, length and
+/// number of each, in order. What describes files is scattered, and not among them.
+pub(super) fn content<'a>(
+    index: &'a Index,
+    blob: &'a BlobEntry,
+) -> Box<dyn Iterator<Item = (u64, u32, u32)> + 'a> {
+    let numbers = |runs: &'a [Run]| runs.iter().flat_map(|run| run.first..run.first + run.count);
+    let length = |number: u32| match index.place(number) {
+        Place::Own(at) => at.length,
+        Place::Base(piece) => piece.length,
+    };
+    match &blob.recipe.body {
+        // A compressed layer that is carried as it came: its bytes are not its plain form.
+        Body::Chunks(_) if blob.plain.is_some() && blob.recipe.encoding == Encoding::None => {
+            Box::new(std::iter::empty())
+        }
+        Body::Inline(_) | Body::Base(_) => Box::new(std::iter::empty()),
+        Body::Chunks(runs) => {
+            let mut offset = 0u64;
+            Box::new(numbers(runs).map(move |number| {
+                let at = offset;
+                offset += u64::from(length(number));
+                (at, length(number), number)
+            }))
+        }
+        Body::Tar { content, stretches, .. } => {
+            let mut stretches = stretches.iter();
+            let (mut offset, mut left) = (0u64, 0u64);
+            Box::new(numbers(content).filter_map(move |number| {
+                while left == 0 {
+                    let &(before, inside) = stretches.next()?;
+                    offset += before;
+                    left = inside;
+                }
+                let (at, own) = (offset, u64::from(length(number)));
+                if own > left {
+                    // No writer of ours cuts a chunk across files; step over what lies between.
+                    let mut rest = own;
+                    while rest > left {
+                        rest -= left;
+                        offset += left;
+                        let &(before, inside) = stretches.next()?;
+                        offset += before;
+                        left = inside;
+                    }
+                    left -= rest;
+                    offset += rest;
+                    return None;
+                }
+                left -= own;
+                offset += own;
+                Some((at, length(number), number))
+            }))
+        }
+    }
+}
+
+/// The digests of the chunks of a bundle by where they lie, with the help of those of its base.
+fn ids_of(
+    index: &Index,
+    known: &HashMap<(Digest, u64), ChunkId>,
+) -> HashMap<(Digest, u64), ChunkId> {
+    let mut ids = HashMap::new();
+    for blob in index.blobs() {
+        for (offset, _, number) in content(index, blob) {
+            let id = match index.place(number) {
+                Place::Own(_) => Some(index.ids[number as usize]),
+                Place::Base(piece) => {
+                    let base = &index.borrowed.blobs[piece.blob as usize];
+                    known.get(&(base.digest, piece.offset)).copied()
+                }
+            };
+            if let Some(id) = id {
+                ids.insert((blob.digest, offset), id);
+            }
+        }
+    }
+    ids
+}

@@ -1,0 +1,229 @@
+//! What a delta takes from its base, while the delta is read: from the base's own file, or from
+//! the place that the delta goes to.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io::Read;
+use std::sync::{Arc, PoisonError};
+
+use super::base;
+use super::index::{BaseBlob, BlobEntry, Piece, Place};
+use super::reader::{Authentic, Bundle};
+use super::recipe::Body;
+use crate::endpoint::{Form, Source as _};
+use crate::model::{Descriptor, Error, Result};
+
+/// Has blobs of a base, or pieces of them. What it gives is proved by the digests of what is built
+/// from it.
+pub trait Held: Send + Sync {
+    /// A piece of the plain form of a blob; `None` where it is not here.
+    ///
+    /// # Errors
+    /// Where it should be here and cannot be read.
+    fn piece(&self, blob: &BaseBlob, piece: Piece) -> Result<Option<Vec<u8>>>;
+
+    /// A whole blob; `None` where it is not here.
+    ///
+    /// # Errors
+    /// Where it should be here and cannot be read.
+    fn whole(&self, blob: &BaseBlob, form: Form) -> Result<Option<Box<dyn Read + Send + '_>>>;
+
+    /// Whether a piece, or the whole blob, is here.
+    fn has(&self, blob: &BaseBlob, piece: Option<Piece>) -> bool;
+}
+
+/// What of its base a delta needs to rebuild some blobs.
+#[derive(Clone, Debug, Default)]
+pub struct Needs {
+    /// Pieces, by blob.
+    pub pieces: Vec<(BaseBlob, Vec<Piece>)>,
+    /// Whole blobs.
+    pub whole: Vec<BaseBlob>,
+}
+
+impl Needs {
+    /// Whether nothing is needed.
+    pub fn is_empty(&self) -> bool {
+        self.pieces.is_empty() && self.whole.is_empty()
+    }
+
+    /// Leaves what `held` does not have.
+    pub fn without(mut self, held: &dyn Held) -> Self {
+        for (blob, pieces) in &mut self.pieces {
+            pieces.retain(|&piece| !held.has(blob, Some(piece)));
+        }
+        self.pieces.retain(|(_, pieces)| !pieces.is_empty());
+        self.whole.retain(|blob| !held.has(blob, None));
+        self
+    }
+
+    /// The blobs, each once.
+    pub fn blobs(&self) -> impl Iterator<Item = &BaseBlob> {
+        let named: BTreeSet<_> = self.whole.iter().map(|blob| blob.digest).collect();
+        let partly = self.pieces.iter().map(|(blob, _)| blob);
+        self.whole.iter().chain(partly.filter(move |blob| !named.contains(&blob.digest)))
+    }
+}
+
+/// Where the pieces of a blob lie in a bundle: by offset, the number and length of the chunk.
+pub(super) type Places = Arc<HashMap<u64, (u32, u32)>>;
+
+impl Bundle<Authentic> {
+    /// Says which bundles hold content of the base. Once only; later calls change nothing.
+    pub fn set_bases(&self, bases: Vec<Arc<dyn Held>>) {
+        let _ = self.state.bases.set(bases);
+    }
+
+    /// Says what was read back of the base from where the bundle goes. Once only.
+    pub fn set_recalled(&self, recalled: Box<dyn Held>) {
+        let _ = self.state.recalled.set(recalled);
+    }
+
+    /// What of its base the bundle needs to rebuild these blobs; nothing where it is no delta.
+    pub fn needs<'a>(&self, blobs: impl Iterator<Item = &'a BlobEntry>) -> Needs {
+        let index = &self.contents().index;
+        let (mut pieces, mut whole) = (BTreeSet::new(), BTreeSet::new());
+        let mut packs = BTreeSet::new();
+        for blob in blobs {
+            if let Body::Base(number) = blob.recipe.body {
+                whole.insert(number);
+            }
+            for runs in blob.recipe.runs() {
+                pieces.extend(index.pieces_of(runs));
+                packs.extend(index.chunks_of(runs).map(|(_, pack, _)| pack));
+            }
+        }
+        for pack in packs {
+            pieces.extend(index.pieces_of(&index.prefixes[pack as usize]));
+        }
+        let borrowed = index.borrowed();
+        let mut needs = Needs::default();
+        for piece in pieces.into_iter().map(|number| borrowed.pieces[number as usize]) {
+            let blob = &borrowed.blobs[piece.blob as usize];
+            match needs.pieces.last_mut() {
+                Some((last, pieces)) if last.digest == blob.digest => pieces.push(piece),
+                _ => needs.pieces.push((blob.clone(), vec![piece])),
+            }
+        }
+        needs.whole = whole.into_iter().map(|n| borrowed.blobs[n as usize].clone()).collect();
+        needs
+    }
+
+    fn bases(&self) -> impl Iterator<Item = &dyn Held> {
+        let files = self.state.bases.get().into_iter().flatten().map(|held| &**held);
+        files.chain(self.state.recalled.get().map(|held| &**held))
+    }
+
+    fn lacking(&self, blob: &BaseBlob) -> Error {
+        let base = self
+            .contents()
+            .manifest
+            .base
+            .map_or_else(String::new, |base| format!(" {}", base.digest));
+        Error::damaged(format!(
+            "{} is a delta and needs {} of its base{base}, which is not there",
+            self.path().display(),
+            blob.digest
+        ))
+        .hint("name the base with --base FILE")
+    }
+
+    /// A piece of the base.
+    pub(super) fn of_base_piece(&self, piece: Piece) -> Result<Vec<u8>> {
+        let blob = &self.contents().index.borrowed().blobs[piece.blob as usize];
+        for held in self.bases() {
+            if let Some(bytes) = held.piece(blob, piece)? {
+                if bytes.len() == piece.length as usize {
+                    return Ok(bytes);
+                }
+                return Err(Error::damaged(format!(
+                    "{} of the base is not what it was",
+                    blob.digest
+                )));
+            }
+        }
+        Err(self.lacking(blob))
+    }
+
+    /// A blob of the base, whole.
+    pub(super) fn of_base(&self, number: u32, form: Form) -> Result<Box<dyn Read + Send + '_>> {
+        let blob = &self.contents().index.borrowed().blobs[number as usize];
+        for held in self.bases() {
+            if let Some(reader) = held.whole(blob, form)? {
+                return Ok(reader);
+            }
+        }
+        Err(self.lacking(blob))
+    }
+
+    /// Where the content of a blob lies.
+    fn places(&self, entry: &BlobEntry) -> Places {
+        let mut known = self.state.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let places = known.entry(entry.digest).or_insert_with(|| {
+            let content = base::content(&self.contents().index, entry);
+            Arc::new(content.map(|(at, length, number)| (at, (number, length))).collect())
+        });
+        Arc::clone(places)
+    }
+
+    /// A piece of the plain form of one of its blobs.
+    pub(super) fn piece(&self, blob: &BaseBlob, piece: Piece) -> Result<Vec<u8>> {
+        let held = Held::piece(self, blob, piece)?;
+        held.ok_or_else(|| self.lacking(blob))
+    }
+}
+
+impl Held for Bundle<Authentic> {
+    fn piece(&self, blob: &BaseBlob, piece: Piece) -> Result<Option<Vec<u8>>> {
+        let index = &self.contents().index;
+        let Some(entry) = index.blob(&blob.digest) else { return Ok(None) };
+        if let Body::Base(_) = entry.recipe.body {
+            for held in self.bases() {
+                if let Some(bytes) = held.piece(blob, piece)? {
+                    return Ok(Some(bytes));
+                }
+            }
+            return Ok(None);
+        }
+        let Some(&(number, length)) = self.places(entry).get(&piece.offset) else {
+            return Ok(None);
+        };
+        if length != piece.length {
+            return Ok(None);
+        }
+        match index.place(number) {
+            Place::Own(at) => {
+                let content = self.opened(at.pack)?;
+                let start = at.offset as usize;
+                Ok(Some(content[start..start + at.length as usize].to_vec()))
+            }
+            Place::Base(deeper) => self.of_base_piece(deeper).map(Some),
+        }
+    }
+
+    fn whole(&self, blob: &BaseBlob, form: Form) -> Result<Option<Box<dyn Read + Send + '_>>> {
+        if self.contents().index.blob(&blob.digest).is_none() {
+            return Ok(None);
+        }
+        self.open(&Descriptor::new("", blob.digest, blob.size), form).map(Some)
+    }
+
+    fn has(&self, blob: &BaseBlob, piece: Option<Piece>) -> bool {
+        let Some(entry) = self.contents().index.blob(&blob.digest) else { return false };
+        if let Body::Base(_) = entry.recipe.body {
+            return self.bases().any(|held| held.has(blob, piece));
+        }
+        let Some(piece) = piece else { return true };
+        match self.places(entry).get(&piece.offset) {
+            Some(&(number, length)) if length == piece.length => {
+                match self.contents().index.place(number) {
+                    Place::Own(_) => true,
+                    Place::Base(deeper) => {
+                        let blob = &self.contents().index.borrowed().blobs[deeper.blob as usize];
+                        self.bases().any(|held| held.has(blob, Some(deeper)))
+                    }
+                }
+            }
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! How hard a bundle is packed.
+
+use super::class::Class;
+use crate::codec::frame::Effort;
+
+/// What the user chooses between time and room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Preset {
+    /// Blobs as they come; what is plain is compressed where that gains. As fast as the disk.
+    Fast,
+    /// Gzip layers are opened; half the size at a good speed.
+    #[default]
+    Balanced,
+    /// As small as it gets, several times slower to write; reading costs little more.
+    Max,
+}
+
+impl Preset {
+    /// Its name, as users and manifests spell it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fast => "fast",
+            Self::Balanced => "balanced",
+            Self::Max => "max",
+        }
+    }
+
+    /// Whether gzip layers are opened and later rebuilt.
+    pub(super) const fn opens_layers(self) -> bool {
+        !matches!(self, Self::Fast)
+    }
+
+    /// Level for content.
+    pub(super) const fn level(self) -> i32 {
+        match self {
+            Self::Fast => 1,
+            Self::Balanced => 9,
+            Self::Max => 19,
+        }
+    }
+
+    /// Content of a full pack, in bytes. Larger ones compress better and cost every reader memory
+    /// and, where a layer takes its content from all over the bundle, time.
+    pub(super) const fn pack_content(self) -> usize {
+        match self {
+            Self::Fast => 4 << 20,
+            Self::Balanced => 8 << 20,
+            Self::Max => 32 << 20,
+        }
+    }
+
+    /// Old content that a pack may have as prefix, in bytes.
+    pub(super) const fn prefix_content(self) -> usize {
+        match self {
+            Self::Fast => 0,
+            Self::Balanced => 16 << 20,
+            Self::Max => 32 << 20,
+        }
+    }
+
+    /// Whether new versions of a file are compressed against old ones.
+    pub(super) const fn uses_prefixes(self) -> bool {
+        self.prefix_content() > 0
+    }
+
+    /// How a pack of a class is compressed. The window is the whole pack and its prefix.
+    pub(super) const fn effort(self, class: Class) -> Effort {
+        match class {
+            Class::Opaque => Effort { level: 1, window_log: 20, long_distance: false },
+            _ => {
+                Effort { level: self.level(), window_log: 20, long_distance: self.uses_prefixes() }
+            }
+        }
+    }
+}

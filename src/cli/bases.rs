@@ -1,0 +1,70 @@
+//! Opens the bases of a delta.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::bundle::{Authentic, Bundle, Held, Known, Receipt};
+use crate::model::{Error, Result};
+use crate::trust::Trust;
+
+/// Bundles and receipts, the newest first. Those that are deltas themselves find their own bases
+/// among those behind them.
+pub(super) fn known(files: &[PathBuf], trust: &Trust) -> Result<Vec<Known>> {
+    let mut known = Vec::new();
+    let mut older: Vec<Arc<dyn Held>> = Vec::new();
+    for path in files.iter().rev() {
+        if Receipt::is_one(path)? {
+            known.push(Receipt::open(path)?.authenticate(trust)?);
+            continue;
+        }
+        let bundle = Arc::new(Bundle::open(path)?.authenticate(trust)?);
+        bundle.set_bases(older.clone());
+        older.push(Arc::clone(&bundle) as Arc<dyn Held>);
+        known.push(Known::Bundle(bundle));
+    }
+    known.reverse();
+    Ok(known)
+}
+
+/// Bundles that hold content of the base of `delta`.
+///
+/// # Errors
+/// [`Kind::Damaged`](crate::model::Kind::Damaged) where none of them is its base.
+pub(super) fn held(
+    delta: &Bundle<Authentic>,
+    files: &[PathBuf],
+    trust: &Trust,
+) -> Result<Vec<Arc<dyn Held>>> {
+    if files.is_empty() {
+        return Ok(Vec::new());
+    }
+    let path = delta.path().display();
+    let Some(base) = delta.contents().manifest.base else {
+        return Err(
+            Error::usage(format!("{path} is no delta: it needs no base")).hint("leave out --base")
+        );
+    };
+    let mut held: Vec<Arc<dyn Held>> = Vec::new();
+    let mut found = false;
+    for known in known(files, trust)? {
+        match known {
+            Known::Bundle(bundle) => {
+                found |= bundle.digest() == base.digest;
+                held.push(bundle);
+            }
+            Known::Receipt { .. } => {
+                return Err(Error::usage("a receipt holds no content: it serves export only")
+                    .hint("name the bundle itself with --base"));
+            }
+        }
+    }
+    if !found {
+        return Err(Error::damaged(format!(
+            "what was named with --base is not the base of {path}, which is the bundle {}",
+            base.digest
+        ))
+        .hint("sealift inspect shows the digest of a bundle in its first line"));
+    }
+    delta.set_bases(held.clone());
+    Ok(held)
+}
