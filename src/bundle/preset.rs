@@ -44,7 +44,7 @@ impl Preset {
     pub(super) const fn pack_content(self) -> usize {
         match self {
             Self::Fast => 4 << 20,
-            Self::Balanced => 16 << 20,
+            Self::Balanced => 8 << 20,
             Self::Max => 32 << 20,
         }
     }

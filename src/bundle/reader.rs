@@ -20,7 +20,7 @@ use crate::model::{Digest, Error, Result, limits};
 use crate::trust::{KeyId, SIGNATURE_BYTES, Signer, Trust};
 
 /// Where unpacked packs may be held, in bytes, by all readers of a bundle together.
-const CACHE_BYTES: usize = 128 << 20;
+const CACHE_BYTES: usize = 96 << 20;
 
 /// More threads than this are not given to the rebuilding of layers: each holds a segment.
 const MOST_THREADS: usize = 16;

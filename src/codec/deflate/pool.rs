@@ -1,6 +1,8 @@
 //! Threads that make segments, shared by all streams that are being rebuilt.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
@@ -11,6 +13,8 @@ type Job = Box<dyn FnOnce() + Send>;
 pub struct Pool {
     jobs: Sender<Job>,
     threads: usize,
+    /// Jobs that wait or run.
+    busy: Arc<AtomicUsize>,
 }
 
 impl Pool {
@@ -27,7 +31,7 @@ impl Pool {
                 }
             });
         }
-        Self { jobs, threads }
+        Self { jobs, threads, busy: Arc::default() }
     }
 
     /// How many threads there are.
@@ -35,16 +39,33 @@ impl Pool {
         self.threads
     }
 
+    /// Whether a thread is free or soon will be.
+    pub(super) fn has_room(&self) -> bool {
+        self.busy.load(Ordering::Relaxed) <= self.threads
+    }
+
     /// Runs `work` on one of the threads. What it returns comes through the channel, or nothing
     /// does where it panicked.
     pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
         let (result, coming) = bounded(1);
+        self.busy.fetch_add(1, Ordering::Relaxed);
+        let busy = Busy(Arc::clone(&self.busy));
         let job = Box::new(move || {
+            let _busy = busy;
             let _ = result.send(work());
         });
         // The threads outlive the pool.
         let _ = self.jobs.send(job);
         coming
+    }
+}
+
+/// One job; gone when the job is, however it ended.
+struct Busy(Arc<AtomicUsize>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -16,7 +16,7 @@ use crate::model::{Algorithm, Digest, limits};
 
 /// Plain bytes between two marks that are kept: what one worker takes at once on the far side.
 /// Shorter ones cost room in the bundle and time to start, longer ones memory.
-const SEGMENT: u64 = 4 << 20;
+const SEGMENT: u64 = 2 << 20;
 
 /// Pieces in which a stream is read and opened.
 const PIECE: usize = 64 << 10;

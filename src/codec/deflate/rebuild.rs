@@ -121,7 +121,11 @@ impl<R: Read> Rebuilt<R> {
             self.advance_long()?;
             return Ok(true);
         }
-        while self.coming.len() <= self.pool.threads() && self.schedule()? {}
+        // One stream keeps all threads busy, but many streams do not each lay in for all of them.
+        while (self.coming.len() < 2 || self.pool.has_room())
+            && self.coming.len() <= self.pool.threads()
+            && self.schedule()?
+        {}
         match self.coming.pop_front() {
             None if self.long.is_some() => self.advance_long()?,
             None => return Ok(false),
