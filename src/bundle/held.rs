@@ -47,6 +47,7 @@ impl Needs {
     }
 
     /// Leaves what `held` does not have.
+    #[must_use]
     pub fn without(mut self, held: &dyn Held) -> Self {
         for (blob, pieces) in &mut self.pieces {
             pieces.retain(|&piece| !held.has(blob, Some(piece)));

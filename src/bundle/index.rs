@@ -123,7 +123,7 @@ impl Index {
         borrowed: Borrowed,
         blobs: Vec<BlobEntry>,
     ) -> Self {
-        let mut index = Self { prefixes, borrowed, ..Self::default() };
+        let mut index = Self { borrowed, prefixes, ..Self::default() };
         for (pack, chunks) in (0u32..).zip(packs) {
             let mut offset = 0;
             for &(id, length) in chunks {
@@ -405,8 +405,8 @@ impl Index {
             BODY_BASE => {
                 let number = cursor.number()?;
                 let base = usize::try_from(number).ok().and_then(|n| self.borrowed.blobs.get(n));
-                let same = |base: &&BaseBlob| (base.digest, base.size) == (digest, size);
-                if base.filter(same).is_none() || encoding != Encoding::None {
+                let same = |base: &BaseBlob| (base.digest, base.size) == (digest, size);
+                if !base.is_some_and(same) || encoding != Encoding::None {
                     return Err(bad("a blob is said to be another one of the base"));
                 }
                 Body::Base(number as u32)

@@ -155,7 +155,7 @@ impl Writer {
     /// its end tells its digest, and adds nothing.
     ///
     /// # Errors
-    /// What `content` fails with, and [`Kind::Io`](crate::model::Kind::Io) where the bundle cannot
+    /// What `content` fails with, and [`Kind::Io`] where the bundle cannot
     /// be written.
     pub fn add_blob(
         &mut self,

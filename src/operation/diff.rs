@@ -32,7 +32,7 @@ pub fn diff(old: &Base, new: &Contents) -> Result<Vec<Image>> {
     let mut images = Vec::new();
     for entry in &new.manifest.images {
         let name =
-            entry.name.as_ref().map_or_else(|| entry.root.digest.to_string(), |n| n.to_string());
+            entry.name.as_ref().map_or_else(|| entry.root.digest.to_string(), ToString::to_string);
         let mut image =
             Image { name, digest: entry.root.digest, same: 0, new: 0, news: News::default() };
         let mut seen = std::collections::HashSet::new();

@@ -257,7 +257,8 @@ impl<'a> Attempt<'a> {
                 if self.compared != self.waiting.len() {
                     return Ok(Verdict::Other);
                 }
-                stream.seek_relative(-((filled - used) as i64))?;
+                // A piece is far shorter than any i64.
+                stream.seek_relative(-((filled - used) as u64).cast_signed())?;
                 self.made.packed = inflate.total_in();
                 return Ok(Verdict::Made(Box::new(self.made)));
             }

@@ -254,7 +254,7 @@ impl<R: Read> Rebuilt<R> {
             return Err(misfit());
         }
         if let Some(open) = self.open.take() {
-            if from % 8 == 0 {
+            if from.is_multiple_of(8) {
                 return Err(misfit());
             }
             match made.first_mut() {
@@ -262,7 +262,7 @@ impl<R: Read> Rebuilt<R> {
                 None => self.open = Some(open),
             }
         }
-        if to % 8 != 0 {
+        if !to.is_multiple_of(8) {
             self.open = made.pop();
         }
         self.ready = made;
