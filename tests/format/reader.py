@@ -158,7 +158,9 @@ def decompress(frame: Frame, stored: bytes, prefix: bytes) -> bytes:
     with tempfile.TemporaryFile() as pipe, tempfile.NamedTemporaryFile() as before:
         pipe.write(stored)
         pipe.seek(0)
-        before.write(prefix)
+        # What stands before the prefix changes nothing, and a prefix that looks like a dictionary
+        # of zstd would be taken for one.
+        before.write(b"\0" + prefix)
         before.flush()
         command = ["zstd", "-dcq", "--memory=512MB"]
         command += [f"--patch-from={before.name}"] if prefix else []
