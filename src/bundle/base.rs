@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::held::Held as _;
 use super::index::{BaseBlob, BlobEntry, ChunkId, Index, Piece, Place};
 use super::manifest::BaseEntry;
 use super::names::FileKey;
@@ -139,7 +140,9 @@ impl Base {
                 offset += inside;
                 while let Some(&(at, length, _)) = chunks.peek().filter(|chunk| chunk.0 < offset) {
                     let piece = Piece { blob: number, offset: at, length };
-                    if let Some(key) = names.key {
+                    // A bundle whose own base is not at hand cannot give what it took from there.
+                    let here = bundle.has(&self.blobs[number as usize], Some(piece));
+                    if let (Some(key), true) = (names.key, here) {
                         self.files.entry(key).or_default().push((at - start, piece));
                     }
                     chunks.next();

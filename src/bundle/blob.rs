@@ -35,7 +35,11 @@ impl Bundle<Authentic> {
         }
         let what = format!("the corrections of {}", blob.digest);
         let corrections = ChunkReader::new(self, corrections);
+        let wanted = recipe.corrections();
         let corrections = read_bounded(corrections, limits::CORRECTIONS_BYTES, &what)?;
+        if corrections.len() as u64 != wanted {
+            return Err(odd("its corrections have another length"));
+        }
         Ok(Box::new(Rebuilt::new(body, recipe, corrections, Arc::clone(self.pool()))))
     }
 

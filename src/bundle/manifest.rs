@@ -8,7 +8,9 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use super::volume::{BLOCK, member_bytes};
-use crate::model::{Descriptor, Digest, Error, ImageName, Platform, Result, json, limits};
+use crate::model::{
+    Algorithm, Descriptor, Digest, Error, ImageName, Platform, Result, json, limits,
+};
 
 /// How long a frame of `content` bytes can be: zstd adds at most 1/256 and a few bytes to what it
 /// cannot compress.
@@ -240,6 +242,9 @@ impl Manifest {
         }
         if self.base.is_some() != self.critical.iter().any(|feature| feature == BASE) {
             return bad("its base is not named as a feature that readers must know".into());
+        }
+        if self.base.is_some_and(|base| base.digest.algorithm() != Algorithm::Sha256) {
+            return bad("its base is not named by a SHA-256 digest".into());
         }
         if self.set.len() != 32 || self.set.bytes().any(|b| !matches!(b, b'0'..=b'9' | b'a'..=b'f'))
         {

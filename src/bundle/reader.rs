@@ -188,6 +188,12 @@ impl Bundle<Unverified> {
         let plain = read_frame(&self.volume, &at, &[], &what)?;
         let packs: Vec<u64> = manifest.packs.iter().map(|pack| pack.content).collect();
         let index = Index::parse(&plain, &packs)?;
+        if manifest.base.is_none() && !index.borrowed().blobs.is_empty() {
+            return Err(Error::malformed(format!(
+                "the index of {} takes content from a base, and its manifest names none",
+                self.volume.path().display()
+            )));
+        }
         Ok(Contents { manifest, index })
     }
 }

@@ -11,7 +11,7 @@ use super::press::Output;
 use super::reader::{Authentic, Bundle, Unverified, read_hashed};
 use super::volume::{self, BLOCK, END_BYTES, Volume, member_bytes};
 use crate::codec::atomic::AtomicFile;
-use crate::model::{Digest, Error, Result};
+use crate::model::{Digest, Error, Result, limits};
 use crate::trust::Trust;
 
 /// What tells a receipt from a bundle: its second member.
@@ -33,7 +33,15 @@ impl Receipt {
     /// [`Kind::Io`](crate::model::Kind::Io) where it cannot be read.
     pub fn is_one(path: &Path) -> Result<bool> {
         let volume = Volume::open(path)?;
-        let at = member_bytes(README.len() as u64);
+        if volume.length() < BLOCK {
+            return Ok(false);
+        }
+        let at = match volume::parse_header(&volume.block(0)?) {
+            Some((name, size, _)) if name == volume::README && size <= limits::README_BYTES => {
+                member_bytes(size)
+            }
+            _ => return Ok(false),
+        };
         if volume.length() < at + BLOCK {
             return Ok(false);
         }

@@ -38,8 +38,9 @@ It is a plain tar. To check it with common tools alone:
   tail -n +2 manifest                              lists every one of those digests
 
 Get SENDER.pub from the sender by another way than this medium. The files below
-packs/ and index/ are zstd frames. `sealift verify` does all of this and rebuilds
-and checks every image.
+packs/ and index/ are zstd frames; some packs were compressed against earlier
+content and need it to be opened (zstd --patch-from). `sealift verify` does all
+of this and rebuilds and checks every image.
 ";
 
 /// What eleven octal digits hold: no size and no time in a header is larger.

@@ -133,7 +133,9 @@ mod tests {
         let packed = EFFORT.encode(&new, &old).unwrap();
         assert!(packed.len() < 10_000, "{}", packed.len());
         assert!(decode(&packed, new.len() as u64, &old, "it").unwrap() == new);
-        for prefix in [&[][..], &new] {
+        let mut other = old.clone();
+        other[2_000_000] ^= 1;
+        for prefix in [&[][..], &other] {
             assert!(decode(&packed, new.len() as u64, prefix, "it").is_err());
         }
         let alone = EFFORT.encode(&new, &[]).unwrap();

@@ -100,16 +100,15 @@ fn find_base(request: &Request<'_>, plan: &Plan, progress: &dyn Progress) -> Res
         1 => String::new(),
         more => format!(" and {} more", more - 1),
     };
-    let (days, named) = (timestamp(base.created), request.bases.len());
+    let days = timestamp(base.created);
+    let places = if request.bases.is_empty() {
+        format!("{} lacks", request.target.describe())
+    } else {
+        format!("neither {} nor what was named with --base has", request.target.describe())
+    };
     Err(Error::damaged(format!(
-        "{} is a delta, and neither {} nor {} has what it needs of its base: {first}{more}",
+        "{} is a delta, and {places} what it needs of its base: {first}{more}",
         bundle.path().display(),
-        request.target.describe(),
-        if named == 1 {
-            "the base that was named".to_owned()
-        } else {
-            format!("the {named} bases that were named")
-        },
     ))
     .hint(format!(
         "import its base first, or name its file with --base: the bundle {}, made {days}",

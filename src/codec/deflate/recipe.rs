@@ -148,7 +148,7 @@ fn parse_member(cursor: &mut Cursor<'_>) -> Result<Member, Odd> {
                 if at > before_plain
                     && at <= end
                     && bit > before_bit
-                    && bit / 8 <= packed
+                    && bit <= packed.saturating_mul(8)
                     && state.len() <= STATE_BYTES =>
             {
                 marks.push(Mark { plain: at, bit, state: state.to_vec() });
