@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::held::Held as _;
 use super::index::{BaseBlob, BlobEntry, ChunkId, Index, Piece, Place};
 use super::manifest::BaseEntry;
 use super::names::FileKey;
@@ -86,7 +87,7 @@ impl Base {
         }
         base.take(known, &ids);
         if let Known::Bundle(bundle) = first {
-            base.find_files(bundle)?;
+            base.find_files(bundle, known)?;
             base.content = Some(Arc::clone(bundle));
         }
         Ok(Some(base))
@@ -112,11 +113,24 @@ impl Base {
         }
     }
 
-    /// Notes which files the layers hold, to find the old content of a new one.
-    fn find_files(&mut self, bundle: &Bundle<Authentic>) -> Result<()> {
-        let index = &bundle.contents().index;
-        for (number, blob) in (0u32..).zip(index.blobs()) {
-            let Body::Tar { stretches, .. } = &blob.recipe.body else { continue };
+    /// Notes which files the layers of the first of `known` hold, to find the old content of a new
+    /// one. A layer that it only keeps is looked into where it came from.
+    fn find_files(&mut self, first: &Bundle<Authentic>, known: &[Known]) -> Result<()> {
+        for kept in first.contents().index.blobs() {
+            let Some(number) = self.number(&kept.digest) else { continue };
+            let holder = known.iter().find_map(|known| match known {
+                Known::Bundle(bundle) => {
+                    let blob = bundle.contents().index.blob(&kept.digest)?;
+                    let Body::Tar { stretches, .. } = &blob.recipe.body else { return None };
+                    Some((bundle, blob, stretches))
+                }
+                Known::Receipt { .. } => None,
+            });
+            let Some((bundle, blob, stretches)) = holder else { continue };
+            let index = &bundle.contents().index;
+            let lies_in = self.blob(number);
+            // Of a chain that is not at hand whole, some content cannot be had.
+            let readable = |piece: &Piece| first.has(&lies_in, Some(*piece));
             let mut chunks = content(index, blob).peekable();
             let mut meta = bundle.describing(blob);
             let (mut splitter, mut names) = (Splitter::default(), Names::default());
@@ -139,8 +153,10 @@ impl Base {
                 offset += inside;
                 while let Some(&(at, length, _)) = chunks.peek().filter(|chunk| chunk.0 < offset) {
                     let piece = Piece { blob: number, offset: at, length };
-                    if let Some(key) = names.key {
-                        self.files.entry(key).or_default().push((at - start, piece));
+                    if readable(&piece) {
+                        for key in names.keys.into_iter().flatten() {
+                            self.files.entry(key).or_default().push((at - start, piece));
+                        }
                     }
                     chunks.next();
                 }
@@ -169,9 +185,10 @@ impl Base {
         self.chunks.get(&(*id, u32::try_from(length).ok()?)).copied()
     }
 
-    /// The content of the files with a key, each piece with its offset in the file.
+    /// The content of the files with a key, the newest first, each piece with its offset in the
+    /// file.
     pub(super) fn of_file(&self, key: FileKey) -> impl Iterator<Item = (u64, Piece)> + '_ {
-        self.files.get(&key).into_iter().flatten().copied()
+        self.files.get(&key).into_iter().flatten().rev().copied()
     }
 
     /// Appends the content of a piece, which a bundle at hand has.
@@ -190,14 +207,14 @@ const NOTHING: [u8; 64 << 10] = [0; 64 << 10];
 /// Remembers the name of the last file.
 #[derive(Default)]
 struct Names {
-    key: Option<FileKey>,
+    keys: Option<[FileKey; 2]>,
 }
 
 impl Parts for Names {
     fn meta(&mut self, _: &[u8]) {}
 
     fn file_begin(&mut self, path: &[u8], _: u64) {
-        self.key = Some(FileKey::of(path));
+        self.keys = Some([FileKey::exact(path), FileKey::of(path)]);
     }
 
     fn content(&mut self, _: &[u8]) {}
