@@ -204,9 +204,8 @@ impl Bundle<Authentic> {
     fn pack_finding(&self, number: u32, error: Error) -> Finding {
         let entry = &self.contents().manifest.packs[number as usize];
         let blobs = self.contents().index.blobs().iter();
-        let hit = blobs
-            .filter(|blob| self.packs_of(blob).contains(&number))
-            .map(|blob| blob.digest);
+        let hit =
+            blobs.filter(|blob| self.packs_of(blob).contains(&number)).map(|blob| blob.digest);
         Finding {
             subject: Subject::Pack(number),
             volume: entry.volume,

@@ -11,8 +11,7 @@ use sealift::model::Digest;
 
 use crate::Bench;
 use crate::contents::{
-    Choice, Files, edited, go_gzip, gzip_layer, letters, packs_with_prefix,
-    records, text,
+    Choice, Files, edited, go_gzip, gzip_layer, letters, packs_with_prefix, records, text,
 };
 use crate::memory::{Memory, noise, tar};
 use crate::resealed::{Resealed, number};
@@ -77,7 +76,10 @@ impl Yard {
         for file in files.iter().rev() {
             let path = self.path(file);
             if Receipt::is_one(&path).unwrap() {
-                known.insert(0, Receipt::open(&path).unwrap().authenticate(&self.bench.trust).unwrap());
+                known.insert(
+                    0,
+                    Receipt::open(&path).unwrap().authenticate(&self.bench.trust).unwrap(),
+                );
                 continue;
             }
             let bundle = Arc::new(self.bench.open(&path));
@@ -227,8 +229,10 @@ fn what_the_destination_has_is_enough() {
         yard.import(bundle, "oci:there", &[]).succeeds();
         yard.holds("there", &image(version));
     }
-    // Some from here, some from there: the second delta's own file, the rest at the destination.
+    // A base that cannot be opened for want of its own is no hindrance where the rest is there.
     yard.import("full", "oci:mixed", &[]).succeeds();
+    yard.import("third", "oci:mixed", &["second"]).refused(4);
+    yard.import("second", "oci:mixed", &[]).succeeds();
     yard.import("third", "oci:mixed", &["second"]).succeeds();
     yard.holds("mixed", &image(3));
 }
@@ -356,18 +360,18 @@ fn pieces_that_lie_about_the_base_give_no_other_bytes() {
     let resealed = Resealed::of(&yard.bench, &yard.path("second"));
     let delta = yard.bench.open(&yard.path("second"));
     let pieces = &delta.contents().index.borrowed().pieces;
-    // Two pieces that follow each other, as the index writes them: distance, length.
-    let end = pieces[0].offset + u64::from(pieces[0].length);
-    let mut bytes = number(pieces[0].offset);
-    bytes.extend(number(u64::from(pieces[0].length)));
-    assert_eq!(pieces[1].blob, pieces[0].blob);
-    bytes.extend(number(pieces[1].offset - end));
-    bytes.extend(number(u64::from(pieces[1].length)));
+    // The first of them, as the index writes them: the distance from the one before, the length.
+    let (mut bytes, mut end) = (Vec::new(), 0);
+    for piece in pieces.iter().take_while(|piece| piece.blob == pieces[0].blob).take(6) {
+        bytes.extend(number(piece.offset - end));
+        bytes.extend(number(u64::from(piece.length)));
+        end = piece.offset + u64::from(piece.length);
+    }
     let place = resealed.find(&bytes);
     yard.import("full", "oci:there", &[]).succeeds();
     let before = yard.listing("there");
     let mut tried = 0;
-    for at in place {
+    for at in place.step_by(2) {
         for flip in [1, 2] {
             std::fs::write(yard.path("lie"), resealed.with(|index| index[at] ^= flip)).unwrap();
             for bases in [&[][..], &["full"]] {
@@ -411,4 +415,3 @@ fn many_likenesses_in_the_base_share_packs() {
     yard.import("second", "oci:there", &["full"]).succeeds();
     yard.holds("there", &image(2));
 }
-

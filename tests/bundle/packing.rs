@@ -11,8 +11,8 @@ use sealift::operation::verify::{Depth, verify};
 
 use crate::Bench;
 use crate::contents::{
-    Choice, Files, cut_gzip, edited, go_gzip, gzip_layer, letters, odd_gzip, packs_with_prefix, read,
-    records, restores, text, wrong_gzip,
+    Choice, Files, cut_gzip, edited, go_gzip, gzip_layer, letters, odd_gzip, packs_with_prefix,
+    read, records, restores, text, wrong_gzip,
 };
 use crate::memory::{Memory, tar};
 use crate::resealed::Resealed;
@@ -71,9 +71,8 @@ fn opened_layers_and_prefixes_do_not_depend_on_threads_and_come_back() {
 
     let bundle = bench.open(&bundles[1]);
     let index = &bundle.contents().index;
-    let made_again = |blob: &&sealift::bundle::BlobEntry| {
-        matches!(blob.recipe.encoding, Encoding::Gzip { .. })
-    };
+    let made_again =
+        |blob: &&sealift::bundle::BlobEntry| matches!(blob.recipe.encoding, Encoding::Gzip { .. });
     assert_eq!(index.blobs().iter().filter(made_again).count(), 6);
     let (all, with_prefix) = (bundle.pack_count(), packs_with_prefix(&bundle));
     // Text and records take two packs each, what describes files one, what is packed against
