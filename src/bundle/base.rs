@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::content::content;
 use super::held::Held as _;
-use super::index::{BaseBlob, BlobEntry, ChunkId, Index, Piece, Place};
+use super::index::{BaseBlob, ChunkId, Index, Piece, Place};
 use super::manifest::BaseEntry;
 use super::names::FileKey;
 use super::reader::{Authentic, Bundle, Contents};
-use super::recipe::{Body, Encoding, Run};
+use super::recipe::Body;
 use crate::codec::split::{Parts, Splitter};
 use crate::model::{Digest, Error, Result};
 
@@ -87,7 +88,7 @@ impl Base {
         }
         base.take(known, &ids);
         if let Known::Bundle(bundle) = first {
-            base.find_files(bundle)?;
+            base.find_files(bundle, known)?;
             base.content = Some(Arc::clone(bundle));
         }
         Ok(Some(base))
@@ -113,11 +114,24 @@ impl Base {
         }
     }
 
-    /// Notes which files the layers hold, to find the old content of a new one.
-    fn find_files(&mut self, bundle: &Bundle<Authentic>) -> Result<()> {
-        let index = &bundle.contents().index;
-        for (number, blob) in (0u32..).zip(index.blobs()) {
-            let Body::Tar { stretches, .. } = &blob.recipe.body else { continue };
+    /// Notes which files the layers of the first of `known` hold, to find the old content of a new
+    /// one. A layer that it only keeps is looked into where it came from.
+    fn find_files(&mut self, first: &Bundle<Authentic>, known: &[Known]) -> Result<()> {
+        for kept in first.contents().index.blobs() {
+            let Some(number) = self.number(&kept.digest) else { continue };
+            let holder = known.iter().find_map(|known| match known {
+                Known::Bundle(bundle) => {
+                    let blob = bundle.contents().index.blob(&kept.digest)?;
+                    let Body::Tar { stretches, .. } = &blob.recipe.body else { return None };
+                    Some((bundle, blob, stretches))
+                }
+                Known::Receipt { .. } => None,
+            });
+            let Some((bundle, blob, stretches)) = holder else { continue };
+            let index = &bundle.contents().index;
+            let lies_in = self.blob(number);
+            // Of a chain that is not at hand whole, some content cannot be had.
+            let readable = |piece: &Piece| first.has(&lies_in, Some(*piece));
             let mut chunks = content(index, blob).peekable();
             let mut meta = bundle.describing(blob);
             let (mut splitter, mut names) = (Splitter::default(), Names::default());
@@ -140,10 +154,10 @@ impl Base {
                 offset += inside;
                 while let Some(&(at, length, _)) = chunks.peek().filter(|chunk| chunk.0 < offset) {
                     let piece = Piece { blob: number, offset: at, length };
-                    // A bundle whose own base is not at hand cannot give what it took from there.
-                    let here = bundle.has(&self.blobs[number as usize], Some(piece));
-                    if let (Some(key), true) = (names.key, here) {
-                        self.files.entry(key).or_default().push((at - start, piece));
+                    if readable(&piece) {
+                        for key in names.keys.into_iter().flatten() {
+                            self.files.entry(key).or_default().push((at - start, piece));
+                        }
                     }
                     chunks.next();
                 }
@@ -172,9 +186,10 @@ impl Base {
         self.chunks.get(&(*id, u32::try_from(length).ok()?)).copied()
     }
 
-    /// The content of the files with a key, each piece with its offset in the file.
+    /// The content of the files with a key, the newest first, each piece with its offset in the
+    /// file.
     pub(super) fn of_file(&self, key: FileKey) -> impl Iterator<Item = (u64, Piece)> + '_ {
-        self.files.get(&key).into_iter().flatten().copied()
+        self.files.get(&key).into_iter().flatten().rev().copied()
     }
 
     /// Appends the content of a piece, which a bundle at hand has.
@@ -188,81 +203,24 @@ impl Base {
 }
 
 /// Stands for content that nobody looks at.
-static NOTHING: [u8; 64 << 10] = [0; 64 << 10];
+const NOTHING: [u8; 64 << 10] = [0; 64 << 10];
 
 /// Remembers the name of the last file.
 #[derive(Default)]
 struct Names {
-    key: Option<FileKey>,
+    keys: Option<[FileKey; 2]>,
 }
 
 impl Parts for Names {
     fn meta(&mut self, _: &[u8]) {}
 
     fn file_begin(&mut self, path: &[u8], _: u64) {
-        self.key = Some(FileKey::of(path));
+        self.keys = Some([FileKey::exact(path), FileKey::of(path)]);
     }
 
     fn content(&mut self, _: &[u8]) {}
 
     fn file_end(&mut self) {}
-}
-
-/// The chunks of a blob whose content lies in its plain form in one piece: offset there, length and
-/// number of each, in order. What describes files is scattered, and not among them.
-pub(super) fn content<'a>(
-    index: &'a Index,
-    blob: &'a BlobEntry,
-) -> Box<dyn Iterator<Item = (u64, u32, u32)> + 'a> {
-    let numbers = |runs: &'a [Run]| runs.iter().flat_map(|run| run.first..run.first + run.count);
-    let length = |number: u32| match index.place(number) {
-        Place::Own(at) => at.length,
-        Place::Base(piece) => piece.length,
-    };
-    match &blob.recipe.body {
-        // A compressed layer that is carried as it came: its bytes are not its plain form.
-        Body::Chunks(_) if blob.plain.is_some() && blob.recipe.encoding == Encoding::None => {
-            Box::new(std::iter::empty())
-        }
-        Body::Inline(_) | Body::Base(_) => Box::new(std::iter::empty()),
-        Body::Chunks(runs) => {
-            let mut offset = 0u64;
-            Box::new(numbers(runs).map(move |number| {
-                let at = offset;
-                offset += u64::from(length(number));
-                (at, length(number), number)
-            }))
-        }
-        Body::Tar { content, stretches, .. } => {
-            let mut stretches = stretches.iter();
-            let (mut offset, mut left) = (0u64, 0u64);
-            Box::new(numbers(content).filter_map(move |number| {
-                while left == 0 {
-                    let &(before, inside) = stretches.next()?;
-                    offset += before;
-                    left = inside;
-                }
-                let (at, own) = (offset, u64::from(length(number)));
-                if own > left {
-                    // No writer of ours cuts a chunk across files; step over what lies between.
-                    let mut rest = own;
-                    while rest > left {
-                        rest -= left;
-                        offset += left;
-                        let &(before, inside) = stretches.next()?;
-                        offset += before;
-                        left = inside;
-                    }
-                    left -= rest;
-                    offset += rest;
-                    return None;
-                }
-                left -= own;
-                offset += own;
-                Some((at, length(number), number))
-            }))
-        }
-    }
 }
 
 /// The digests of the chunks of a bundle by where they lie, with the help of those of its base.

@@ -71,11 +71,10 @@ impl Bundle<Authentic> {
     pub(super) fn opened(&self, pack: u32) -> Result<Arc<Vec<u8>>> {
         let authentic = &self.state;
         authentic.cache.get(pack, || {
-            let runs = authentic.contents.index.prefixes.get(pack as usize);
             let mut prefix = Vec::new();
             // What a prefix consists of was checked when the index was read: it ends, and its
             // length is bounded.
-            ChunkReader::new(self, runs.map_or(&[], Vec::as_slice))
+            ChunkReader::new(self, authentic.contents.index.prefix(pack))
                 .read_to_end(&mut prefix)
                 .map_err(|e| Error::from_io(format!("cannot open {}", self.pack_name(pack)), e))?;
             self.pack(pack, &prefix)

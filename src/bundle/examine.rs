@@ -189,20 +189,23 @@ impl Bundle<Authentic> {
         }
     }
 
-    /// The packs that a blob is in.
-    fn packs_of<'a>(&'a self, blob: &'a BlobEntry) -> impl Iterator<Item = u32> + 'a {
-        blob.recipe
-            .runs()
-            .flat_map(|runs| self.contents().index.chunks_of(runs))
-            .map(|(_, pack, _)| pack)
+    /// The packs that it takes to rebuild a blob: those that it is in, and those that these are
+    /// packed against.
+    fn packs_of(&self, blob: &BlobEntry) -> BTreeSet<u32> {
+        let index = &self.contents().index;
+        let own = blob.recipe.runs().flat_map(|runs| index.chunks_of(runs));
+        let mut packs: BTreeSet<u32> = own.map(|(_, pack, _)| pack).collect();
+        let prefixes = packs.iter().flat_map(|&pack| index.chunks_of(index.prefix(pack)));
+        let prefixes: Vec<u32> = prefixes.map(|(_, pack, _)| pack).collect();
+        packs.extend(prefixes);
+        packs
     }
 
     fn pack_finding(&self, number: u32, error: Error) -> Finding {
         let entry = &self.contents().manifest.packs[number as usize];
         let blobs = self.contents().index.blobs().iter();
-        let hit = blobs
-            .filter(|blob| self.packs_of(blob).any(|pack| pack == number))
-            .map(|blob| blob.digest);
+        let hit =
+            blobs.filter(|blob| self.packs_of(blob).contains(&number)).map(|blob| blob.digest);
         Finding {
             subject: Subject::Pack(number),
             volume: entry.volume,
@@ -214,8 +217,7 @@ impl Bundle<Authentic> {
 
     /// A blob that could not be rebuilt: because of a pack, where one of its packs is bad.
     fn blob_finding(&self, blob: &BlobEntry, error: Error) -> Finding {
-        let packs: BTreeSet<u32> = self.packs_of(blob).collect();
-        let bad = packs.into_iter().find_map(|number| {
+        let bad = self.packs_of(blob).into_iter().find_map(|number| {
             let entry = &self.contents().manifest.packs[number as usize];
             read_hashed(&self.volume, entry, &self.pack_name(number))
                 .err()

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::io::Read;
 use std::sync::{Arc, PoisonError};
 
-use super::base;
+use super::content::content;
 use super::index::{BaseBlob, BlobEntry, Piece, Place};
 use super::reader::{Authentic, Bundle};
 use super::recipe::Body;
@@ -160,10 +160,40 @@ impl Bundle<Authentic> {
     fn places(&self, entry: &BlobEntry) -> Places {
         let mut known = self.state.places.lock().unwrap_or_else(PoisonError::into_inner);
         let places = known.entry(entry.digest).or_insert_with(|| {
-            let content = base::content(&self.contents().index, entry);
+            let content = content(&self.contents().index, entry);
             Arc::new(content.map(|(at, length, number)| (at, (number, length))).collect())
         });
         Arc::clone(places)
+    }
+
+    /// Where a piece of one of its blobs lies.
+    fn place_of(&self, entry: &BlobEntry, piece: Piece) -> Option<Place> {
+        let &(number, length) = self.places(entry).get(&piece.offset)?;
+        (length == piece.length).then(|| self.contents().index.place(number))
+    }
+
+    /// Whether content can be had: where it comes from the base, from there; where the pack that
+    /// it is in is packed against the base, that too.
+    fn reaches(&self, place: Place) -> bool {
+        let of_base = |piece: Piece| {
+            let blob = &self.contents().index.borrowed().blobs[piece.blob as usize];
+            self.bases().any(|held| held.has(blob, Some(piece)))
+        };
+        let pack = match place {
+            Place::Own(at) => at.pack,
+            Place::Base(piece) => return of_base(piece),
+        };
+        let opens = || self.state.opens.lock().unwrap_or_else(PoisonError::into_inner);
+        if opens().contains(&pack) {
+            return true;
+        }
+        let index = &self.contents().index;
+        let mut numbers = index.pieces_of(index.prefix(pack));
+        let all = numbers.all(|number| of_base(index.borrowed().pieces[number as usize]));
+        if all {
+            opens().insert(pack);
+        }
+        all
     }
 
     /// A piece of the plain form of one of its blobs.
@@ -175,8 +205,7 @@ impl Bundle<Authentic> {
 
 impl Held for Bundle<Authentic> {
     fn piece(&self, blob: &BaseBlob, piece: Piece) -> Result<Option<Vec<u8>>> {
-        let index = &self.contents().index;
-        let Some(entry) = index.blob(&blob.digest) else { return Ok(None) };
+        let Some(entry) = self.contents().index.blob(&blob.digest) else { return Ok(None) };
         if let Body::Base(_) = entry.recipe.body {
             for held in self.bases() {
                 if let Some(bytes) = held.piece(blob, piece)? {
@@ -185,13 +214,10 @@ impl Held for Bundle<Authentic> {
             }
             return Ok(None);
         }
-        let Some(&(number, length)) = self.places(entry).get(&piece.offset) else {
+        let Some(place) = self.place_of(entry, piece).filter(|&place| self.reaches(place)) else {
             return Ok(None);
         };
-        if length != piece.length {
-            return Ok(None);
-        }
-        match index.place(number) {
+        match place {
             Place::Own(at) => {
                 let content = self.opened(at.pack)?;
                 let start = at.offset as usize;
@@ -202,7 +228,7 @@ impl Held for Bundle<Authentic> {
     }
 
     fn whole(&self, blob: &BaseBlob, form: Form) -> Result<Option<Box<dyn Read + Send + '_>>> {
-        if self.contents().index.blob(&blob.digest).is_none() {
+        if !self.has(blob, None) {
             return Ok(None);
         }
         self.open(&Descriptor::new("", blob.digest, blob.size), form).map(Some)
@@ -213,18 +239,12 @@ impl Held for Bundle<Authentic> {
         if let Body::Base(_) = entry.recipe.body {
             return self.bases().any(|held| held.has(blob, piece));
         }
-        let Some(piece) = piece else { return true };
-        match self.places(entry).get(&piece.offset) {
-            Some(&(number, length)) if length == piece.length => {
-                match self.contents().index.place(number) {
-                    Place::Own(_) => true,
-                    Place::Base(deeper) => {
-                        let blob = &self.contents().index.borrowed().blobs[deeper.blob as usize];
-                        self.bases().any(|held| held.has(blob, Some(deeper)))
-                    }
-                }
+        match piece {
+            Some(piece) => self.place_of(entry, piece).is_some_and(|place| self.reaches(place)),
+            None => {
+                let needs = self.needs(std::iter::once(entry));
+                self.bases().fold(needs, Needs::without).is_empty()
             }
-            _ => false,
         }
     }
 }

@@ -158,6 +158,11 @@ impl Index {
         &self.borrowed
     }
 
+    /// The chunks that the frame of a pack has as prefix; none for most.
+    pub fn prefix(&self, pack: u32) -> &[Run] {
+        self.prefixes.get(pack as usize).map_or(&[], Vec::as_slice)
+    }
+
     /// Where the content of a chunk is.
     pub(super) fn place(&self, number: u32) -> Place {
         match self.chunks.get(number as usize) {

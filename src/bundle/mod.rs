@@ -32,6 +32,7 @@ mod base;
 mod blob;
 mod cache;
 mod class;
+mod content;
 mod difference;
 mod examine;
 mod held;

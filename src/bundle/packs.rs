@@ -25,6 +25,10 @@ const BORROWED: u32 = 1 << 31;
 /// Old content is taken as prefix for what lies within this distance in the file.
 const NEAR: u64 = 2 << 20;
 
+/// Old content that one chunk brings into a prefix, at most: the newest version that lies near.
+/// Several chunks find room in every preset's prefix.
+const OLD: usize = 2 * NEAR as usize;
+
 /// A chunk in a pack that is being filled.
 struct Part {
     number: u32,
@@ -129,7 +133,9 @@ impl Packs {
         open.parts.push(Part { number, start, length: chunk.len(), file: at });
         open.content.extend_from_slice(chunk);
         if slot < Class::ALL.len() && class.has_versions() {
-            self.seen.entry(file.key()).or_default().push((offset, number));
+            for key in file.keys() {
+                self.seen.entry(key).or_default().push((offset, number));
+            }
         }
         self.chunks.push((id, chunk.len() as u32));
         self.places.push(None);
@@ -183,26 +189,37 @@ impl Packs {
         Ok(slot)
     }
 
-    /// What lay around this place in files of the same name that went by: in the base, else in
-    /// packs of this bundle that were handed over.
+    /// What lay around this place in a file of the same name that went by, in the base or in packs
+    /// of this bundle that were handed over; else in files whose names differ in numbers alone.
     fn old(&mut self, file: &FileName, offset: u64) -> Result<Vec<u32>> {
         let near = |at: u64| at.abs_diff(offset) <= NEAR;
-        let key = file.key();
-        let pieces: Vec<Piece> = self
-            .base
-            .as_ref()
-            .map(|base| base.of_file(key).filter(|(at, _)| near(*at)).map(|(_, p)| p).collect())
-            .unwrap_or_default();
-        if !pieces.is_empty() {
-            return pieces.into_iter().map(|piece| self.borrow_piece(piece)).collect();
+        for key in file.keys() {
+            let mut room = OLD;
+            let mut fits = |length: u32| {
+                let left = room.checked_sub(length as usize);
+                room = left.unwrap_or(0);
+                left.is_some()
+            };
+            if let Some(base) = &self.base {
+                let pieces = base.of_file(key).filter(|(at, _)| near(*at)).map(|(_, piece)| piece);
+                let pieces: Vec<Piece> = pieces.take_while(|piece| fits(piece.length)).collect();
+                if !pieces.is_empty() {
+                    let numbers = pieces.into_iter().rev().map(|piece| self.borrow_piece(piece));
+                    return numbers.collect();
+                }
+            }
+            let seen = self.seen.get(&key).into_iter().flatten().rev();
+            let packed =
+                seen.filter(|&&(at, number)| near(at) && self.places[number as usize].is_some());
+            let packed = packed.map(|&(_, number)| number);
+            let mut packed: Vec<u32> =
+                packed.take_while(|&number| fits(self.chunks[number as usize].1)).collect();
+            if !packed.is_empty() {
+                packed.reverse();
+                return Ok(packed);
+            }
         }
-        let Some(seen) = self.seen.get(&key) else { return Ok(Vec::new()) };
-        let packed = |number: u32| self.places[number as usize].is_some();
-        Ok(seen
-            .iter()
-            .filter(|&&(at, number)| near(at) && packed(number))
-            .map(|&(_, number)| number)
-            .collect())
+        Ok(Vec::new())
     }
 
     fn length(&self, number: u32) -> usize {

@@ -4,7 +4,7 @@
 //! signatures over them are checked, and only then are the same bytes parsed, and only what they
 //! name is hashed, then decompressed, then parsed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -44,6 +44,8 @@ pub struct Authentic {
     pub(super) recalled: OnceLock<Box<dyn Held>>,
     /// Where the content of blobs lies that another bundle takes pieces of.
     pub(super) places: Mutex<HashMap<Digest, Places>>,
+    /// Packs of which it is known that all that they are packed against can be had.
+    pub(super) opens: Mutex<HashSet<u32>>,
     signers: Vec<Signer>,
 }
 
@@ -131,6 +133,7 @@ impl Bundle<Unverified> {
                 bases: OnceLock::new(),
                 recalled: OnceLock::new(),
                 places: Mutex::default(),
+                opens: Mutex::default(),
                 signers,
             },
         })

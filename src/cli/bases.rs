@@ -7,22 +7,37 @@ use crate::bundle::{Authentic, Bundle, Held, Known, Receipt};
 use crate::model::{Error, Result};
 use crate::trust::Trust;
 
-/// Bundles and receipts, the newest first. Those that are deltas themselves find their own bases
-/// among those behind them.
+/// Bundles and receipts, in the order in which they were named. Those that are deltas themselves
+/// find their own bases among the others.
 pub(super) fn known(files: &[PathBuf], trust: &Trust) -> Result<Vec<Known>> {
     let mut known = Vec::new();
-    let mut older: Vec<Arc<dyn Held>> = Vec::new();
-    for path in files.iter().rev() {
-        if Receipt::is_one(path)? {
-            known.push(Receipt::open(path)?.authenticate(trust)?);
-            continue;
-        }
-        let bundle = Arc::new(Bundle::open(path)?.authenticate(trust)?);
-        bundle.set_bases(older.clone());
-        older.push(Arc::clone(&bundle) as Arc<dyn Held>);
-        known.push(Known::Bundle(bundle));
+    for path in files {
+        known.push(if Receipt::is_one(path)? {
+            Receipt::open(path)?.authenticate(trust)?
+        } else {
+            Known::Bundle(Arc::new(Bundle::open(path)?.authenticate(trust)?))
+        });
     }
-    known.reverse();
+    let bundles: Vec<&Arc<Bundle<Authentic>>> = known
+        .iter()
+        .filter_map(|known| match known {
+            Known::Bundle(bundle) => Some(bundle),
+            Known::Receipt { .. } => None,
+        })
+        .collect();
+    for bundle in &bundles {
+        // From one to the next by digest: no bundle can name one that names it.
+        let mut below: Vec<Arc<dyn Held>> = Vec::new();
+        let mut next = bundle.contents().manifest.base;
+        while let Some(base) = next {
+            let Some(found) = bundles.iter().find(|other| other.digest() == base.digest) else {
+                break;
+            };
+            below.push(Arc::clone(*found) as Arc<dyn Held>);
+            next = found.contents().manifest.base;
+        }
+        bundle.set_bases(below);
+    }
     Ok(known)
 }
 

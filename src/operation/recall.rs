@@ -6,14 +6,14 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::bundle::{BaseBlob, Held, Needs, Piece};
 use crate::codec::checked::Hasher;
 use crate::endpoint::{Event, Form, Plan, Progress, Recalled, Target};
-use crate::model::{Algorithm, Digest, Error, Result};
+use crate::model::{Algorithm, Digest, Error, Kind, Result};
 
 /// Pieces that were read back.
 pub(super) struct Store {
@@ -41,17 +41,14 @@ pub(super) fn recall(
     let mut at = 0u64;
     target.recall(plan, &wanted, folder, &mut |number, content| {
         let (blob, pieces) = &needs.pieces[number];
-        let begun = at;
-        let mut copy = Copy { file: &store.file, pieces, next: 0, seen: 0, at: &mut at, folder };
-        let (digest, size) = copy.run(content, blob)?;
-        let complete = copy.next == pieces.len();
+        let mut copy = Copy { file: &store.file, pieces, next: 0, seen: 0, at, folder };
+        let found = copy.run(content, blob)?;
         let expected = blob.plain.map_or((blob.digest, blob.size), |p| (p.digest, p.size));
-        if (digest, size) != expected || !complete {
-            // Another blob, or a damaged one: the same as none.
-            at = begun;
+        if found != Some(expected) || copy.next < pieces.len() {
+            // Another blob, or a damaged one: the same as none, and the next one takes its place.
             return Ok(());
         }
-        let mut lies = begun;
+        let mut lies = std::mem::replace(&mut at, copy.at);
         for piece in pieces {
             store.pieces.insert((blob.digest, piece.offset), (lies, piece.length));
             lies += u64::from(piece.length);
@@ -61,7 +58,22 @@ pub(super) fn recall(
     Ok(store)
 }
 
-fn full(folder: &Path, error: std::io::Error) -> Error {
+/// Whether the fault lies in the bytes that were read back, and not in how they were.
+fn is_spoiled(error: &io::Error) -> bool {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        Some(own) => own.kind() == Kind::Damaged,
+        // What gzip and zstd say of a stream that cannot be one of theirs.
+        None => matches!(
+            error.kind(),
+            ErrorKind::InvalidData
+                | ErrorKind::InvalidInput
+                | ErrorKind::UnexpectedEof
+                | ErrorKind::Other
+        ),
+    }
+}
+
+fn full(folder: &Path, error: io::Error) -> Error {
     Error::io(format!("cannot keep what is read back in {}", folder.display()), error).hint(
         "what the images share with their base needs room there; TMPDIR chooses another place",
     )
@@ -75,12 +87,14 @@ struct Copy<'a> {
     next: usize,
     /// Bytes of the blob that went by.
     seen: u64,
-    at: &'a mut u64,
+    /// Where the next part goes.
+    at: u64,
     folder: &'a Path,
 }
 
 impl Copy<'_> {
-    fn run(&mut self, content: &mut dyn Read, blob: &BaseBlob) -> Result<(Digest, u64)> {
+    /// Digest and length of what came; `None` where it does not open.
+    fn run(&mut self, content: &mut dyn Read, blob: &BaseBlob) -> Result<Option<(Digest, u64)>> {
         let mut hasher = Hasher::new(match blob.plain {
             Some(plain) => plain.digest.algorithm(),
             None => Algorithm::Sha256,
@@ -89,13 +103,14 @@ impl Copy<'_> {
         loop {
             let n = match content.read(&mut buffer) {
                 Ok(n) => n,
-                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+                Err(e) if is_spoiled(&e) => return Ok(None),
                 Err(e) => {
                     return Err(Error::from_io(format!("cannot read back {}", blob.digest), e));
                 }
             };
             if n == 0 {
-                return Ok((hasher.finish(), self.seen));
+                return Ok(Some((hasher.finish(), self.seen)));
             }
             hasher.update(&buffer[..n]);
             self.take(&buffer[..n])?;
@@ -110,9 +125,8 @@ impl Copy<'_> {
                 break;
             }
             let part = &bytes[(from - self.seen) as usize..(to.min(end) - self.seen) as usize];
-            let mut file = self.file;
-            file.write_all(part).map_err(|e| full(self.folder, e))?;
-            *self.at += part.len() as u64;
+            self.file.write_all_at(part, self.at).map_err(|e| full(self.folder, e))?;
+            self.at += part.len() as u64;
             if to > end {
                 break;
             }

@@ -3,8 +3,12 @@
 #[path = "../support/memory.rs"]
 mod memory;
 
+mod contents;
 mod damage;
+mod deltas;
+mod packing;
 mod reader;
+mod resealed;
 mod round_trip;
 mod sealing;
 

@@ -9,8 +9,8 @@
 //! plain bytes until it is told to forget them.
 
 use super::codes::{
-    DISTANCE_BASE, DISTANCE_EXTRA, DISTANCES, END_OF_BLOCK, FIXED_LITERAL_LENGTHS, LENGTH_BASE,
-    LENGTH_CODE_ORDER, LENGTH_CODES, LENGTH_EXTRA, LITERALS, MAX_MATCH,
+    DISTANCES, END_OF_BLOCK, FIXED_LITERAL_LENGTHS, LENGTH_CODE_ORDER, LENGTH_CODES, LITERALS,
+    MAX_MATCH,
 };
 
 mod history;
@@ -469,16 +469,4 @@ fn dynamic_head(bits: &mut Bits) -> Result<Form, TokenError> {
     }
     let codes = Codes { literals, distances, length_codes, length_code_lengths, lengths, steps };
     Ok(Form::Dynamic(Box::new(codes)))
-}
-
-/// What symbol `symbol` of an alphabet stands for: a number, and how many extra bits add to it.
-fn meaning(kind: Kind, symbol: usize) -> Option<(u16, u8)> {
-    match kind {
-        Kind::Lengths => Some((symbol as u16, 0)),
-        Kind::Distances => Some((*DISTANCE_BASE.get(symbol)?, DISTANCE_EXTRA[symbol])),
-        Kind::Literals => {
-            let symbol = symbol.checked_sub(END_OF_BLOCK + 1)?;
-            Some((*LENGTH_BASE.get(symbol)?, LENGTH_EXTRA[symbol]))
-        }
-    }
 }

@@ -8,6 +8,7 @@ use super::VERSION;
 use super::choose::choose;
 use super::matcher::View;
 use super::model::{AHEAD, Allowance, LONG, Model, Nonsense, RUN, Run};
+use super::piece::Piece;
 use super::range::{Coder, Writer};
 
 /// Why a stream has no corrections.
@@ -31,22 +32,6 @@ impl From<Nonsense> for AnalysisError {
     fn from(_: Nonsense) -> Self {
         Self::Untold
     }
-}
-
-/// A piece of a stream that waits to be told.
-pub(super) enum Piece {
-    /// A block with tokens begins.
-    Begin,
-    /// The head of a stored block.
-    Stored { last: bool, length: u16, padding: u8 },
-    /// So many bytes of a stored block.
-    Bytes(usize),
-    /// Tokens, whether the block ends behind them, and the position there.
-    Run { tokens: Vec<Token>, ends: bool, end: u64 },
-    /// The head of a block with tokens.
-    Head(Block),
-    /// The end of the stream, and the bits that fill its last byte.
-    End { padding: u8 },
 }
 
 /// So many plain bytes are looked at before it is decided what is assumed about the encoder.

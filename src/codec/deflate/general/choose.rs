@@ -3,10 +3,10 @@
 
 use std::collections::VecDeque;
 
-use super::analysis::Piece;
 use super::guess::Guess;
 use super::matcher::View;
 use super::model::AHEAD;
+use super::piece::Piece;
 use super::range::Meter;
 use super::settings::{KNOWN, Lazy, Settings};
 use crate::codec::deflate::tokens::Token;

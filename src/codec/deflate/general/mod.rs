@@ -16,6 +16,7 @@ mod guess;
 mod heads;
 mod matcher;
 mod model;
+mod piece;
 mod predictor;
 mod range;
 mod rebuild;

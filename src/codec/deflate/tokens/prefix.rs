@@ -1,7 +1,9 @@
 //! Tables that find the symbol of a prefix code in the next bits of a stream.
 
-use super::super::codes::{END_OF_BLOCK, MAX_CODE_BITS, canonical_codes};
-use super::meaning;
+use super::super::codes::{
+    DISTANCE_BASE, DISTANCE_EXTRA, END_OF_BLOCK, LENGTH_BASE, LENGTH_EXTRA, MAX_CODE_BITS,
+    canonical_codes,
+};
 
 /// Which alphabet a code is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,5 +173,17 @@ impl Table {
         }
         let more = word >> self.first & ((1 << entry.extra_bits()) - 1);
         self.entries[entry.value() as usize + more as usize]
+    }
+}
+
+/// What symbol `symbol` of an alphabet stands for: a number, and how many extra bits add to it.
+fn meaning(kind: Kind, symbol: usize) -> Option<(u16, u8)> {
+    match kind {
+        Kind::Lengths => Some((symbol as u16, 0)),
+        Kind::Distances => Some((*DISTANCE_BASE.get(symbol)?, DISTANCE_EXTRA[symbol])),
+        Kind::Literals => {
+            let symbol = symbol.checked_sub(END_OF_BLOCK + 1)?;
+            Some((*LENGTH_BASE.get(symbol)?, LENGTH_EXTRA[symbol]))
+        }
     }
 }
