@@ -38,6 +38,7 @@ mod examine;
 mod held;
 mod index;
 mod layer;
+mod lending;
 mod manifest;
 mod names;
 mod packs;
