@@ -203,7 +203,7 @@ impl Base {
 }
 
 /// Stands for content that nobody looks at.
-const NOTHING: [u8; 64 << 10] = [0; 64 << 10];
+static NOTHING: [u8; 64 << 10] = [0; 64 << 10];
 
 /// Remembers the name of the last file.
 #[derive(Default)]

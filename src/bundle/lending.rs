@@ -183,12 +183,10 @@ impl Held for Bundle<Authentic> {
         if let Body::Base(_) = entry.recipe.body {
             return self.bases().any(|held| held.has(blob, piece));
         }
-        match piece {
-            Some(piece) => self.place_of(entry, piece).is_some_and(|place| self.reaches(place)),
-            None => {
-                let needs = self.needs(std::iter::once(entry));
-                self.bases().fold(needs, Needs::without).is_empty()
-            }
+        if let Some(piece) = piece {
+            return self.place_of(entry, piece).is_some_and(|place| self.reaches(place));
         }
+        let needs = self.needs(std::iter::once(entry));
+        self.bases().fold(needs, Needs::without).is_empty()
     }
 }
