@@ -36,7 +36,7 @@ fn next(files: &[(String, Vec<u8>)]) -> Files {
 fn versions() -> Memory {
     let mut memory = Memory::default();
     let (go, fast) = (tar(&files(1, 40, 0)), tar(&files(2, 40, 0)));
-    let (odd, plain) = (tar(&files(3, 2, 0)), tar(&files(4, 80, 150)));
+    let (odd, plain) = (tar(&files(3, 0, 1)), tar(&files(4, 80, 150)));
     let layers = [
         gzip_layer(&mut memory, &go, &go_gzip(&go, 6)),
         gzip_layer(&mut memory, &fast, &go_gzip(&fast, 1)),
@@ -45,7 +45,7 @@ fn versions() -> Memory {
     ];
     memory.image("h.example/first:1", "amd64", &layers);
 
-    let (go, odd) = (tar(&next(&files(1, 40, 0))), tar(&next(&files(3, 2, 0))));
+    let (go, odd) = (tar(&next(&files(1, 40, 0))), tar(&next(&files(3, 0, 1))));
     let layers = [
         gzip_layer(&mut memory, &go, &go_gzip(&go, 6)),
         gzip_layer(&mut memory, &odd, &odd_gzip(&odd)),
@@ -53,7 +53,7 @@ fn versions() -> Memory {
     memory.image("h.example/second:1", "amd64", &layers);
 
     let alone = tar(&files(9, 3, 3));
-    let layer = memory.layer(&alone, media::OCI_LAYER_GZIP);
+    let layer = gzip_layer(&mut memory, &alone, &go_gzip(&alone, 6));
     memory.image("h.example/third:1", "amd64", &[layer]);
     memory
 }
@@ -92,7 +92,7 @@ fn opened_layers_and_prefixes_do_not_depend_on_threads_and_come_back() {
 /// Layers of every sort that there is.
 fn sorts() -> Memory {
     let mut memory = crate::round_trip::assortment();
-    let plain = tar(&files(5, 6, 6));
+    let plain = tar(&files(5, 2, 2));
     let layers = [
         gzip_layer(&mut memory, &plain, &go_gzip(&plain, 6)),
         gzip_layer(&mut memory, &plain, &odd_gzip(&plain)),
@@ -120,7 +120,7 @@ fn every_preset_gives_back_every_byte() {
         restores(&bundle, &sorts());
 
         let index = &bundle.contents().index;
-        let plain = tar(&files(5, 6, 6));
+        let plain = tar(&files(5, 2, 2));
         let is_opened = |packed: &[u8]| {
             let blob = index.blob(&Digest::of(packed)).unwrap();
             let opened = matches!(blob.recipe.encoding, Encoding::Gzip { .. });
@@ -134,7 +134,7 @@ fn every_preset_gives_back_every_byte() {
         assert!(!is_opened(&zstd::encode_all(&plain[..], 3).unwrap()), "{preset:?}");
     }
     let [fast, balanced, max] = sizes[..] else { unreachable!() };
-    assert!(balanced + 400_000 < fast && max <= balanced, "{sizes:?}");
+    assert!(balanced + 200_000 < fast && max <= balanced, "{sizes:?}");
 }
 
 /// Text that takes more than one pack; an image of versions of some of it, which has no chunk in
