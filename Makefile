@@ -1,7 +1,7 @@
 # make help says what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test interop bench dist
+.PHONY: help demo check test interop bench micro dist
 
 # dockerd can only be started by root; everyone else's tests go through sudo.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,--config 'target."cfg(unix)".runner="sudo -E"')
@@ -37,6 +37,9 @@ bench: ## measure sizes, times and deltas beside the usual tools on real images;
 	.ci/setup test bench
 	cargo build --locked --release
 	benches/side-by-side.sh target/release/sealift $(if $(QUICK),--quick)
+
+micro: ## measure engines, chunker and recipes by themselves
+	cargo bench --locked --bench micro
 
 dist: ## a release binary as static as this machine can make it, with checksums, in dist/
 	.ci/dist
