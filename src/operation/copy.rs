@@ -93,33 +93,35 @@ impl<'a> Copy<'a> {
         manifests.into_iter().try_for_each(|step| self.target.put_manifest(step))
     }
 
-    /// Does something for every step, several at a time; the first failure stops the rest.
+    /// Does something for every step, several at a time. A failure stops the rest; of several, that
+    /// of the earliest step is told: later ones may have failed because of it.
     fn in_lanes(
         &self,
         steps: &[&BlobStep],
         act: impl Fn(&BlobStep) -> Result<()> + Sync,
     ) -> Result<()> {
         let (cursor, failing) = (AtomicUsize::new(0), AtomicBool::new(false));
-        let failed = Mutex::new(None);
+        let failed: Mutex<Option<(usize, Error)>> = Mutex::new(None);
         std::thread::scope(|scope| {
             for _ in 0..self.target.lanes().min(steps.len()) {
                 scope.spawn(|| {
                     while !failing.load(Ordering::Relaxed) {
-                        let Some(step) = steps.get(cursor.fetch_add(1, Ordering::Relaxed)) else {
-                            return;
-                        };
+                        let at = cursor.fetch_add(1, Ordering::Relaxed);
+                        let Some(step) = steps.get(at) else { return };
                         if let Err(error) = act(step) {
                             failing.store(true, Ordering::Relaxed);
-                            failed
-                                .lock()
-                                .unwrap_or_else(std::sync::PoisonError::into_inner)
-                                .get_or_insert(error);
+                            let mut failed =
+                                failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                            if failed.as_ref().is_none_or(|(earlier, _)| at < *earlier) {
+                                *failed = Some((at, error));
+                            }
                         }
                     }
                 });
             }
         });
-        failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).map_or(Ok(()), Err)
+        let failed = failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        failed.map_or(Ok(()), |(_, error)| Err(error))
     }
 
     /// Puts blobs in order; where the source is far, the next ones are fetched meanwhile.
