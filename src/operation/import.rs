@@ -89,7 +89,7 @@ fn find_base(request: &Request<'_>, plan: &Plan, progress: &dyn Progress) -> Res
     for held in request.bases {
         needs = needs.without(&**held);
     }
-    if !needs.pieces.is_empty() {
+    if !needs.is_empty() {
         let store = recall(request.target, plan, &needs, request.temporary, progress)?;
         needs = needs.without(&store);
         bundle.set_recalled(Box::new(store));
@@ -100,16 +100,20 @@ fn find_base(request: &Request<'_>, plan: &Plan, progress: &dyn Progress) -> Res
         1 => String::new(),
         more => format!(" and {} more", more - 1),
     };
-    let (days, named) = (timestamp(base.created), request.bases.len());
+    let days = timestamp(base.created);
+    let places = match request.bases.len() {
+        0 => format!("{} does not have", request.target.describe()),
+        1 => format!("neither {} nor the base that was named has", request.target.describe()),
+        named => {
+            format!(
+                "neither {} nor the {named} bases that were named have",
+                request.target.describe()
+            )
+        }
+    };
     Err(Error::damaged(format!(
-        "{} is a delta, and neither {} nor {} has what it needs of its base: {first}{more}",
+        "{} is a delta, and {places} what it needs of its base: {first}{more}",
         bundle.path().display(),
-        request.target.describe(),
-        if named == 1 {
-            "the base that was named".to_owned()
-        } else {
-            format!("the {named} bases that were named")
-        },
     ))
     .hint(format!(
         "import its base first, or name its file with --base: the bundle {}, made {days}",
