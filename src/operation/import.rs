@@ -89,7 +89,7 @@ fn find_base(request: &Request<'_>, plan: &Plan, progress: &dyn Progress) -> Res
     for held in request.bases {
         needs = needs.without(&**held);
     }
-    if !needs.pieces.is_empty() {
+    if !needs.is_empty() {
         let store = recall(request.target, plan, &needs, request.temporary, progress)?;
         needs = needs.without(&store);
         bundle.set_recalled(Box::new(store));
@@ -101,10 +101,15 @@ fn find_base(request: &Request<'_>, plan: &Plan, progress: &dyn Progress) -> Res
         more => format!(" and {} more", more - 1),
     };
     let days = timestamp(base.created);
-    let places = if request.bases.is_empty() {
-        format!("{} lacks", request.target.describe())
-    } else {
-        format!("neither {} nor what was named with --base has", request.target.describe())
+    let places = match request.bases.len() {
+        0 => format!("{} does not have", request.target.describe()),
+        1 => format!("neither {} nor the base that was named has", request.target.describe()),
+        named => {
+            format!(
+                "neither {} nor the {named} bases that were named have",
+                request.target.describe()
+            )
+        }
     };
     Err(Error::damaged(format!(
         "{} is a delta, and {places} what it needs of its base: {first}{more}",

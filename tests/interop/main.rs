@@ -6,5 +6,6 @@ mod support;
 
 mod archives;
 mod daemon;
+mod deltas;
 mod registry;
 mod round_trip;

@@ -8,13 +8,16 @@ mod whole;
 use crate::support::registry::{Access, Registry};
 
 /// Requests that change something, or begin to.
-fn changes(accesses: &[Access]) -> Vec<&Access> {
+pub(crate) fn changes(accesses: &[Access]) -> Vec<&Access> {
     let asking = |access: &&Access| !matches!(access.method.as_str(), "GET" | "HEAD");
     accesses.iter().filter(asking).collect()
 }
 
 /// How often the content of each blob was fetched, by its digest.
-fn fetched(registry: &Registry, since: usize) -> std::collections::BTreeMap<String, usize> {
+pub(crate) fn fetched(
+    registry: &Registry,
+    since: usize,
+) -> std::collections::BTreeMap<String, usize> {
     let mut counts = std::collections::BTreeMap::new();
     for access in registry.accesses_since(since) {
         if let Some((_, digest)) = access.path.split_once("/blobs/")
