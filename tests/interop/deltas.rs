@@ -19,8 +19,8 @@ use crate::support::registry::{Registry, run};
 const VERSIONS: u32 = 3;
 const REBASED: u32 = 4;
 
-/// Builds every version in one daemon and pushes it to `to`; gives the names.
-fn push_versions(builder: &Dockerd, to: &Registry) -> Vec<String> {
+/// Builds every version up to `last` in one daemon and pushes it to `to`; gives the names.
+fn push_versions(builder: &Dockerd, to: &Registry, last: u32) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let context = folder.path();
     let system = context.join("system");
@@ -41,7 +41,7 @@ fn push_versions(builder: &Dockerd, to: &Registry) -> Vec<String> {
         "FROM scratch\nADD system.tar /\nADD program.tar /\nCOPY message /\nCMD [\"/bin/say\"]\n",
     )
     .unwrap();
-    (1..=REBASED)
+    (1..=last)
         .map(|version| {
             fs::write(context.join("message"), format!("version {version}\n")).unwrap();
             match version {
@@ -104,12 +104,12 @@ struct Crossing {
 }
 
 impl Crossing {
-    fn new() -> Self {
+    fn new(last: u32) -> Self {
         let (builder, from) = (Dockerd::start(), Registry::start());
-        let names = push_versions(&builder, &from);
+        let names = push_versions(&builder, &from, last);
         let crossing = Self { builder, from, names, station: Station::new() };
         crossing.station.export("1", [&crossing.names[0]]);
-        for version in 2..=REBASED {
+        for version in 2..=last {
             let name = &crossing.names[version as usize - 1];
             let mut arguments = vec![name.clone()];
             for base in (1..version).rev() {
@@ -144,7 +144,7 @@ impl Crossing {
 
 #[test]
 fn deltas_of_a_pushed_image_arrive_where_only_the_versions_before_are() {
-    let crossing = Crossing::new();
+    let crossing = Crossing::new(REBASED);
     let full = crossing.size(1);
     assert!(full > 1_000_000, "{full}");
     for version in 2..=REBASED {
@@ -190,7 +190,7 @@ fn deltas_of_a_pushed_image_arrive_where_only_the_versions_before_are() {
 
 #[test]
 fn a_daemon_or_registry_without_the_base_is_left_as_it_is() {
-    let crossing = Crossing::new();
+    let crossing = Crossing::new(VERSIONS);
     let far = Dockerd::start();
     let refused = crossing.import(3, "docker-daemon:", Some(&far)).refused(4);
     assert!(refused.contains("--base"), "{refused}");
