@@ -90,7 +90,7 @@ pub const PREFIX_BYTES: u64 = 64 << 20;
 /// Bytes of one chunk.
 pub const CHUNK_BYTES: u64 = 1 << 20;
 
-/// Bytes of the recipe of one layer: a mark every 4 MiB takes ten bytes, a member of an indexed
+/// Bytes of the recipe of one layer: a mark every 2 MiB takes ten bytes, a member of an indexed
 /// format some fifty.
 pub const RECIPE_BYTES: u64 = 8 << 20;
 
