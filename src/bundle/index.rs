@@ -207,12 +207,15 @@ impl Index {
             out.extend_from_slice(id);
         }
         put(&mut out, self.borrowed.blobs.len() as u64);
+        // They are in the order of their blobs.
+        let mut pieces = &self.borrowed.pieces[..];
         for (number, blob) in (0u32..).zip(&self.borrowed.blobs) {
             put_head(&mut out, &blob.digest, blob.size, blob.plain.as_ref());
-            let own = |piece: &&Piece| piece.blob == number;
-            put(&mut out, self.borrowed.pieces.iter().filter(own).count() as u64);
+            let own;
+            (own, pieces) = pieces.split_at(pieces.partition_point(|piece| piece.blob == number));
+            put(&mut out, own.len() as u64);
             let mut end = 0;
-            for piece in self.borrowed.pieces.iter().filter(own) {
+            for piece in own {
                 put(&mut out, piece.offset - end);
                 put(&mut out, u64::from(piece.length));
                 end = piece.offset + u64::from(piece.length);

@@ -1,7 +1,7 @@
 //! How hard a bundle is packed.
 
 use super::class::Class;
-use crate::codec::frame::Effort;
+use crate::codec::frame::{self, Effort};
 
 /// What the user chooses between time and room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -63,13 +63,16 @@ impl Preset {
         self.prefix_content() > 0
     }
 
+    /// Power of two of the largest window that a pack and its prefix need.
+    pub(super) fn window_log(self) -> u32 {
+        frame::window_log(self.pack_content() + self.prefix_content())
+    }
+
     /// How a pack of a class is compressed. The window is the whole pack and its prefix.
     pub(super) const fn effort(self, class: Class) -> Effort {
         match class {
-            Class::Opaque => Effort { level: 1, window_log: 20, long_distance: false },
-            _ => {
-                Effort { level: self.level(), window_log: 20, long_distance: self.uses_prefixes() }
-            }
+            Class::Opaque => Effort { level: 1, long_distance: false },
+            _ => Effort { level: self.level(), long_distance: self.uses_prefixes() },
         }
     }
 }

@@ -118,14 +118,9 @@ impl Writer {
         if self.has(digest) {
             return;
         }
-        let Some((number, blob)) = self
-            .packs
-            .base()
-            .and_then(|base| Some((base.number(digest)?, base)))
-            .map(|(number, base)| (number, base.blob(number)))
-        else {
-            return;
-        };
+        let Some(base) = self.packs.base() else { return };
+        let Some(number) = base.number(digest) else { return };
+        let blob = base.blob(number);
         self.kept.push(number);
         self.record(BlobEntry {
             digest: blob.digest,
@@ -187,26 +182,28 @@ impl Writer {
     /// Adds a layer that was taken aside: opened where its bytes can be made again, else as it came.
     pub(super) fn add_prepared(&mut self, prepared: Prepared) -> Result<Added> {
         let Prepared { digest, size, mut content, proof } = prepared;
+        self.keep(&digest);
+        if let Some(&at) = self.by_digest.get(&digest) {
+            return Ok(Added { digest, size, plain: self.blobs[at].plain });
+        }
         let Some(Proof::Exact { recipe, corrections, digest: plain_digest }) = proof else {
             return self.add_blob(true, digest.algorithm(), &mut content);
         };
         let plain = Plain { digest: plain_digest, size: recipe.plain() };
-        if !self.has(&digest) {
-            let opened = compression::open(Compression::Gzip, BufReader::new(content))
-                .map_err(|e| Error::io(format!("cannot open layer {digest}"), e))?;
-            // What follows the last member is in the recipe.
-            let mut opened = HashingReader::new(opened.take(plain.size), Algorithm::Sha256);
-            let body = self.body(&mut opened)?;
-            let (found, length) = opened.finish();
-            if (found, length) != (plain.digest, plain.size) {
-                return Err(Error::new(Kind::Io, format!("layer {digest} read differently twice"))
-                    .hint("the temporary folder is not reliable: choose another with TMPDIR"));
-            }
-            let corrections = self.opaque(&mut &corrections[..], |_| ())?;
-            let encoding = Encoding::Gzip { recipe: recipe.to_bytes().into(), corrections };
-            let recipe = Recipe { body, encoding };
-            self.record(BlobEntry { digest, size, plain: Some(plain), recipe });
+        let opened = compression::open(Compression::Gzip, BufReader::new(content))
+            .map_err(|e| Error::io(format!("cannot open layer {digest}"), e))?;
+        // What follows the last member is in the recipe.
+        let mut opened = HashingReader::new(opened.take(plain.size), Algorithm::Sha256);
+        let body = self.body(&mut opened)?;
+        let (found, length) = opened.finish();
+        if (found, length) != (plain.digest, plain.size) {
+            return Err(Error::new(Kind::Io, format!("layer {digest} read differently twice"))
+                .hint("the temporary folder is not reliable: choose another with TMPDIR"));
         }
+        let corrections = self.opaque(&mut &corrections[..], |_| ())?;
+        let encoding = Encoding::Gzip { recipe: recipe.to_bytes().into(), corrections };
+        let recipe = Recipe { body, encoding };
+        self.record(BlobEntry { digest, size, plain: Some(plain), recipe });
         Ok(Added { digest, size, plain: Some(plain) })
     }
 
@@ -368,7 +365,7 @@ impl Writer {
                 zstd: frame::library_version().to_owned(),
                 preset: options.preset.name().to_owned(),
                 level: options.preset.level(),
-                window_log: effort.window_log,
+                window_log: options.preset.window_log(),
                 chunker: "fastcdc-2020 16/64/256 KiB, files to 64 KiB whole".to_owned(),
             },
         };

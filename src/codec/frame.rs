@@ -14,8 +14,6 @@ use crate::model::{Error, Result};
 pub struct Effort {
     /// zstd level, 1 to 19.
     pub level: i32,
-    /// Power of two of the least window, in bytes; it grows to what a frame and its prefix need.
-    pub window_log: u32,
     /// Whether matches are looked for over the whole window by a table of its own.
     pub long_distance: bool,
 }
@@ -27,7 +25,7 @@ impl Effort {
     /// tables of one that waits are memory that somebody else could use.
     pub fn encode(self, content: &[u8], prefix: &[u8]) -> io::Result<Vec<u8>> {
         let mut context = CCtx::create();
-        let window = window_log(prefix.len() + content.len()).max(self.window_log);
+        let window = window_log(prefix.len() + content.len());
         for parameter in [
             CParameter::CompressionLevel(self.level),
             CParameter::ChecksumFlag(true),
@@ -47,9 +45,10 @@ impl Effort {
     }
 }
 
-/// The power of two that holds so many bytes, as far as zstd has windows.
-fn window_log(bytes: usize) -> u32 {
-    bytes.next_power_of_two().ilog2().clamp(10, 27)
+/// Power of two of the window for a frame that has so many bytes with its prefix: all of them, but
+/// no less than a MiB.
+pub fn window_log(bytes: usize) -> u32 {
+    bytes.next_power_of_two().ilog2().clamp(20, 27)
 }
 
 fn zstd_error(code: usize) -> io::Error {
@@ -112,7 +111,7 @@ mod tests {
     use super::*;
     use crate::model::Kind;
 
-    const EFFORT: Effort = Effort { level: 3, window_log: 20, long_distance: true };
+    const EFFORT: Effort = Effort { level: 3, long_distance: true };
 
     fn pack(content: &[u8]) -> Vec<u8> {
         EFFORT.encode(content, &[]).unwrap()

@@ -216,7 +216,7 @@ impl<'a> Attempt<'a> {
             out: BitWriter::default(),
             waiting: Vec::new(),
             compared: 0,
-            recent: Vec::with_capacity(2 * RECENT),
+            recent: Vec::new(),
             made: Made { hasher, crc: Crc::new(), plain: 0, packed: 0, kept: Vec::new() },
         }
     }
