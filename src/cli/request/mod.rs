@@ -1,72 +1,21 @@
 //! What the command line means: places parsed, keys found, defaults filled in from the
 //! environment. A command function gets one of these and nothing else to interpret.
 
+mod connection;
+mod export;
+mod import;
+
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use super::args;
 use super::environment::Environment;
 use super::passphrase::Passphrase;
-use crate::bundle::Preset;
-use crate::model::{Destination, Error, Kind, Location, Platform, Result};
-use crate::transport::registry::CredentialPaths;
+use crate::model::{Error, Kind, Result};
 
-/// How registries and daemons are reached.
-#[derive(Clone, Debug)]
-pub(super) struct Connection {
-    /// Plain HTTP instead of HTTPS.
-    pub(super) plain_http: bool,
-    /// PEM files of further certificate authorities.
-    pub(super) ca_files: Vec<PathBuf>,
-    /// Token services that may see sign-ins although they are not the registry's own.
-    pub(super) token_hosts: Vec<String>,
-    /// Where sign-ins are kept.
-    pub(super) credentials: CredentialPaths,
-    /// `DOCKER_HOST`, if it is set.
-    pub(super) docker_host: Option<String>,
-}
-
-/// Where a bundle is written and who signs it.
-#[derive(Debug)]
-pub(super) struct Sealing {
-    /// The bundle.
-    pub(super) output: PathBuf,
-    /// Signing keys, at least one.
-    pub(super) keys: Vec<PathBuf>,
-    /// For keys that need one.
-    pub(super) passphrase: Passphrase,
-}
-
-/// `sealift export`.
-#[derive(Debug)]
-pub(super) struct Export {
-    /// Where the images are, in the order given; at least one.
-    pub(super) sources: Vec<Location>,
-    /// The bundle; `None` for a dry run.
-    pub(super) sealing: Option<Sealing>,
-    /// Platforms to take out of indexes; empty for everything.
-    pub(super) platforms: Vec<Platform>,
-    /// Whether attached artifacts travel too.
-    pub(super) attachments: bool,
-    /// How hard to pack.
-    pub(super) preset: Preset,
-    /// Bundles or receipts whose content is left out, the newest first.
-    pub(super) bases: Vec<PathBuf>,
-    /// Public keys that may have signed those.
-    pub(super) trusted: Vec<PathBuf>,
-    /// Threads.
-    pub(super) jobs: NonZeroUsize,
-    /// Date of the bundle, seconds since 1970.
-    pub(super) created: u64,
-    /// Whether the user pinned it.
-    pub(super) created_is_pinned: bool,
-    /// Folder for temporary files.
-    pub(super) temporary: PathBuf,
-    /// Result as JSON.
-    pub(super) json: bool,
-    /// How to get there.
-    pub(super) connection: Connection,
-}
+pub(super) use self::connection::Connection;
+pub(super) use self::export::{Export, Sealing};
+pub(super) use self::import::Import;
 
 /// `sealift verify`.
 #[derive(Debug)]
@@ -83,31 +32,6 @@ pub(super) struct Verify {
     pub(super) jobs: NonZeroUsize,
     /// Findings as JSON.
     pub(super) json: bool,
-}
-
-/// `sealift import`.
-#[derive(Debug)]
-pub(super) struct Import {
-    /// The bundle.
-    pub(super) bundle: PathBuf,
-    /// Bundles that a delta adds to.
-    pub(super) bases: Vec<PathBuf>,
-    /// Where the images go.
-    pub(super) target: Destination,
-    /// Trusted public keys, at least one.
-    pub(super) keys: Vec<PathBuf>,
-    /// Names or digests of the images to bring, as typed; empty for all.
-    pub(super) images: Vec<String>,
-    /// Platforms to take out of indexes; empty for everything.
-    pub(super) platforms: Vec<Platform>,
-    /// Folder for temporary files.
-    pub(super) temporary: PathBuf,
-    /// Plan only.
-    pub(super) dry_run: bool,
-    /// Result as JSON.
-    pub(super) json: bool,
-    /// How to get there.
-    pub(super) connection: Connection,
 }
 
 /// `sealift inspect`.
@@ -158,16 +82,6 @@ pub(super) struct Show {
     pub(super) passphrase: Passphrase,
 }
 
-fn connection(args: args::RegistryArgs, environment: &Environment) -> Connection {
-    Connection {
-        plain_http: args.plain_http,
-        ca_files: args.ca_file,
-        token_hosts: args.token_host,
-        credentials: environment.credentials.clone(),
-        docker_host: environment.docker_host.clone(),
-    }
-}
-
 /// The keys that count: those named, else those that were put into the trust folders.
 fn trusted(named: Vec<PathBuf>, environment: &Environment) -> Result<Vec<PathBuf>> {
     let keys = if named.is_empty() { environment.trusted_key_files()? } else { named };
@@ -192,69 +106,6 @@ fn is_there(path: &Path) -> Result<bool> {
     }
 }
 
-impl Sealing {
-    fn resolve(
-        output: PathBuf,
-        force: bool,
-        keys: Vec<PathBuf>,
-        passphrase: Passphrase,
-        environment: &Environment,
-    ) -> Result<Self> {
-        if !force && is_there(&output)? {
-            return Err(Error::usage(format!("{} is already there", output.display()))
-                .hint("choose another name, or add --force to replace it"));
-        }
-        let keys = if keys.is_empty() {
-            let key = environment.default_signing_key()?;
-            if !is_there(&key)? {
-                return Err(Error::usage(format!("no signing key at {}", key.display()))
-                    .hint("make one with sealift key generate, or name one with --key"));
-            }
-            vec![key]
-        } else {
-            keys
-        };
-        Ok(Self { output, keys, passphrase })
-    }
-}
-
-impl Export {
-    pub(super) fn resolve(args: args::ExportArgs, environment: &Environment) -> Result<Self> {
-        let sources = args.sources.iter().map(|text| text.parse()).collect::<Result<_>>()?;
-        let platforms = args.platform.iter().map(|text| text.parse()).collect::<Result<_>>()?;
-        let passphrase = Passphrase::resolve(args.passphrase_file, environment);
-        let sealing = match args.output {
-            Some(output) if !args.dry_run => {
-                Some(Sealing::resolve(output, args.force, args.key, passphrase, environment)?)
-            }
-            _ => None,
-        };
-        Ok(Self {
-            sources,
-            sealing,
-            platforms,
-            attachments: !args.no_attachments,
-            trusted: if args.base.is_empty() {
-                Vec::new()
-            } else {
-                environment.trusted_key_files()?
-            },
-            bases: args.base,
-            preset: match args.compression {
-                args::Preset::Fast => Preset::Fast,
-                args::Preset::Balanced => Preset::Balanced,
-                args::Preset::Max => Preset::Max,
-            },
-            jobs: args.jobs.unwrap_or(environment.jobs),
-            created: environment.created,
-            created_is_pinned: environment.created_is_pinned,
-            temporary: environment.temporary.clone(),
-            json: args.json,
-            connection: connection(args.registry, environment),
-        })
-    }
-}
-
 impl Verify {
     pub(super) fn resolve(args: args::VerifyArgs, environment: &Environment) -> Result<Self> {
         Ok(Self {
@@ -264,23 +115,6 @@ impl Verify {
             quick: args.quick,
             jobs: args.jobs.unwrap_or(environment.jobs),
             json: args.json,
-        })
-    }
-}
-
-impl Import {
-    pub(super) fn resolve(args: args::ImportArgs, environment: &Environment) -> Result<Self> {
-        Ok(Self {
-            bundle: args.bundle,
-            bases: args.base,
-            target: args.to.parse()?,
-            keys: trusted(args.key, environment)?,
-            images: args.image,
-            platforms: args.platform.iter().map(|text| text.parse()).collect::<Result<_>>()?,
-            temporary: environment.temporary.clone(),
-            dry_run: args.dry_run,
-            json: args.json,
-            connection: connection(args.registry, environment),
         })
     }
 }

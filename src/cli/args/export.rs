@@ -1,0 +1,86 @@
+//! `sealift export`, as it is typed.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::registry::RegistryArgs;
+
+pub(super) const EXPORT_EXAMPLES: &str = "\
+Examples:
+  sealift export alpine:3.20 registry.example/app:1.2 -o release.sealift
+  sealift export docker-daemon:app:1.2 -o app.sealift
+  sealift export oci-archive:app.tar -o app.sealift
+  sealift export --platform linux/amd64 --platform linux/arm64 nginx:1.27 -o nginx.sealift
+  sealift export --dry-run registry.example/app:1.2       what would be carried, and how much
+  sealift export registry.example/app:1.3 --base app.sealift -o update.sealift     a delta
+
+Sign-ins are those of docker and podman: docker login registry.example
+";
+
+/// How hard a bundle is packed, as the user spells it.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum Preset {
+    Fast,
+    Balanced,
+    Max,
+}
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct ExportArgs {
+    /// Images to carry, written as registry/name:tag, docker-daemon:NAME, oci:DIR[:TAG],
+    /// oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME]
+    #[arg(required = true, value_name = "SOURCE")]
+    pub(in crate::cli) sources: Vec<String>,
+
+    /// The bundle to write
+    #[arg(short, long, value_name = "FILE", required_unless_present = "dry_run")]
+    pub(in crate::cli) output: Option<PathBuf>,
+
+    /// Replace the bundle if it is there
+    #[arg(long)]
+    pub(in crate::cli) force: bool,
+
+    /// Sign with this key (repeatable) [default: signing.pem in ~/.config/sealift]
+    #[arg(short, long, value_name = "FILE")]
+    pub(in crate::cli) key: Vec<PathBuf>,
+
+    /// Read the key's passphrase from this file [default: SEALIFT_PASSPHRASE, else asked for]
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) passphrase_file: Option<PathBuf>,
+
+    /// Take only the images for this platform, as in linux/arm64 (repeatable) [default: all]
+    #[arg(short, long, value_name = "OS/ARCH")]
+    pub(in crate::cli) platform: Vec<String>,
+
+    /// Leave out signatures, attestations and SBOMs that are attached to the images
+    #[arg(long)]
+    pub(in crate::cli) no_attachments: bool,
+
+    /// How hard to pack: fast carries gzip layers as they are; balanced and max open them, share
+    /// what they have in common, and rebuild them byte for byte on the far side
+    #[arg(short, long, value_name = "PRESET", default_value = "balanced")]
+    pub(in crate::cli) compression: Preset,
+
+    /// Leave out what this bundle holds, or the bundle of this receipt: what is written is a
+    /// delta. Repeat it for the bases of the base, the newest first
+    #[arg(short, long, value_name = "FILE")]
+    pub(in crate::cli) base: Vec<PathBuf>,
+
+    /// Packs compressed at once; the bundle is the same with any number [default: the number of
+    /// processors]
+    #[arg(short, long, value_name = "N")]
+    pub(in crate::cli) jobs: Option<NonZeroUsize>,
+
+    /// Say what would be carried, and write nothing
+    #[arg(short = 'n', long)]
+    pub(in crate::cli) dry_run: bool,
+
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+
+    #[command(flatten)]
+    pub(in crate::cli) registry: RegistryArgs,
+}

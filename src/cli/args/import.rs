@@ -1,0 +1,59 @@
+//! `sealift import`, as it is typed.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::registry::RegistryArgs;
+
+pub(super) const IMPORT_EXAMPLES: &str = "\
+Examples:
+  sealift import app.sealift --to harbor.example/mirror
+  sealift import app.sealift --to docker-daemon:
+  sealift import app.sealift --to oci:layout --image registry.example/app:1.2
+  sealift import app.sealift --to harbor.example/mirror --dry-run
+
+Nothing is sent before the signature holds. Blobs go first, tags last; run it again after a
+failure, and only what is missing is sent.
+";
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct ImportArgs {
+    /// The bundle
+    #[arg(value_name = "FILE")]
+    pub(in crate::cli) bundle: PathBuf,
+
+    /// For a delta: the bundle that it adds to (repeatable) [default: what the target has]
+    #[arg(short, long, value_name = "FILE")]
+    pub(in crate::cli) base: Vec<PathBuf>,
+
+    /// Where the images go: HOST[:PORT][/PREFIX], docker-daemon:, oci:DIR, oci-archive:FILE or
+    /// docker-archive:FILE
+    #[arg(short, long, value_name = "TARGET")]
+    pub(in crate::cli) to: String,
+
+    /// Trust only this public key (repeatable) [default: every *.pub in ~/.config/sealift/trust
+    /// and /etc/sealift/trust]
+    #[arg(short, long, value_name = "FILE")]
+    pub(in crate::cli) key: Vec<PathBuf>,
+
+    /// Bring only this image, by its name or digest in the bundle (repeatable) [default: all]
+    #[arg(short, long, value_name = "NAME")]
+    pub(in crate::cli) image: Vec<String>,
+
+    /// Bring only the images for this platform, as in linux/arm64 (repeatable) [default: all; for
+    /// docker-archive, this machine's]
+    #[arg(short, long, value_name = "OS/ARCH")]
+    pub(in crate::cli) platform: Vec<String>,
+
+    /// Say what is there, what would be sent and how much, and send nothing
+    #[arg(short = 'n', long)]
+    pub(in crate::cli) dry_run: bool,
+
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+
+    #[command(flatten)]
+    pub(in crate::cli) registry: RegistryArgs,
+}

@@ -1,0 +1,112 @@
+//! `sealift verify`, `inspect` and `diff`, as they are typed.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::Args;
+
+pub(super) const VERIFY_EXAMPLES: &str = "\
+Examples:
+  sealift verify app.sealift                     every byte, every blob, every image
+  sealift verify app.sealift --key vendor.pub    signed by this key and no other
+  sealift verify app.sealift --quick             signature and stored bytes only
+  sealift verify update.sealift --base app.sealift
+  sealift verify app.sealift --json > evidence.json
+
+Exit codes:
+  0  whole, and signed by a trusted key    5  signed by no trusted key
+  4  damaged or incomplete                 7  malformed, or over a limit
+";
+
+pub(super) const INSPECT_EXAMPLES: &str = "\
+Examples:
+  sealift inspect app.sealift
+  sealift inspect app.sealift --layers
+  sealift inspect app.sealift --receipt app.receipt       for the next delta
+  sealift inspect app.sealift --json | jq -r '.images[].name'
+
+Reads only the end of the file. What it prints is what the bundle says of itself: sealift verify
+proves it.
+";
+
+pub(super) const DIFF_EXAMPLES: &str = "\
+Examples:
+  sealift diff app-1.2.sealift app-1.3.sealift
+  sealift diff app-1.2.receipt app-1.3.sealift
+";
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct VerifyArgs {
+    /// The bundle
+    #[arg(value_name = "FILE")]
+    pub(in crate::cli) bundle: PathBuf,
+
+    /// Trust only this public key (repeatable) [default: every *.pub in ~/.config/sealift/trust
+    /// and /etc/sealift/trust]
+    #[arg(short, long, value_name = "FILE")]
+    pub(in crate::cli) key: Vec<PathBuf>,
+
+    /// For a delta: the bundle that it adds to (repeatable)
+    #[arg(short, long, value_name = "FILE")]
+    pub(in crate::cli) base: Vec<PathBuf>,
+
+    /// Stop after signature and stored bytes; rebuild no blobs
+    #[arg(long)]
+    pub(in crate::cli) quick: bool,
+
+    /// Blobs rebuilt at once [default: the number of processors]
+    #[arg(short, long, value_name = "N")]
+    pub(in crate::cli) jobs: Option<NonZeroUsize>,
+
+    /// Print the findings as JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct InspectArgs {
+    /// The bundle
+    #[arg(value_name = "FILE")]
+    pub(in crate::cli) bundle: PathBuf,
+
+    /// List the layers of each image: size, stored size, sharing, how they are rebuilt
+    #[arg(short, long)]
+    pub(in crate::cli) layers: bool,
+
+    /// Write a receipt: what the bundle holds, without content; a later export takes it as --base
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) receipt: Option<PathBuf>,
+
+    /// Say whether this public key signed it (repeatable) [default: every *.pub in
+    /// ~/.config/sealift/trust and /etc/sealift/trust]
+    #[arg(short, long, value_name = "FILE")]
+    pub(in crate::cli) key: Vec<PathBuf>,
+
+    /// Print it as JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct DiffArgs {
+    /// What is there already: a bundle, or the receipt of one
+    #[arg(value_name = "OLD")]
+    pub(in crate::cli) old: PathBuf,
+
+    /// The newer bundle
+    #[arg(value_name = "NEW")]
+    pub(in crate::cli) new: PathBuf,
+
+    /// Where OLD is a delta: its base (repeatable, the newest first)
+    #[arg(short, long, value_name = "FILE")]
+    pub(in crate::cli) base: Vec<PathBuf>,
+
+    /// Trust only this public key (repeatable) [default: every *.pub in ~/.config/sealift/trust
+    /// and /etc/sealift/trust]
+    #[arg(short, long, value_name = "FILE")]
+    pub(in crate::cli) key: Vec<PathBuf>,
+
+    /// Print it as JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
+}

@@ -1,0 +1,171 @@
+//! The command line as it is typed. What it means is worked out in [`super::request`].
+//!
+//! The texts here are what `--help` prints, and snapshots in `tests/cli` hold them.
+
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    clippy::doc_markdown,
+    clippy::struct_excessive_bools,
+    reason = "the comments are what --help prints, and options are what they are"
+)]
+
+mod export;
+mod import;
+mod key;
+mod look;
+mod registry;
+
+use clap::{Parser, Subcommand};
+
+use self::export::EXPORT_EXAMPLES;
+pub(super) use self::export::{ExportArgs, Preset};
+use self::import::IMPORT_EXAMPLES;
+pub(super) use self::import::ImportArgs;
+use self::key::KEY_EXAMPLES;
+pub(super) use self::key::{GenerateArgs, KeyCommand, ShowArgs};
+use self::look::{DIFF_EXAMPLES, INSPECT_EXAMPLES, VERIFY_EXAMPLES};
+pub(super) use self::look::{DiffArgs, InspectArgs, VerifyArgs};
+pub(super) use self::registry::RegistryArgs;
+
+const EXAMPLES: &str = "\
+Examples:
+  sealift key generate                                       once: make a signing key
+  sealift export registry.example/app:1.2 -o app.sealift     gather and sign
+  sealift verify app.sealift                                 prove it on arrival
+  sealift import app.sealift --to harbor.example/mirror      bring it in
+
+Places:
+  registry.example/app:1.2, docker://registry.example/app:1.2   a registry
+  docker-daemon:app:1.2                                         the local Docker daemon
+  oci:DIR[:TAG], oci-archive:FILE[:TAG]                         an OCI layout, plain or in a tar
+  docker-archive:FILE[:NAME]                                    what docker save writes
+
+Exit codes:
+  0  ok                       5  signed by no trusted key
+  2  wrong use                6  older than what was seen, or expired
+  3  local file or device     7  malformed, or over a limit
+  4  damaged or incomplete    8  registry or daemon
+";
+
+/// Carry container images over an air gap.
+///
+/// On the connected side, export gathers images into one deduplicated, signed bundle. On the far
+/// side, verify proves who sealed it and that every byte is there, and import brings the images
+/// into a registry, a Docker daemon or a directory, every digest intact.
+#[derive(Debug, Parser)]
+#[command(name = "sealift", version, after_help = EXAMPLES, max_term_width = 100)]
+pub(super) struct Cli {
+    /// No progress; only results, warnings and errors
+    #[arg(short, long, global = true, display_order = 900)]
+    pub(super) quiet: bool,
+
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Gather images into one signed bundle
+    #[command(visible_alias = "save", after_help = EXPORT_EXAMPLES)]
+    Export(ExportArgs),
+
+    /// Prove who sealed a bundle and that every byte is there
+    ///
+    /// The signature is checked first, then every stored byte, then every blob rebuilt and
+    /// hashed, then every image complete. All findings are collected and listed. Writes nothing,
+    /// and works on read-only media.
+    #[command(after_help = VERIFY_EXAMPLES)]
+    Verify(VerifyArgs),
+
+    /// Bring the images of a bundle into a registry, a daemon or a directory
+    #[command(visible_alias = "load", after_help = IMPORT_EXAMPLES)]
+    Import(ImportArgs),
+
+    /// List what a bundle holds
+    #[command(after_help = INSPECT_EXAMPLES)]
+    Inspect(InspectArgs),
+
+    /// Say what a bundle has that another lacks: what a delta would carry
+    #[command(after_help = DIFF_EXAMPLES)]
+    Diff(DiffArgs),
+
+    /// Make and show keys
+    #[command(after_help = KEY_EXAMPLES)]
+    Key {
+        #[command(subcommand)]
+        command: KeyCommand,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::key::{GENERATE_EXAMPLES, SHOW_EXAMPLES};
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_definition_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn dockers_own_words_are_understood() {
+        assert!(matches!(parse("sealift save a -o b").unwrap().command, Command::Export(_)));
+        assert!(matches!(parse("sealift load b --to h:5000").unwrap().command, Command::Import(_)));
+    }
+
+    #[test]
+    fn an_export_needs_an_output_unless_it_is_dry() {
+        assert!(parse("sealift export a").is_err());
+        assert!(parse("sealift export -n a").is_ok());
+        assert!(parse("sealift export -o b").is_err());
+    }
+
+    #[test]
+    fn quiet_is_taken_anywhere() {
+        assert!(parse("sealift -q verify b").unwrap().quiet);
+        assert!(parse("sealift verify b -q").unwrap().quiet);
+    }
+
+    #[test]
+    fn no_jobs_at_all_is_refused() {
+        assert!(parse("sealift export a -o b --jobs 0").is_err());
+    }
+
+    /// Every command that the documents show is one that this program understands.
+    #[test]
+    fn the_documents_show_commands_that_exist() {
+        let documents =
+            [include_str!("../../../README.md"), include_str!("../../../docs/guide.md")];
+        let help = [
+            EXAMPLES,
+            EXPORT_EXAMPLES,
+            VERIFY_EXAMPLES,
+            IMPORT_EXAMPLES,
+            INSPECT_EXAMPLES,
+            DIFF_EXAMPLES,
+        ];
+        let help = help.iter().chain(&[KEY_EXAMPLES, GENERATE_EXAMPLES, SHOW_EXAMPLES]);
+        let shown = documents
+            .iter()
+            .flat_map(|text| text.lines())
+            .filter_map(|line| line.strip_prefix("$ ").filter(|line| line.starts_with("sealift ")));
+        let examples = help
+            .flat_map(|text| text.lines())
+            .filter_map(|line| line.strip_prefix("  ").filter(|line| line.starts_with("sealift ")));
+        let mut count = 0;
+        for line in shown.chain(examples) {
+            // What stands behind two spaces explains; what stands behind a pipe is another program's.
+            let command = line.split("  ").next().unwrap_or(line);
+            let command = command.split(['|', '>']).next().unwrap_or(command);
+            assert!(parse(command).is_ok(), "{command:?}: {:?}", parse(command).err());
+            count += 1;
+        }
+        assert!(count > 30, "only {count} commands were found");
+    }
+}
