@@ -25,6 +25,7 @@ pub(super) fn run(request: &request::Export, console: &Console) -> Result<()> {
     let origins = places::origins(&request.sources, &request.connection)?;
     let Some(sealing) = &request.sealing else {
         let progress = console.progress("export");
+        request.connection.listener.to(&progress);
         progress.event(Event::Phase { title: "reading what the images consist of", total: None });
         let preview = export::preview(&origins, &wanted)?;
         drop(progress);
@@ -32,6 +33,7 @@ pub(super) fn run(request: &request::Export, console: &Console) -> Result<()> {
     };
     let base = base(request, &signers)?;
     let progress = console.progress("export");
+    request.connection.listener.to(&progress);
     let report = export::export(
         export::Request {
             origins,

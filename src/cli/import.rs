@@ -21,6 +21,7 @@ pub(super) fn run(request: &request::Import, console: &Console) -> Result<()> {
         places::target(&request.target, &request.connection, request.platforms.first().cloned())?;
     let held = bases::held(&bundle, &request.bases, &trust)?;
     let progress = console.progress("import");
+    request.connection.listener.to(&progress);
     let report = import::import(
         &import::Request {
             bundle: &bundle,

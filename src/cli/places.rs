@@ -17,7 +17,8 @@ fn client(connection: &Connection) -> Result<Client> {
         ca_files: connection.ca_files.clone(),
         token_hosts: connection.token_hosts.clone(),
         credentials: CredentialStore::new(connection.credentials.clone()),
-        ..Options::default()
+        patience: connection.patience.clone(),
+        listener: connection.listener.clone(),
     })
 }
 

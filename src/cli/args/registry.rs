@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::transport::registry::Patience;
+
 /// How registries are reached.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Registries")]
@@ -19,4 +21,9 @@ pub(in crate::cli) struct RegistryArgs {
     /// Send the sign-in to this token service although it is not the registry's own (repeatable)
     #[arg(long, value_name = "HOST")]
     pub(in crate::cli) token_host: Vec<String>,
+
+    /// How often a request is tried again that found the line broken or the registry busy; more
+    /// for a bad line
+    #[arg(long, value_name = "N", default_value_t = Patience::default().attempts - 1)]
+    pub(in crate::cli) retries: u32,
 }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use crate::cli::args;
 use crate::cli::environment::Environment;
-use crate::transport::registry::CredentialPaths;
+use crate::endpoint::Relay;
+use crate::transport::registry::{CredentialPaths, Patience};
 
 /// How registries and daemons are reached.
 #[derive(Clone, Debug)]
@@ -15,6 +16,10 @@ pub(in crate::cli) struct Connection {
     pub(in crate::cli) ca_files: Vec<PathBuf>,
     /// Token services that may see sign-ins although they are not the registry's own.
     pub(in crate::cli) token_hosts: Vec<String>,
+    /// How patient we are with registries.
+    pub(in crate::cli) patience: Patience,
+    /// Who is told when a registry is waited for: whoever shows the progress of the command.
+    pub(in crate::cli) listener: Relay,
     /// Where sign-ins are kept.
     pub(in crate::cli) credentials: CredentialPaths,
     /// `DOCKER_HOST`, if it is set.
@@ -27,6 +32,8 @@ impl Connection {
             plain_http: args.plain_http,
             ca_files: args.ca_file,
             token_hosts: args.token_host,
+            patience: Patience::with_retries(args.retries),
+            listener: Relay::default(),
             credentials: environment.credentials.clone(),
             docker_host: environment.docker_host.clone(),
         }

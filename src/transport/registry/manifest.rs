@@ -5,8 +5,9 @@ use std::sync::Arc;
 use reqwest::{Method, StatusCode};
 
 use super::client::Registry;
+use super::course::Setback;
 use super::exchange::{Answer, Ask};
-use super::failure::printable;
+use super::failure::{self, printable};
 use super::scope::Scope;
 use crate::model::limits::MANIFEST_BYTES;
 use crate::model::manifest::media;
@@ -163,7 +164,7 @@ pub(super) fn look(
 }
 
 /// Puts a manifest under a name. Returns what the registry says about its subject (`OCI-Subject`,
-/// OCI distribution 1.1, "Pushing Manifests with Subject").
+/// OCI distribution 1.1, "Pushing Manifests with Subject"), if its answer was heard.
 pub(super) fn put(
     registry: &Registry,
     repository: &str,
@@ -178,10 +179,9 @@ pub(super) fn put(
     })?;
     let ask = Ask::new(Method::PUT, url, Scope::push(repository), what)
         .content(&content_type, Arc::clone(raw));
-    let answer = registry.send(&ask)?;
-    if !answer.status.is_success() {
-        return Err(registry.refused(&ask, answer));
-    }
+    let Some(answer) = put_until_there(registry, repository, named, descriptor, &ask)? else {
+        return Ok(None);
+    };
     if let Some(announced) = announced(&answer)
         && announced.algorithm() == descriptor.digest.algorithm()
         && announced != descriptor.digest
@@ -195,6 +195,67 @@ pub(super) fn put(
         .hint("the registry, or a proxy on the way, changed it"));
     }
     Ok(answer.header("oci-subject").and_then(|text| text.parse().ok()))
+}
+
+/// Sends a manifest until it has arrived. `None` where it has and the answer was lost: then it is
+/// not put again, which a rule about tags that must not change could take amiss.
+fn put_until_there(
+    registry: &Registry,
+    repository: &str,
+    named: Named<'_>,
+    descriptor: &Descriptor,
+    ask: &Ask,
+) -> Result<Option<Answer>> {
+    let mut tries = registry.tries();
+    loop {
+        let result = registry.attempt(ask).map(|opened| opened.answer);
+        let setback = match &result {
+            Ok(answer) if answer.status.is_success() => None,
+            Ok(answer) => {
+                // What was refused for the moment was not looked at.
+                let was_looked_at = answer.status.is_server_error() || tries.is_again();
+                let setback = Setback::of_answer(answer);
+                if was_looked_at && has_arrived(registry, repository, named, descriptor) {
+                    return Ok(None);
+                }
+                setback
+            }
+            Err(fault) => {
+                let setback = Setback::of_fault(fault);
+                if setback.is_some() && has_arrived(registry, repository, named, descriptor) {
+                    return Ok(None);
+                }
+                setback
+            }
+        };
+        let goes_on = setback.is_some_and(|setback| registry.course().again(&mut tries, &setback));
+        match result {
+            _ if goes_on => {}
+            Ok(answer) if answer.status.is_success() => return Ok(Some(answer)),
+            Ok(answer) => return Err(registry.refused(ask, answer)),
+            Err(fault) => return Err(failure::fault(registry.peer(), &ask.what, fault)),
+        }
+    }
+}
+
+/// Whether a manifest that may have been put is there under the name, as far as that can be found
+/// out at once.
+fn has_arrived(
+    registry: &Registry,
+    repository: &str,
+    named: Named<'_>,
+    descriptor: &Descriptor,
+) -> bool {
+    let Ok(ask) = ask(registry, Method::HEAD, repository, named, Scope::push(repository)) else {
+        return false;
+    };
+    let Ok(opened) = registry.attempt(&ask) else { return false };
+    let found = announced(&opened.answer);
+    opened.answer.status == StatusCode::OK
+        && match named {
+            Named::Digest(_) => found.is_none_or(|found| found == descriptor.digest),
+            Named::Tag(_) => found == Some(descriptor.digest),
+        }
 }
 
 #[cfg(test)]

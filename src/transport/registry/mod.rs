@@ -7,14 +7,16 @@
 //!
 //! ```text
 //! source ──▶ manifest, blob, referrers ─┐            ┌─ token ◀── challenge, credentials ◀── helper
-//! target ──▶ naming, upload, the same ──┴─▶ client ──┼─ exchange ◀── retry
+//! target ──▶ naming, upload, the same ──┴─▶ client ──┼─ course ◀── exchange, limiter ◀── retry
 //!                                     one `Registry` └─ wire ◀── tls, address
 //!                                     for each host
 //! ```
 //!
 //! An `Ask` says what is wanted; a `Registry` sends it with the right authorization, follows
 //! redirects without taking the authorization along, renews a refused token once and waits out a
-//! registry that is busy. What comes back is judged by whoever asked; `failure` turns an answer
+//! registry that is busy: `course` counts the tries and tells a person, `limiter` lets fewer
+//! requests through. A blob goes up in one request (`upload`) or, where that does not get through,
+//! in several (`pieces`); it comes down with as many as it takes (`blob`). What comes back is judged by whoever asked; `failure` turns an answer
 //! that was not hoped for into an error that people understand. Modules know only those to their
 //! right; `address`, `scope`, `identity` and `retry` know nobody.
 //!
@@ -25,16 +27,21 @@ mod address;
 mod blob;
 mod challenge;
 mod client;
+mod course;
 mod credentials;
 mod exchange;
 mod failure;
 mod helper;
 mod identity;
+mod limiter;
 mod manifest;
 mod naming;
+mod outgoing;
+mod pieces;
 mod referrers;
 mod retry;
 mod scope;
+mod session;
 mod source;
 mod target;
 mod tls;

@@ -19,7 +19,8 @@ use zeroize::Zeroizing;
 
 use super::address::{self, Peer};
 use super::challenge::Challenge;
-use super::exchange::{Answer, Fault, persist};
+use super::course::Course;
+use super::exchange::{Answer, Fault};
 use super::failure;
 use super::identity::{Credentials, Secret};
 use super::scope::Scope;
@@ -243,22 +244,28 @@ impl Counter<'_> {
         authorization: Option<&HeaderValue>,
         form: Option<&Secret>,
     ) -> Result<Answer> {
-        let patience = &self.wires.options.patience;
+        let options = &self.wires.options;
+        let course =
+            Course::new(&self.peer.name, options.patience.clone(), options.listener.clone());
         let mut headers = HeaderMap::new();
         headers.extend(authorization.map(|value| (AUTHORIZATION, value.clone())));
         if form.is_some() {
             let value = HeaderValue::from_static("application/x-www-form-urlencoded");
             headers.insert(CONTENT_TYPE, value);
         }
-        persist(patience, patience.attempts, true, || {
-            let mut request =
-                self.wires.to(url).request(method.clone(), url.clone()).headers(headers.clone());
-            if let Some(form) = form {
-                request = request.body(form.expose().to_owned());
-            }
-            Ok(Answer::new(url.clone(), request.send().map_err(Fault::broken)?))
-        })
-        .map_err(|fault| failure::fault(self.peer, what, fault))
+        course
+            .persist(course.tries(), true, || {
+                let mut request = self
+                    .wires
+                    .to(url)
+                    .request(method.clone(), url.clone())
+                    .headers(headers.clone());
+                if let Some(form) = form {
+                    request = request.body(form.expose().to_owned());
+                }
+                Ok(Answer::new(url.clone(), request.send().map_err(Fault::broken)?))
+            })
+            .map_err(|fault| failure::fault(self.peer, what, fault))
     }
 
     fn refusal(&self, what: &str, credentials: Option<&Credentials>, answer: Answer) -> Error {

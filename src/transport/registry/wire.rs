@@ -9,6 +9,7 @@ use url::Url;
 use super::credentials::CredentialStore;
 use super::retry::Patience;
 use super::{address, tls};
+use crate::endpoint::Relay;
 use crate::model::{Error, Result};
 
 /// How we present ourselves.
@@ -37,6 +38,8 @@ pub struct Options {
     pub token_hosts: Vec<String>,
     /// How patient we are.
     pub patience: Patience,
+    /// Who is told when a registry is waited for.
+    pub listener: Relay,
 }
 
 /// The wires of one client, and what the user decided.
