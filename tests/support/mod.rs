@@ -5,8 +5,11 @@
 pub(crate) mod carry;
 pub(crate) mod command;
 pub(crate) mod dockerd;
+pub(crate) mod faultline;
 pub(crate) mod gallery;
 pub(crate) mod images;
 pub(crate) mod judge;
+pub(crate) mod mock;
 pub(crate) mod pictures;
 pub(crate) mod registry;
+pub(crate) mod vault;
