@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use super::connection::Connection;
+use super::map::naming;
 use super::trusted;
 use crate::cli::args;
 use crate::cli::environment::Environment;
-use crate::model::{Destination, Platform, Result};
+use crate::model::{Destination, Naming, Platform, Result};
 
 /// `sealift import`.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub(in crate::cli) struct Import {
     pub(in crate::cli) bases: Vec<PathBuf>,
     /// Where the images go.
     pub(in crate::cli) target: Destination,
+    /// Which names they get there.
+    pub(in crate::cli) naming: Naming,
     /// Trusted public keys, at least one.
     pub(in crate::cli) keys: Vec<PathBuf>,
     /// Names or digests of the images to bring, as typed; empty for all.
@@ -38,10 +41,12 @@ impl Import {
         args: args::ImportArgs,
         environment: &Environment,
     ) -> Result<Self> {
+        let target: Destination = args.to.parse()?;
         Ok(Self {
             bundle: args.bundle,
             bases: args.base,
-            target: args.to.parse()?,
+            naming: naming(args.rules, &target)?,
+            target,
             keys: trusted(args.key, environment)?,
             images: args.image,
             platforms: args.platform.iter().map(|text| text.parse()).collect::<Result<_>>()?,

@@ -45,6 +45,7 @@ mod wire;
 pub use client::Client;
 pub use credentials::{CredentialPaths, CredentialStore};
 pub use identity::{Credentials, Secret};
+pub use naming::names;
 pub use retry::Patience;
 pub use source::RegistrySource;
 pub use target::RegistryTarget;

@@ -236,7 +236,7 @@ fn image_parcel() -> Parcel {
         synthesized: false,
         from_index: None,
     };
-    Parcel { root, graph, satellites: Vec::new(), plain: Vec::new() }
+    Parcel { root, graph, satellites: Vec::new(), plain: Vec::new(), assigned: None }
 }
 
 fn roots(client: &Client, host: &str) -> Result<Descriptor, Error> {
