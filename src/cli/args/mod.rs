@@ -25,7 +25,7 @@ use self::key::KEY_EXAMPLES;
 pub(super) use self::key::{GenerateArgs, KeyCommand, ShowArgs};
 use self::look::{DIFF_EXAMPLES, INSPECT_EXAMPLES, VERIFY_EXAMPLES};
 pub(super) use self::look::{DiffArgs, InspectArgs, VerifyArgs};
-pub(super) use self::registry::RegistryArgs;
+pub(super) use self::registry::{EVERY_HOST, RegistryArgs};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -275,7 +275,7 @@ impl Resolver<'_> {
         self.contents.made.insert(descriptor.digest, raw);
         for name in names {
             let root =
-                Root { name, descriptor: descriptor.clone(), synthesized: true, from_index: None };
+                Root { name, descriptor: descriptor.clone(), synthesized: true, from_index: None, origin: None };
             self.contents.images.push(Image { root, graph: graph.clone() });
         }
         Ok(())

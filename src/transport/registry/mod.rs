@@ -32,13 +32,16 @@ mod helper;
 mod identity;
 mod manifest;
 mod naming;
+mod peer;
 mod referrers;
 mod retry;
+mod route;
 mod scope;
 mod source;
 mod target;
 mod tls;
 mod token;
+mod unreached;
 mod upload;
 mod wire;
 
@@ -46,6 +49,9 @@ pub use client::Client;
 pub use credentials::{CredentialPaths, CredentialStore};
 pub use identity::{Credentials, Secret};
 pub use retry::Patience;
+pub use route::{
+    CertificateFolders, Proxies, ProxySettings, RegistryRules, RuleFiles, Setting,
+};
 pub use source::RegistrySource;
 pub use target::RegistryTarget;
 pub use wire::Options;
