@@ -6,19 +6,11 @@ use crate::model::{Destination, Location, Platform, Result};
 use crate::transport::archive::{self, ArchiveKind, DockerArchiveTarget, OciArchiveTarget};
 use crate::transport::daemon::{DaemonFeed, DaemonTarget, Endpoint};
 use crate::transport::layout::{LayoutSource, LayoutTarget};
-use crate::transport::registry::{
-    Client, CredentialStore, Options, RegistrySource, RegistryTarget,
-};
+use crate::transport::registry::{Client, RegistrySource, RegistryTarget};
 
 /// A client for every registry that this command talks to.
 fn client(connection: &Connection) -> Result<Client> {
-    Client::new(Options {
-        plain_http: connection.plain_http,
-        ca_files: connection.ca_files.clone(),
-        token_hosts: connection.token_hosts.clone(),
-        credentials: CredentialStore::new(connection.credentials.clone()),
-        ..Options::default()
-    })
+    Client::new(connection.options()?)
 }
 
 fn daemon(connection: &Connection) -> Result<Endpoint> {
@@ -75,7 +67,9 @@ pub(super) fn target(
 ) -> Result<Box<dyn Target>> {
     Ok(match destination {
         Destination::Registry { host, prefix } => {
-            Box::new(RegistryTarget::new(client(connection)?, host, prefix))
+            let client = client(connection)?;
+            client.allow(&destination.to_string())?;
+            Box::new(RegistryTarget::new(client, host, prefix))
         }
         Destination::DockerDaemon => Box::new(DaemonTarget::new(&daemon(connection)?, platform)?),
         Destination::OciLayout(path) => Box::new(LayoutTarget::create(path)?),
