@@ -12,7 +12,7 @@ use url::Url;
 use super::client::Registry;
 use super::course::{Setback, Tries};
 use super::exchange::{Answer, Ask, Opened};
-use super::failure;
+use super::failure::{self, Refusal};
 use super::limiter::Permit;
 use super::retry::Patience;
 use super::scope::Scope;
@@ -23,21 +23,22 @@ use crate::model::{Descriptor, Digest, Error, Result};
 /// get through.
 const BREAKS: u32 = 100;
 
-/// Whether a repository has a blob. Where the registry does not say, it has not.
-pub(super) fn exists(
+/// Whether a repository has a blob. Where the registry does not say, it has not; what it refuses to
+/// say is not an error yet.
+pub(super) fn inquire(
     registry: &Registry,
     repository: &str,
     digest: &Digest,
     scope: Scope,
-) -> Result<bool> {
+) -> Result<Result<bool, Refusal>> {
     let ask = question(registry, repository, digest, scope)?;
     let answer = registry.send(&ask)?;
-    match answer.status.as_u16() {
+    Ok(match answer.status.as_u16() {
         // A redirect to the storage is only made for what is there.
         200..=399 => Ok(true),
         404 | 405 | 412 => Ok(false),
-        _ => Err(registry.refused(&ask, answer)),
-    }
+        _ => Err(registry.refusal(&ask, answer)),
+    })
 }
 
 /// Whether a blob that may have been sent has arrived, as far as that can be found out at once:

@@ -188,11 +188,11 @@ impl Setback {
             return None;
         }
         Some(match fault {
-            Fault::Broken(error) if error.is_timeout() => Self::new("does not answer in time"),
-            Fault::Broken(error) if error.is_connect() => {
+            Fault::Broken(error, _) if error.is_timeout() => Self::new("does not answer in time"),
+            Fault::Broken(error, _) if error.is_connect() => {
                 Self::new(format!("cannot be reached ({})", deepest(error)))
             }
-            Fault::Broken(error) => Self::new(format!("broke off ({})", deepest(error))),
+            Fault::Broken(error, _) => Self::new(format!("broke off ({})", deepest(error))),
             Fault::Cut(error) => Self::of_cut(error),
             Fault::Final(_) => return None,
         })

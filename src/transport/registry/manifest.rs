@@ -7,7 +7,7 @@ use reqwest::{Method, StatusCode};
 use super::client::Registry;
 use super::course::Setback;
 use super::exchange::{Answer, Ask};
-use super::failure::{self, printable};
+use super::failure::{self, Refusal, printable};
 use super::scope::Scope;
 use crate::model::limits::MANIFEST_BYTES;
 use crate::model::manifest::media;
@@ -90,20 +90,29 @@ pub(super) fn get(
             return Err(wrong(expected));
         }
     }
-    let media_type = media_type(&fetched.answer.media_type(), &raw, &ask.what)?;
+    let is_known = asked.is_some() || announced.is_some();
+    let media_type = media_type(&fetched.answer.media_type(), &raw, is_known, &ask.what)?;
     let digest = asked.or(announced).unwrap_or_else(|| Digest::of(&raw));
     let descriptor = Descriptor::new(media_type, digest, raw.len() as u64);
     Ok(Some(Held { descriptor, raw: raw.into() }))
 }
 
 /// What the header says and the body does not deny. Registries that store a manifest as a plain
-/// file say `application/json` or nothing; then the body is believed.
-fn media_type(header: &str, raw: &[u8], what: &str) -> Result<String> {
+/// file say `application/json` or nothing; then the body is believed. `is_known` where the bytes
+/// are those of a digest.
+fn media_type(header: &str, raw: &[u8], is_known: bool, what: &str) -> Result<String> {
     let media_type = if media::is_manifest(header) || header.contains("manifest") {
         header.to_owned()
     } else {
         Manifest::sniff(raw).ok_or_else(|| {
-            Error::malformed(format!("{what}: the answer, of type {header:?}, is no manifest"))
+            let text = format!("{what}: the answer, of type {header:?}, is no manifest");
+            if is_known {
+                Error::malformed(text)
+            } else {
+                Error::remote(text).hint(
+                    "something else may answer in the place of the registry: a proxy, or a page to sign in to a network",
+                )
+            }
         })?
     };
     if !media::is_manifest(&media_type) {
@@ -141,26 +150,36 @@ pub(super) fn look(
     named: Named<'_>,
     scope: &Scope,
 ) -> Result<Found> {
+    inquire(registry, repository, named, scope)?.map_err(|refusal| refusal.error)
+}
+
+/// The same; what the registry refuses to say is not an error yet.
+pub(super) fn inquire(
+    registry: &Registry,
+    repository: &str,
+    named: Named<'_>,
+    scope: &Scope,
+) -> Result<Result<Found, Refusal>> {
     let ask = ask(registry, Method::HEAD, repository, named, scope.clone())?;
     let answer = registry.send(&ask)?;
     match answer.status.as_u16() {
         200 => {
             if let Some(digest) = announced(&answer) {
-                return Ok(Found::This(digest));
+                return Ok(Ok(Found::This(digest)));
             }
             if let Named::Digest(digest) = named {
-                return Ok(Found::This(*digest));
+                return Ok(Ok(Found::This(*digest)));
             }
         }
-        404 => return Ok(Found::Nothing),
-        412 => return Ok(Found::Untold),
+        404 => return Ok(Ok(Found::Nothing)),
+        412 => return Ok(Ok(Found::Untold)),
         // It has it elsewhere, or does not take the question in this form.
         300..=399 | 405 => {}
-        _ => return Err(registry.refused(&ask, answer)),
+        _ => return Ok(Err(registry.refusal(&ask, answer))),
     }
     drop(answer);
     let held = get(registry, repository, named, scope.clone())?;
-    Ok(held.map_or(Found::Nothing, |held| Found::This(held.descriptor.digest)))
+    Ok(Ok(held.map_or(Found::Nothing, |held| Found::This(held.descriptor.digest))))
 }
 
 /// Puts a manifest under a name. Returns what the registry says about its subject (`OCI-Subject`,
@@ -182,12 +201,9 @@ pub(super) fn put(
     let Some(answer) = put_until_there(registry, repository, named, descriptor, &ask)? else {
         return Ok(None);
     };
-    if let Some(announced) = announced(&answer)
-        && announced.algorithm() == descriptor.digest.algorithm()
-        && announced != descriptor.digest
-    {
+    if let Some(other) = other_digest(&answer, descriptor) {
         return Err(Error::remote(format!(
-            "{}: registry {} says that it has digest {announced}, not {}",
+            "{}: registry {} says that it has digest {other}, not {}",
             ask.what,
             registry.name(),
             descriptor.digest
@@ -210,7 +226,9 @@ fn put_until_there(
     loop {
         let result = registry.attempt(ask).map(|opened| opened.answer);
         let setback = match &result {
-            Ok(answer) if answer.status.is_success() => None,
+            // Where it was spoilt on the way, a name now points to something else.
+            Ok(answer) if answer.status.is_success() => other_digest(answer, descriptor)
+                .map(|_| Setback::new("got other bytes than were sent")),
             Ok(answer) => {
                 // What was refused for the moment was not looked at.
                 let was_looked_at = answer.status.is_server_error() || tries.is_again();
@@ -236,6 +254,13 @@ fn put_until_there(
             Err(fault) => return Err(failure::fault(registry.peer(), &ask.what, fault)),
         }
     }
+}
+
+/// The digest that a registry says to have got, where it is another one.
+fn other_digest(answer: &Answer, descriptor: &Descriptor) -> Option<Digest> {
+    let digest = announced(answer)?;
+    let is_alike = digest.algorithm() == descriptor.digest.algorithm();
+    (is_alike && digest != descriptor.digest).then_some(digest)
 }
 
 /// Whether a manifest that may have been put is there under the name, as far as that can be found
@@ -266,16 +291,21 @@ mod tests {
     #[test]
     fn the_header_decides_and_the_body_may_object() {
         let image = br#"{"config":{"mediaType":"x","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":0},"layers":[]}"#;
-        assert_eq!(media_type(media::DOCKER_MANIFEST, image, "x").unwrap(), media::DOCKER_MANIFEST);
-        assert_eq!(media_type("application/json", image, "x").unwrap(), media::OCI_MANIFEST);
-        assert_eq!(media_type("", image, "x").unwrap(), media::OCI_MANIFEST);
+        assert_eq!(
+            media_type(media::DOCKER_MANIFEST, image, true, "x").unwrap(),
+            media::DOCKER_MANIFEST
+        );
+        assert_eq!(media_type("application/json", image, true, "x").unwrap(), media::OCI_MANIFEST);
+        assert_eq!(media_type("", image, true, "x").unwrap(), media::OCI_MANIFEST);
         for (header, body) in [
             (media::OCI_INDEX, &image[..]),
             ("application/vnd.docker.distribution.manifest.v1+prettyjws", image),
             ("text/html", b"<html>"),
             ("application/json", br#"{"mediaType":"application/zip"}"#),
         ] {
-            assert_eq!(media_type(header, body, "x").unwrap_err().kind(), Kind::Malformed);
+            assert_eq!(media_type(header, body, true, "x").unwrap_err().kind(), Kind::Malformed);
         }
+        let page = media_type("text/html", b"<html>", false, "x").unwrap_err();
+        assert_eq!(page.kind(), Kind::Remote);
     }
 }

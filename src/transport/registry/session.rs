@@ -10,6 +10,7 @@ use url::Url;
 use super::client::Registry;
 use super::course::Setback;
 use super::exchange::{Answer, Ask};
+use super::failure::Refusal;
 use super::scope::Scope;
 use super::{address, failure, manifest};
 use crate::model::{Descriptor, Error, Result};
@@ -131,10 +132,10 @@ impl<'a> Upload<'a> {
             }
             _ => None,
         };
-        let (status, error) = (answer.status, self.refused(answer));
+        let Refusal { status, said, error, .. } =
+            failure::refusal(self.registry.peer(), &self.what, answer);
         // What we read had the right digest to its end, so the bytes were changed on the way.
-        let spoilt =
-            status == StatusCode::BAD_REQUEST && error.message().contains("DIGEST_INVALID");
+        let spoilt = status == StatusCode::BAD_REQUEST && said.contains("DIGEST_INVALID");
         match setback.or(spoilt.then(|| Setback::new("got other bytes than were sent"))) {
             Some(setback) => Ok(Outcome::Broken(Broken { error, setback, reached })),
             None if status == StatusCode::PAYLOAD_TOO_LARGE => Ok(Outcome::TooLarge(error)),

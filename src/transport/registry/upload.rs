@@ -159,7 +159,7 @@ fn put(
     let authorization = registry.authorization(&upload.scope).map_err(Fault::Final)?;
     let mut request = registry
         .wires()
-        .to(target)
+        .to(target)?
         .put(target.clone())
         .header(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))
         .timeout(upload.patience(size))

@@ -75,7 +75,7 @@ fn cases(world: &World, storage: &str) -> Vec<Case> {
         (Phase::GetManifest, Harm::Header("Content-Length", "20".into()), "digest"),
         (Phase::GetManifest, Harm::Header("Content-Length", "99999".into()), "broke off"),
         (Phase::GetManifest, foreign_realm, "does not belong"),
-        (Phase::GetManifest, to(&elsewhere), "digest"),
+        (Phase::GetManifest, to(&elsewhere), "is no manifest"),
         (Phase::GetManifest, to("ftp://127.0.0.1/x"), "redirects to"),
         (Phase::GetManifest, to("http://["), "redirects nowhere"),
         (Phase::GetManifest, answers(403), "403"),

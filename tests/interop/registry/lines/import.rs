@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use sealift::model::Naming;
 use sealift::operation::import as importing;
 
 use super::*;
@@ -179,8 +180,10 @@ fn import(
     let heard: Arc<Heard> = Arc::default();
     let relay = heard.relay();
     let target = RegistryTarget::new(world.client(line, patience, &relay), line.host(), prefix);
+    let naming = Naming::below(line.host(), prefix);
     let request = importing::Request {
         bundle,
+        naming: &naming,
         bases: &[],
         target: &target,
         images: Vec::new(),
@@ -206,8 +209,9 @@ fn an_import_over_a_bad_line_is_whole_or_says_why() {
         vault.tags("straight")
     };
     assert_eq!(expected.len(), 6, "{expected:?}");
-    let from = Vault::of(&world.from).tags("");
-    assert_eq!(expected, from, "as at the source");
+    for (tag, digest) in Vault::of(&world.from).tags("") {
+        assert_eq!(expected.get(&tag), Some(&digest), "{tag}");
+    }
 
     run_all(&cases, |at, case| {
         let prefix = format!("case{at}");
