@@ -36,6 +36,7 @@ pub(super) fn run(request: &request::Map, console: &Console) -> Result<()> {
     let trust = Trust::from_files(&request.keys)?;
     let bundle = Bundle::open(&request.bundle)?.authenticate(&trust)?;
     let progress = console.progress("map");
+    request.connection.listener.to(&progress);
     let report = map::map(
         &map::Request {
             bundle: &bundle,

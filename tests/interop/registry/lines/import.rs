@@ -71,7 +71,7 @@ fn cases(world: &World) -> Vec<Case> {
         (Phase::HeadBlob, busy(429), "429"),
         (Phase::HeadBlob, foreign_realm, "does not belong"),
         (Phase::HeadBlob, redirect(), "MANIFEST_BLOB_UNKNOWN"),
-        (Phase::PostUpload, Harm::DropBeforeAnswer, "cannot upload blob"),
+        (Phase::PostUpload, Harm::DropBeforeAnswer, "connection closed"),
         (Phase::PostUpload, redirect(), "307"),
         (Phase::PostUpload, Harm::Header("Location", elsewhere.clone()), "another place"),
         (Phase::PutBlob, busy(503), "503"),
@@ -111,7 +111,8 @@ fn cases(world: &World) -> Vec<Case> {
     ] {
         cases.push(case(format!("PutBlob: {name}"), large(Phase::PutBlob, harm, 1), Works));
     }
-    let spoilt = large(Phase::PutBlob, Harm::SpoilRequest, ALWAYS);
+    let spoilt = |phase| rule(phase, LARGE, Harm::SpoilRequest, ALWAYS);
+    let spoilt = vec![spoilt(Phase::PutBlob), spoilt(Phase::Patch)];
     cases.push(case("PutBlob: always spoilt", spoilt, Refused("DIGEST_INVALID")));
     let dripping = large(Phase::PutBlob, Harm::Drip, 1);
     cases.push(slow("PutBlob: the answer a byte at a time", dripping, Works));
