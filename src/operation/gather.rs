@@ -189,6 +189,7 @@ fn pick_platforms(source: &dyn Source, root: Root, platforms: &[Platform]) -> Re
                     descriptor: child.clone(),
                     synthesized: false,
                     from_index: Some(root.descriptor.digest),
+                    origin: root.origin.clone(),
                 });
             }
         }

@@ -9,7 +9,7 @@ use super::copy::{self, Surroundings};
 use super::gather::display_name;
 use super::recall::recall;
 use crate::bundle::{Authentic, Bundle, Held};
-use crate::endpoint::{Action, Event, Parcel, Plan, Progress, Source, Target};
+use crate::endpoint::{Action, Event, Gravity, Parcel, Plan, Progress, Source, Target};
 use crate::model::{Error, Naming, Platform, Result};
 
 /// What is to be imported, and how.
@@ -41,11 +41,15 @@ pub struct Report {
     pub parcels: Vec<Parcel>,
 }
 
-/// Plans, and unless it is a dry run, carries the plan out.
+/// Plans, and unless it is a dry run, carries the plan out. What the target has against it is in
+/// [`Plan::findings`] after a dry run; else notes are announced as warnings.
 ///
 /// # Errors
+/// [`Kind::Remote`](crate::model::Kind::Remote) for a plan that the target hinders, with every
+/// hindrance as a part, unless it is a dry run: [`hindered`] gives the same error for that;
 /// [`Kind::Usage`](crate::model::Kind::Usage) for an image that the bundle does not hold, and for
-/// names that cannot be; [`Kind::Damaged`](crate::model::Kind::Damaged) where a blob turns out bad, at the latest at its
+/// names that cannot be;
+/// [`Kind::Damaged`](crate::model::Kind::Damaged) where a blob turns out bad, at the latest at its
 /// end and before anything names it; what the target reports.
 pub fn import(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> {
     let bundle = request.bundle;
@@ -62,7 +66,16 @@ pub fn import(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> 
         compressed.as_ref().map_or(bundle as &dyn Source, |compressed| compressed);
     progress.event(Event::Phase { title: "asking what is there", total: None });
     let mut plan = request.target.plan(&parcels)?;
-    find_base(request, &plan, progress)?;
+    if !request.dry_run {
+        for finding in plan.findings.iter().filter(|finding| finding.gravity == Gravity::Note) {
+            progress.event(Event::Warning(&finding.sentence()));
+        }
+        hindered(request.target, &plan)?;
+    }
+    // Where something hinders, it may also hinder the base from being found.
+    if plan.hindrances().next().is_none() {
+        find_base(request, &plan, progress)?;
+    }
     if !request.dry_run {
         let around = Surroundings { progress, temporary: request.temporary, title: "importing" };
         plan = copy::run(source, request.target, plan, &around)?;
@@ -77,6 +90,26 @@ pub fn import(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> 
         }
     }
     Ok(Report { plan, parcels })
+}
+
+/// Whether a plan can be carried out.
+///
+/// # Errors
+/// [`Kind::Remote`](crate::model::Kind::Remote) where the target hinders it, with every hindrance as
+/// a part.
+pub fn hindered(target: &dyn Target, plan: &Plan) -> Result<()> {
+    let parts: Vec<Error> = plan
+        .hindrances()
+        .map(|finding| match finding.advice.as_str() {
+            "" => Error::remote(&finding.what),
+            advice => Error::remote(&finding.what).hint(advice),
+        })
+        .collect();
+    if parts.is_empty() {
+        return Ok(());
+    }
+    let message = format!("{} does not take this import; nothing was sent", target.describe());
+    Err(Error::remote(message).parts(parts))
 }
 
 /// Makes sure that what a delta needs of its base is there: in the bundles that were named, else at

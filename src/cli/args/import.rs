@@ -16,7 +16,8 @@ Examples:
   sealift import app.sealift --to harbor.example/mirror --map registry.example/team/=apps/
   sealift import app.sealift --to harbor.example --map '*={registry}/{repository}:{tag}'
 
-Nothing is sent before the signature holds. Blobs go first, tags last; run it again after a
+Nothing is sent before the signature holds, nor where the target would not take all of it: sign-in,
+projects, rights, quotas and immutable tags are looked at first, and everything found is told. Blobs go first, tags last; run it again after a
 failure, and only what is missing is sent.
 ";
 
@@ -48,6 +49,19 @@ pub(in crate::cli) struct ImportArgs {
     /// docker-archive, this machine's]
     #[arg(short, long, value_name = "OS/ARCH")]
     pub(in crate::cli) platform: Vec<String>,
+
+    /// Harbor: create the projects that are missing, before anything is sent
+    #[arg(long)]
+    pub(in crate::cli) create_projects: bool,
+
+    /// Let everybody pull from projects that are created [default: only their members]
+    #[arg(long, requires = "create_projects")]
+    pub(in crate::cli) project_public: bool,
+
+    /// Quota of each project that is created, as in 50GiB; only an administrator's counts
+    /// [default: what Harbor gives any project]
+    #[arg(long, value_name = "SIZE", requires = "create_projects")]
+    pub(in crate::cli) project_quota: Option<String>,
 
     /// Say what is there, what would be sent and how much, and send nothing
     #[arg(short = 'n', long)]

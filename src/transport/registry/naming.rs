@@ -100,6 +100,7 @@ mod tests {
             descriptor,
             synthesized: false,
             from_index: from.map(|(index, _)| Digest::of(index)),
+            origin: None,
         };
         Parcel { root, graph, satellites: Vec::new(), plain: Vec::new(), assigned: None }
     }

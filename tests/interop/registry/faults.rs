@@ -235,6 +235,7 @@ fn image_parcel() -> Parcel {
         descriptor,
         synthesized: false,
         from_index: None,
+        origin: None,
     };
     Parcel { root, graph, satellites: Vec::new(), plain: Vec::new(), assigned: None }
 }
