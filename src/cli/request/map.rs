@@ -38,6 +38,11 @@ impl Map {
     pub(in crate::cli) fn resolve(args: args::MapArgs, environment: &Environment) -> Result<Self> {
         let target: Destination = args.to.parse()?;
         let naming = naming(args.rules, &target)?;
+        let is_target = |host: &String| match &target {
+            Destination::Registry { host: own, .. } => host == args::EVERY_HOST || host == own,
+            _ => false,
+        };
+        let plain_http = args.plain_http.iter().any(is_target);
         Ok(Self {
             bundle: args.bundle,
             naming,
@@ -48,7 +53,7 @@ impl Map {
             format: if args.json { MapFormat::Json } else { args.format },
             output: args.output,
             force: args.force,
-            plain_http: args.plain_http,
+            plain_http,
         })
     }
 }
