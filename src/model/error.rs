@@ -58,7 +58,13 @@ struct Inner {
 impl Error {
     /// A failure of the given kind.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), hint: None, parts: Vec::new(), source: None }))
+        Self(Box::new(Inner {
+            kind,
+            message: message.into(),
+            hint: None,
+            parts: Vec::new(),
+            source: None,
+        }))
     }
 
     /// [`Kind::Usage`].

@@ -7,5 +7,6 @@ mod support;
 mod archives;
 mod daemon;
 mod deltas;
+mod harbor;
 mod registry;
 mod round_trip;

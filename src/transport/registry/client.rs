@@ -266,10 +266,8 @@ impl Registry {
     }
 
     fn send_as(&self, ask: &Ask, authorization: Option<&HeaderValue>) -> Result<Answer> {
-        persist(self.patience(), self.patience().attempts, true, || {
-            self.follow(ask, authorization)
-        })
-        .map_err(|fault| failure::fault(&self.peer, &ask.what, fault))
+        persist(self.patience(), self.patience().attempts, true, || self.follow(ask, authorization))
+            .map_err(|fault| failure::fault(&self.peer, &ask.what, fault))
     }
 
     /// Asks with our authorization, and once more with a new one where it was refused.

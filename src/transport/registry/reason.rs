@@ -63,7 +63,7 @@ impl Reason {
         match self {
             Self::NoProject(project) => format!("project {project} is not there"),
             Self::Quota(project) => {
-                format!("the quota of project {project} does not hold it, or not any more")
+                format!("project {project} has no room left for it")
             }
             Self::ProxyCache(project) => {
                 format!("project {project} is a proxy cache, to which nobody can push")
@@ -123,7 +123,11 @@ mod tests {
                 "DENIED: Quota exceeded when processing the request of adding 5.0 MiB of storage resource, which when updated to current usage of 9.0 MiB will exceed the configured upper limit of 10.0 MiB.",
                 Reason::Quota(team()),
             ),
-            (403, "DENIED: can not push artifact to a proxy project: team", Reason::ProxyCache(team())),
+            (
+                403,
+                "DENIED: can not push artifact to a proxy project: team",
+                Reason::ProxyCache(team()),
+            ),
             (
                 412,
                 "PRECONDITION: Failed to process request due to 'app:1' configured as immutable.",

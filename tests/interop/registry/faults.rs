@@ -751,7 +751,9 @@ fn a_refusal_without_words_is_asked_for_them() {
             .body(r#"{"errors":[{"code":"UNAUTHORIZED","message":"project team not found"}]}"#),
     });
     let target = RegistryTarget::new(known_at(&[]), server.host(), "team");
-    let error = target.plan(&[image_parcel()]).unwrap_err();
-    assert!(error.message().contains("project team not found"), "{error:?}");
-    assert!(error.get_hint().is_some_and(|hint| hint.contains("create the project")), "{error:?}");
+    let plan = target.plan(&[image_parcel()]).unwrap();
+    let findings: Vec<_> = plan.hindrances().collect();
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert!(findings[0].what.contains("project team is not there"), "{findings:?}");
+    assert!(findings[0].advice.contains("create the project"), "{findings:?}");
 }

@@ -147,7 +147,8 @@ fn matches(steps: &[Step], text: &[char]) -> bool {
                 Step::One if places[at] && here.is_some_and(|c| c != '/') => next[at + 1] = true,
                 Step::Class(negated, ranges) if places[at] => {
                     let fits = here.is_some_and(|c| {
-                        let listed = ranges.iter().any(|(first, last)| (*first..=*last).contains(&c));
+                        let listed =
+                            ranges.iter().any(|(first, last)| (*first..=*last).contains(&c));
                         c != '/' && listed != *negated
                     });
                     if fits {

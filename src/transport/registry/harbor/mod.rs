@@ -178,9 +178,7 @@ fn version(text: &str) -> Option<Version> {
 impl Harbor<'_> {
     /// What is known about a project.
     pub(super) fn project(&self, name: &str, repository: &str) -> Result<Known<Project>> {
-        if let Known::This(answer) =
-            self.get::<ProjectAnswer>(&["projects", name], repository)?
-        {
+        if let Known::This(answer) = self.get::<ProjectAnswer>(&["projects", name], repository)? {
             let is_proxy_cache = answer.registry_id.is_some_and(|id| id > 0);
             return Ok(Known::This(Project { is_proxy_cache }));
         }
@@ -268,11 +266,7 @@ fn url(registry: &Registry, path: &[&str]) -> Result<Url> {
 ///
 /// # Errors
 /// What Harbor says where it has other reasons than that we may not.
-pub(super) fn make(
-    registry: &Registry,
-    project: &str,
-    wish: NewProjects,
-) -> Result<Making> {
+pub(super) fn make(registry: &Registry, project: &str, wish: NewProjects) -> Result<Making> {
     let what = format!("cannot create project {project} at {}", registry.name());
     let mut body = json!({
         "project_name": project,

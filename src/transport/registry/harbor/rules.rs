@@ -40,9 +40,7 @@ impl Selector {
     fn selects(&self, text: &str) -> bool {
         match self.decoration.as_str() {
             "matches" | "repoMatches" => glob::fits(&self.pattern, text).unwrap_or(true),
-            "excludes" | "repoExcludes" => {
-                !glob::fits(&self.pattern, text).unwrap_or(false)
-            }
+            "excludes" | "repoExcludes" => !glob::fits(&self.pattern, text).unwrap_or(false),
             _ => false,
         }
     }

@@ -108,8 +108,11 @@ impl<'a> Preflight<'a> {
             .partition(|repository| harbor.is_none() || repository.contains('/'));
         for repository in &nameless {
             ledger.add(
-                Remark::hindrance("a Harbor files repositories in projects, and there is none in ", format!("{host}/{repository}"))
-                    .advice(Reason::NoProjectInName.advice(host)),
+                Remark::hindrance(
+                    "a Harbor keeps every repository in a project; these would lie in none: ",
+                    format!("{host}/{repository}"),
+                )
+                .advice(Reason::NoProjectInName.advice(host)),
             );
         }
         let areas = access::areas(named.into_iter(), ground);
@@ -135,10 +138,10 @@ impl<'a> Preflight<'a> {
         if let Some(harbor) = &harbor {
             let open: Vec<&Area> =
                 areas.values().filter(|area| !standings.contains_key(&area.name)).collect();
-            let found = in_parallel(&open, |area| {
-                projects::standing(harbor, area, host, wish, &ledger)
-            })?;
-            standings.extend(open.iter().zip(found).map(|(area, found)| (area.name.clone(), found)));
+            let found =
+                in_parallel(&open, |area| projects::standing(harbor, area, host, wish, &ledger))?;
+            standings
+                .extend(open.iter().zip(found).map(|(area, found)| (area.name.clone(), found)));
         }
         let standings = Mutex::new(standings);
         Ok(Self { registry, harbor, ground, areas, standings, wish, ledger })

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use bytesize::ByteSize;
 
-use super::super::harbor::{Harbor, Known, LISTS_REFERRERS, NewProjects};
+use super::super::harbor::{Harbor, Known, LISTS_REFERRERS, NewProjects, Quota};
 use super::super::reason::{Reason, project_of};
 use super::ledger::{Ledger, Remark, listed};
 use super::{Area, Standing};
@@ -92,8 +92,7 @@ fn coming(plan: &Plan, project: &str) -> u64 {
     let mut sizes: HashMap<Digest, u64> = HashMap::new();
     let mut there: HashSet<Digest> = HashSet::new();
     let blobs = plan.blobs.iter().map(|step| (&step.place, &step.descriptor, &step.action));
-    let manifests =
-        plan.manifests.iter().map(|step| (&step.place, &step.descriptor, &step.action));
+    let manifests = plan.manifests.iter().map(|step| (&step.place, &step.descriptor, &step.action));
     for (place, descriptor, action) in blobs.chain(manifests) {
         if project_of(place) != project {
         } else if *action == Action::Present {
@@ -119,29 +118,39 @@ fn room(
     if coming == 0 {
         return Ok(());
     }
-    let (limit, used) = if standing == Standing::ToBeMade {
-        (wish.and_then(|wish| wish.quota), 0)
-    } else {
-        match harbor.quota(&area.name, &area.sample)? {
-            Known::This(quota) => (quota.limit, quota.used),
-            Known::Nothing => (None, 0),
-            Known::Untold => {
-                ledger.add(
-                    Remark::note(
-                        format!("{host} does not tell this account how much room there is in project "),
-                        &area.name,
-                    )
-                    .advice("what does not fit is refused when it is sent"),
-                );
-                return Ok(());
-            }
+    let size = |bytes| ByteSize::b(bytes).display().iec();
+    if standing == Standing::ToBeMade {
+        if let Some(limit) = wish.and_then(|wish| wish.quota).filter(|limit| coming > *limit) {
+            ledger.add(
+                Remark::hindrance("project ", &area.name)
+                    .after(format!(
+                        " would be created with a quota of {}, and {} come to it",
+                        size(limit),
+                        size(coming)
+                    ))
+                    .advice("give it a larger --project-quota"),
+            );
+        }
+        return Ok(());
+    }
+    let Quota { limit, used } = match harbor.quota(&area.name, &area.sample)? {
+        Known::This(quota) => quota,
+        Known::Nothing => return Ok(()),
+        Known::Untold => {
+            ledger.add(
+                Remark::note(
+                    format!("{host} does not tell this account how much room there is in project "),
+                    &area.name,
+                )
+                .advice("what does not fit is refused when it is sent"),
+            );
+            return Ok(());
         }
     };
     let Some(limit) = limit else { return Ok(()) };
     let left = limit.saturating_sub(used);
     if coming > left {
         let short = coming - left;
-        let size = |bytes| ByteSize::b(bytes).display().iec();
         ledger.add(
             Remark::hindrance("project ", &area.name)
                 .after(format!(
@@ -160,13 +169,7 @@ fn room(
 }
 
 /// Whether tags would move that must not.
-fn tags(
-    harbor: &Harbor<'_>,
-    area: &Area,
-    plan: &Plan,
-    host: &str,
-    ledger: &Ledger,
-) -> Result<()> {
+fn tags(harbor: &Harbor<'_>, area: &Area, plan: &Plan, host: &str, ledger: &Ledger) -> Result<()> {
     let moving: Vec<(&str, &str)> = plan
         .tags
         .iter()
@@ -217,17 +220,19 @@ pub(super) fn abilities(harbor: &Harbor<'_>, plan: &Plan, host: &str, ledger: &L
                 .advice("whatever is wrong with them shows when something is sent"),
         );
     }
-    let referring = plan
-        .manifests
-        .iter()
-        .any(|step| step.subject.is_some() && step.action == Action::Send);
+    let referring =
+        plan.manifests.iter().any(|step| step.subject.is_some() && step.action == Action::Send);
     if let Some(version) = harbor.version.filter(|version| *version < LISTS_REFERRERS)
         && referring
     {
         ledger.add(
             Remark::note("", host)
-                .after(format!(" is Harbor {version}, which keeps no list of what refers to an image"))
-                .advice("the list is kept under a tag of the image's digest, where clients look for it"),
+                .after(format!(
+                    " is Harbor {version}, which keeps no list of what refers to an image"
+                ))
+                .advice(
+                    "the list is kept under a tag of the image's digest, where clients look for it",
+                ),
         );
     }
 }
