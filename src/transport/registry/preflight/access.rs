@@ -35,16 +35,15 @@ pub(super) fn sign_in<'a>(
             continue;
         };
         let known = tried.iter().find(|(known, _)| *known == credentials).map(|(_, came)| *came);
-        let came = match known {
-            Some(came) => came,
-            None => {
-                let came = registry.sign_in(&area.sample)?;
-                if came == SignIn::Refused {
-                    ledger.add(not_accepted(registry.name(), &credentials));
-                }
-                tried.push((credentials, came));
-                came
+        let came = if let Some(came) = known {
+            came
+        } else {
+            let came = registry.sign_in(&area.sample)?;
+            if came == SignIn::Refused {
+                ledger.add(not_accepted(registry.name(), &credentials));
             }
+            tried.push((credentials, came));
+            came
         };
         if came == SignIn::Refused {
             closed.push(area);

@@ -183,15 +183,13 @@ impl<'a> Preflight<'a> {
         if *standing != Standing::Open {
             return Ok(());
         }
-        *standing = match (&refusal.reason, &self.harbor) {
-            (Some(Reason::NoProject(_)), Some(harbor)) => {
+        *standing =
+            if let (Some(Reason::NoProject(_)), Some(harbor)) = (&refusal.reason, &self.harbor) {
                 projects::missing(harbor, area, host, self.wish, &self.ledger)?
-            }
-            _ => {
+            } else {
                 self.ledger.add(access::refused(self.registry, area, refusal)?);
                 Standing::Closed
-            }
-        };
+            };
         Ok(())
     }
 
