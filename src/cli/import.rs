@@ -32,6 +32,7 @@ pub(super) fn run(request: &request::Import, console: &Console) -> Result<()> {
             target: &*target,
             images: request.images.clone(),
             platforms: request.platforms.clone(),
+            naming: &request.naming,
             dry_run: request.dry_run,
             temporary: &request.temporary,
         },

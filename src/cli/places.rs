@@ -6,19 +6,11 @@ use crate::model::{Destination, Location, Platform, Result};
 use crate::transport::archive::{self, ArchiveKind, DockerArchiveTarget, OciArchiveTarget};
 use crate::transport::daemon::{DaemonFeed, DaemonTarget, Endpoint};
 use crate::transport::layout::{LayoutSource, LayoutTarget};
-use crate::transport::registry::{
-    Client, CredentialStore, NewProjects, Options, RegistrySource, RegistryTarget,
-};
+use crate::transport::registry::{Client, NewProjects, RegistrySource, RegistryTarget};
 
 /// A client for every registry that this command talks to.
 fn client(connection: &Connection) -> Result<Client> {
-    Client::new(Options {
-        plain_http: connection.plain_http,
-        ca_files: connection.ca_files.clone(),
-        token_hosts: connection.token_hosts.clone(),
-        credentials: CredentialStore::new(connection.credentials.clone()),
-        ..Options::default()
-    })
+    Client::new(connection.options()?)
 }
 
 fn daemon(connection: &Connection) -> Result<Endpoint> {
@@ -76,7 +68,9 @@ pub(super) fn target(
 ) -> Result<Box<dyn Target>> {
     Ok(match destination {
         Destination::Registry { host, prefix } => {
-            let target = RegistryTarget::new(client(connection)?, host, prefix);
+            let client = client(connection)?;
+            client.allow(&destination.to_string())?;
+            let target = RegistryTarget::new(client, host, prefix);
             Box::new(match projects {
                 Some(wish) => target.creating_projects(wish),
                 None => target,

@@ -21,9 +21,32 @@ pub struct Parcel {
     pub satellites: Vec<Satellite>,
     /// Plain forms of its compressed layers, by the layer's digest, where they are known.
     pub plain: Vec<(Digest, Plain)>,
+    /// The name that was chosen for it; without one, the target goes by that of the source.
+    pub assigned: Option<Assigned>,
+}
+
+/// A name that was chosen for an image at its target.
+#[derive(Clone, Debug)]
+pub struct Assigned {
+    /// The name: of a registry, the place there.
+    pub name: ImageName,
+    /// The rule that made it, as it was written, for messages.
+    pub rule: Option<String>,
 }
 
 impl Parcel {
+    /// The name that it is to have where names are kept whole: the one that was chosen for it,
+    /// else the one that it came with.
+    pub fn name(&self) -> Option<&ImageName> {
+        self.assigned.as_ref().map(|assigned| &assigned.name).or(self.root.name.as_ref())
+    }
+
+    /// What to call it: the name that it came with, else its digest.
+    pub fn shown(&self) -> String {
+        let digest = || self.root.descriptor.digest.to_string();
+        self.root.name.as_ref().map_or_else(digest, ToString::to_string)
+    }
+
     /// The graph of the image and those of its satellites.
     pub fn graphs(&self) -> impl Iterator<Item = &Graph> {
         std::iter::once(&self.graph).chain(self.satellites.iter().map(|satellite| &satellite.graph))

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::map::RuleArgs;
 use super::registry::RegistryArgs;
 
 pub(super) const IMPORT_EXAMPLES: &str = "\
@@ -12,10 +13,12 @@ Examples:
   sealift import app.sealift --to docker-daemon:
   sealift import app.sealift --to oci:layout --image registry.example/app:1.2
   sealift import app.sealift --to harbor.example/mirror --dry-run
+  sealift import app.sealift --to harbor.example/mirror --map registry.example/team/=apps/
+  sealift import app.sealift --to harbor.example --map '*={registry}/{repository}:{tag}'
 
-Nothing is sent before the signature holds, nor where the target would not take all of it: sign-in,
-projects, rights, quotas and immutable tags are looked at first, and everything found is told. Blobs go first, tags last; run it again after a
-failure, and only what is missing is sent.
+Nothing is sent before the signature holds, nor while something is in the way at the target: sign-in,
+projects, rights, quotas and immutable tags are looked at first, and all that is found is told. Blobs
+go first, tags last; run it again after a failure, and only what is missing is sent.
 ";
 
 #[derive(Args, Debug)]
@@ -67,6 +70,9 @@ pub(in crate::cli) struct ImportArgs {
     /// Print the result as JSON
     #[arg(long)]
     pub(in crate::cli) json: bool,
+
+    #[command(flatten)]
+    pub(in crate::cli) rules: RuleArgs,
 
     #[command(flatten)]
     pub(in crate::cli) registry: RegistryArgs,

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 
 use super::connection::Connection;
+use super::map::naming;
 use super::trusted;
 use crate::cli::args;
 use crate::cli::environment::Environment;
-use crate::model::{Destination, Error, Platform, Result};
+use crate::model::{Destination, Error, Naming, Platform, Result};
 use crate::transport::registry::NewProjects;
 
 /// `sealift import`.
@@ -20,6 +21,8 @@ pub(in crate::cli) struct Import {
     pub(in crate::cli) bases: Vec<PathBuf>,
     /// Where the images go.
     pub(in crate::cli) target: Destination,
+    /// Which names they get there.
+    pub(in crate::cli) naming: Naming,
     /// Trusted public keys, at least one.
     pub(in crate::cli) keys: Vec<PathBuf>,
     /// Names or digests of the images to bring, as typed; empty for all.
@@ -43,7 +46,7 @@ impl Import {
         args: args::ImportArgs,
         environment: &Environment,
     ) -> Result<Self> {
-        let target = args.to.parse()?;
+        let target: Destination = args.to.parse()?;
         if args.create_projects && !matches!(target, Destination::Registry { .. }) {
             return Err(Error::usage(format!("{} has no projects to create", args.to))
                 .hint("leave out --create-projects: it is for Harbor registries"));
@@ -53,6 +56,7 @@ impl Import {
         Ok(Self {
             bundle: args.bundle,
             bases: args.base,
+            naming: naming(args.rules, &target)?,
             new_projects: args.create_projects.then_some(wish),
             target,
             keys: trusted(args.key, environment)?,

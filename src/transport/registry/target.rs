@@ -275,9 +275,8 @@ impl Target for RegistryTarget {
             })
             .map(|(parcel, place)| {
                 let digest = parcel.graph.root().descriptor.digest;
-                let image = parcel.root.name.as_ref();
                 Arrival {
-                    image: image.map_or_else(|| digest.to_string(), ToString::to_string),
+                    image: parcel.shown(),
                     digest,
                     target: place.name.to_string(),
                     target_digest: digest,

@@ -17,11 +17,12 @@ use serde::Deserialize;
 use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
-use super::address::{self, Peer};
+use super::address;
 use super::challenge::Challenge;
 use super::exchange::{Answer, Fault, persist};
 use super::failure;
 use super::identity::{Credentials, Secret};
+use super::peer::Peer;
 use super::scope::Scope;
 use super::wire::Wires;
 use crate::model::{Error, Result};
@@ -335,7 +336,7 @@ impl Counter<'_> {
         }
         persist(patience, patience.attempts, true, || {
             let mut request =
-                self.wires.to(url).request(method.clone(), url.clone()).headers(headers.clone());
+                self.wires.to(url)?.request(method.clone(), url.clone()).headers(headers.clone());
             if let Some(form) = form {
                 request = request.body(form.expose().to_owned());
             }

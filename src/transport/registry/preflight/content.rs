@@ -77,8 +77,10 @@ mod tests {
             descriptor: root,
             synthesized: false,
             from_index: None,
+            origin: None,
         };
-        let mut parcel = Parcel { root, graph, satellites: Vec::new(), plain: Vec::new() };
+        let mut parcel =
+            Parcel { root, assigned: None, graph, satellites: Vec::new(), plain: Vec::new() };
         let findings = |parcel: &Parcel| {
             let ledger = Ledger::default();
             examine(std::slice::from_ref(parcel), "h.example", &ledger);
