@@ -8,5 +8,6 @@ mod archives;
 mod daemon;
 mod deltas;
 mod mapping;
+mod harbor;
 mod registry;
 mod round_trip;

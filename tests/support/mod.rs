@@ -7,6 +7,7 @@ pub(crate) mod command;
 pub(crate) mod containerd;
 pub(crate) mod dockerd;
 pub(crate) mod gallery;
+pub(crate) mod harbor;
 pub(crate) mod images;
 pub(crate) mod judge;
 pub(crate) mod pictures;

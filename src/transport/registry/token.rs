@@ -110,9 +110,7 @@ impl Authority {
         wires: &Wires,
         repository: &str,
     ) -> Result<Result<HeaderValue, SignIn>> {
-        let Some(credentials) = self.credentials(peer, wires, repository)? else {
-            return Ok(Err(SignIn::Nobody));
-        };
+        let credentials = self.credentials(peer, wires, repository)?;
         match self.challenge.clone() {
             None => Ok(Err(SignIn::Accepted)),
             Some(Challenge::Basic) => {
@@ -121,8 +119,19 @@ impl Authority {
             }
             Some(Challenge::Bearer { realm, service }) => {
                 let counter = Counter { peer, wires, realm: &realm, service: service.as_deref() };
-                let granted = counter.grant(&Scope::none(), Some(&credentials))?;
-                Ok(granted.map(|token| token.header).map_err(|_| SignIn::Refused))
+                // Some services give strangers a token, for what is open to all; others do not.
+                let scope = match credentials {
+                    Some(_) => Scope::none(),
+                    None => Scope::push(repository),
+                };
+                match (counter.grant(&scope, credentials.as_ref())?, credentials) {
+                    (Ok(token), Some(_)) => Ok(Ok(token.header)),
+                    (Ok(token), None) => {
+                        self.tokens.insert(scope, token);
+                        Ok(Err(SignIn::Nobody))
+                    }
+                    (Err(_), _) => Ok(Err(SignIn::Refused)),
+                }
             }
         }
     }
