@@ -11,12 +11,15 @@ use crate::transport::registry::{
 };
 
 /// A client for every registry that this command talks to.
-fn client(connection: &Connection) -> Result<Client> {
+pub(super) fn client(connection: &Connection) -> Result<Client> {
     Client::new(Options {
         plain_http: connection.plain_http,
         ca_files: connection.ca_files.clone(),
         token_hosts: connection.token_hosts.clone(),
-        credentials: CredentialStore::new(connection.credentials.clone()),
+        credentials: CredentialStore::with(
+            connection.given.clone(),
+            connection.credentials.clone(),
+        ),
         ..Options::default()
     })
 }

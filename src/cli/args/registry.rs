@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::sign_in::SignInArgs;
+
 /// How registries are reached.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Registries")]
@@ -19,4 +21,7 @@ pub(in crate::cli) struct RegistryArgs {
     /// Send the sign-in to this token service although it is not the registry's own (repeatable)
     #[arg(long, value_name = "HOST")]
     pub(in crate::cli) token_host: Vec<String>,
+
+    #[command(flatten)]
+    pub(in crate::cli) sign_in: SignInArgs,
 }

@@ -1,5 +1,6 @@
 //! What `sealift import` is asked for.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::connection::Connection;
@@ -38,17 +39,22 @@ impl Import {
         args: args::ImportArgs,
         environment: &Environment,
     ) -> Result<Self> {
+        let target: Destination = args.to.parse()?;
+        let registries = match &target {
+            Destination::Registry { host, .. } => [host.clone()].into(),
+            _ => BTreeSet::new(),
+        };
         Ok(Self {
             bundle: args.bundle,
             bases: args.base,
-            target: args.to.parse()?,
+            target,
             keys: trusted(args.key, environment)?,
             images: args.image,
             platforms: args.platform.iter().map(|text| text.parse()).collect::<Result<_>>()?,
             temporary: environment.temporary.clone(),
             dry_run: args.dry_run,
             json: args.json,
-            connection: Connection::resolve(args.registry, environment),
+            connection: Connection::resolve(args.registry, environment, &registries)?,
         })
     }
 }

@@ -4,6 +4,8 @@
 mod connection;
 mod export;
 mod import;
+mod login;
+mod sign_in;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -16,6 +18,7 @@ use crate::model::{Error, Kind, Result};
 pub(super) use self::connection::Connection;
 pub(super) use self::export::{Export, Sealing};
 pub(super) use self::import::Import;
+pub(super) use self::login::{Login, Logout};
 
 /// `sealift verify`.
 #[derive(Debug)]

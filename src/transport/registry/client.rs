@@ -10,11 +10,12 @@ use reqwest::{Method, StatusCode};
 use url::Url;
 
 use super::address::{self, Peer};
+use super::authority::Authority;
 use super::challenge::Challenge;
 use super::exchange::{self, Answer, Ask, Fault, Fetched, persist};
 use super::retry::Patience;
 use super::scope::Scope;
-use super::token::Authority;
+
 use super::wire::{Options, Wires};
 use super::{failure, tls};
 use crate::model::{Error, Result};
@@ -70,7 +71,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) struct Registry {
     peer: Peer,
     wires: Arc<Wires>,
-    authority: Mutex<Authority>,
+    authority: Authority,
 }
 
 impl Registry {
@@ -81,7 +82,7 @@ impl Registry {
             address::base(scheme, name).map(|base| Self {
                 peer: Peer { name: name.to_owned(), base },
                 wires: Arc::clone(wires),
-                authority: Mutex::default(),
+                authority: Authority::default(),
             })
         };
         let mut registry = at(if wires.options.plain_http { "http" } else { "https" })?;
@@ -113,11 +114,9 @@ impl Registry {
         }
         let attempts = if briefly { 1 } else { self.patience().attempts };
         let answer = persist(self.patience(), attempts, false, || self.follow(&ask, None))?;
-        let mut authority = lock(&self.authority);
         if address::same_origin(&answer.url, &self.peer.base) {
-            authority.learn(Challenge::of(&answer.headers));
+            self.authority.learn(Challenge::of(&answer.headers));
         }
-        drop(authority);
         let (asked, answered) = (&self.peer.base, &answer.url);
         if asked.scheme() == "http"
             && answered.scheme() == "https"
@@ -143,6 +142,11 @@ impl Registry {
     /// What it is called and where it answers.
     pub(super) fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    /// What it wants to see, as far as it has said so.
+    pub(super) fn challenge(&self) -> Option<Challenge> {
+        self.authority.challenge()
     }
 
     pub(super) fn wires(&self) -> &Wires {
@@ -200,7 +204,7 @@ impl Registry {
 
     /// What to ask with. Only an upload needs to know: its content cannot be sent twice.
     pub(super) fn authorization(&self, scope: &Scope) -> Result<Option<HeaderValue>> {
-        lock(&self.authority).authorization(&self.peer, &self.wires, scope)
+        self.authority.authorization(&self.peer, &self.wires, scope)
     }
 
     /// Makes sure that the next request comes with another authorization than `used`, which was
@@ -211,9 +215,8 @@ impl Registry {
         used: Option<&HeaderValue>,
         headers: &HeaderMap,
     ) -> Result<Option<HeaderValue>> {
-        let mut authority = lock(&self.authority);
-        authority.learn(Challenge::of(headers));
-        authority.renew(&self.peer, &self.wires, scope, used)
+        self.authority.learn(Challenge::of(headers));
+        self.authority.renew(&self.peer, &self.wires, scope, used)
     }
 
     /// Asks with our authorization, and once more with a new one where it was refused.
@@ -223,16 +226,32 @@ impl Registry {
         if answer.status != StatusCode::UNAUTHORIZED
             || !address::same_origin(&answer.url, &self.peer.base)
         {
-            return Ok(answer);
+            return Ok(self.signed(ask, answer));
         }
         match self.renew(&ask.scope, used.as_ref(), &answer.headers).map_err(Fault::Final)? {
-            Some(renewed) => self.follow(ask, Some(&renewed)),
-            None => Ok(answer),
+            Some(renewed) => {
+                self.follow(ask, Some(&renewed)).map(|answer| self.signed(ask, answer))
+            }
+            None => Ok(self.signed(ask, answer)),
         }
     }
 
+    /// Notes as whom we asked, where the registry refused because of it.
+    fn signed(&self, ask: &Ask, mut answer: Answer) -> Answer {
+        if matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+            && address::same_origin(&answer.url, &self.peer.base)
+        {
+            answer.whom = Authority::whom(&self.peer, &self.wires, &ask.scope);
+        }
+        answer
+    }
+
     /// Asks and follows redirects, the authorization staying at home.
-    fn follow(&self, ask: &Ask, authorization: Option<&HeaderValue>) -> Result<Answer, Fault> {
+    pub(super) fn follow(
+        &self,
+        ask: &Ask,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Answer, Fault> {
         let mut url = ask.url.clone();
         for _ in 0..=exchange::REDIRECTS {
             let at_home = address::same_origin(&url, &self.peer.base);

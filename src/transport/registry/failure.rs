@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::address::{Peer, same_origin};
 use super::exchange::{Answer, Fault};
+use super::identity::Whom;
 use super::tls::{cause, tls_problem};
 use crate::model::Error;
 
@@ -56,8 +57,11 @@ pub(super) fn refused(peer: &Peer, what: &str, mut answer: Answer) -> Error {
     if !said.is_empty() {
         let _ = write!(message, ": {said}");
     }
+    if let Some(whom) = &answer.whom {
+        let _ = write!(message, "; {}", whom.told());
+    }
     let error = Error::remote(message);
-    match hint(peer, answer.status, &said) {
+    match hint(peer, answer.status, &said, answer.whom.as_ref()) {
         Some(hint) => error.hint(hint),
         None => error,
     }
@@ -134,8 +138,12 @@ pub(super) fn printable(text: &str) -> String {
     out
 }
 
-fn hint(peer: &Peer, status: StatusCode, said: &str) -> Option<String> {
+fn hint(peer: &Peer, status: StatusCode, said: &str, whom: Option<&Whom>) -> Option<String> {
     let host = &peer.name;
+    let sign_in = || match whom {
+        Some(whom) => whom.advice(host),
+        None => format!("sign in with `sealift login {host}`, as somebody who may do this"),
+    };
     Some(match status.as_u16() {
         // Go's server says so itself.
         400 if peer.base.scheme() == "http" && said.contains("HTTPS server") => {
@@ -147,20 +155,18 @@ fn hint(peer: &Peer, status: StatusCode, said: &str) -> Option<String> {
         401 | 403 | 404 if said.contains("project") && said.contains("not found") => {
             format!("create the project at {host} first, or bring the images below another one")
         }
-        401 => format!("sign in with `docker login {host}`, as somebody who may do this"),
+        401 => sign_in(),
         403 if said.contains("quota") || said.contains("exceed") => {
             format!("make room in the project at {host}, or have its quota raised")
         }
-        403 => format!(
-            "sign in with `docker login {host}` as somebody who may do this, and make sure that the place is not read-only"
-        ),
+        403 => format!("{}, and make sure that the place is not read-only", sign_in()),
         404 => format!("check the name and the tag, and that {host} is the right registry"),
         408 | 500 | 502 | 503 | 504 => {
             format!("try again later; if it stays, the log of {host} knows why")
         }
         412 => "a rule of the registry forbids it: an immutable tag, or a policy for images".to_owned(),
         413 => "a proxy in front of the registry limits what may be sent; have its limit raised (nginx: client_max_body_size 0)".to_owned(),
-        429 => format!("{host} limits how often it is asked: wait, or sign in with `docker login {host}`"),
+        429 => format!("{host} limits how often it is asked: wait, or sign in with `sealift login {host}`"),
         300..=399 => format!("check the address of the registry; {host} points elsewhere"),
         _ => return None,
     })

@@ -6,9 +6,10 @@
 //! distribution 1.1; tokens as in Docker's registry token authentication.
 //!
 //! ```text
-//! source ──▶ manifest, blob, referrers ─┐            ┌─ token ◀── challenge, credentials ◀── helper
-//! target ──▶ naming, upload, the same ──┴─▶ client ──┼─ exchange ◀── retry
-//!                                     one `Registry` └─ wire ◀── tls, address
+//! source ──▶ manifest, blob, referrers ─┐            ┌─ authority ◀── token, challenge, credentials
+//! target ──▶ naming, upload, the same ──┼─▶ client ──┼─ exchange ◀── retry
+//! login ────────────────────────────────┘            └─ wire ◀── tls, address
+//!                                     one `Registry`
 //!                                     for each host
 //! ```
 //!
@@ -22,14 +23,15 @@
 //! [`Options`] is pure data, filled in by the command line.
 
 mod address;
+mod authority;
 mod blob;
 mod challenge;
 mod client;
 mod credentials;
 mod exchange;
 mod failure;
-mod helper;
 mod identity;
+mod login;
 mod manifest;
 mod naming;
 mod referrers;
@@ -43,8 +45,9 @@ mod upload;
 mod wire;
 
 pub use client::Client;
-pub use credentials::{CredentialPaths, CredentialStore};
+pub use credentials::{CredentialPaths, CredentialStore, Keeper};
 pub use identity::{Credentials, Secret};
+pub use login::SignedIn;
 pub use retry::Patience;
 pub use source::RegistrySource;
 pub use target::RegistryTarget;
