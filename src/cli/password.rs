@@ -81,7 +81,7 @@ pub(super) fn ask_name(registry: &str) -> Result<String> {
 }
 
 fn nobody_to_ask(what: &str) -> Error {
-    Error::usage(format!("{what} is needed, and there is no terminal to ask for it at")).hint(
+    Error::usage(format!("{what} is needed, and there is no terminal to ask at")).hint(
         "give both: --username NAME, and the password with --password-stdin or --password-file FILE",
     )
 }

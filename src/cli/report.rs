@@ -59,7 +59,7 @@ mod tests {
 
     fn sample() -> Error {
         Error::remote("401 from https://registry.example/v2/")
-            .hint("sign in with docker login registry.example")
+            .hint("sign in with sealift login registry.example")
             .context("cannot push registry.example/app:1")
     }
 
@@ -69,7 +69,7 @@ mod tests {
             render(&sample(), false),
             "error: cannot push registry.example/app:1\n  \
              caused by: 401 from https://registry.example/v2/\n  \
-             hint: sign in with docker login registry.example\n"
+             hint: sign in with sealift login registry.example\n"
         );
     }
 

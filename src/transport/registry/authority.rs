@@ -11,7 +11,7 @@ use reqwest::header::HeaderValue;
 
 use super::address::Peer;
 use super::challenge::Challenge;
-use super::identity::{Credentials, Whom};
+use super::identity::Credentials;
 use super::scope::Scope;
 use super::token::{Counter, Token, basic};
 use super::wire::Wires;
@@ -103,13 +103,5 @@ impl Authority {
         lock(&slot).take_if(|token| Some(&token.header) == used);
         let renewed = self.authorization(peer, wires, scope)?;
         Ok(renewed.filter(|renewed| Some(renewed) != used))
-    }
-
-    /// As whom the registry is asked about a repository, for messages.
-    pub(super) fn whom(peer: &Peer, wires: &Wires, scope: &Scope) -> Option<Whom> {
-        let store = &wires.options.credentials;
-        // What fails here has failed before, and was told.
-        let found = store.find(&peer.name, scope.repository()).ok()?;
-        Some(Whom::of(found.as_ref(), || store.searched()))
     }
 }

@@ -241,7 +241,8 @@ impl Registry {
         if matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
             && address::same_origin(&answer.url, &self.peer.base)
         {
-            answer.whom = Authority::whom(&self.peer, &self.wires, &ask.scope);
+            let store = &self.wires.options.credentials;
+            answer.whom = store.whom(&self.peer.name, ask.scope.repository());
         }
         answer
     }

@@ -90,62 +90,61 @@ impl Credentials {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) credentials: Credentials,
-    /// A file, a helper, the command line: as a person would name it.
-    pub(super) origin: String,
-}
-
-impl Found {
-    pub(super) fn new(credentials: Credentials, origin: impl Into<String>) -> Self {
-        Self { credentials, origin: origin.into() }
-    }
+    /// The file or helper that keeps them; `None` where somebody has just given them.
+    pub(super) origin: Option<String>,
 }
 
 /// As whom a registry was asked, for a person whom it refused.
 #[derive(Clone, Debug)]
 pub(super) enum Whom {
     /// Nobody: where we looked for somebody.
-    Nobody(String),
-    /// Somebody: the name, and where it comes from.
-    Somebody(Option<String>, String),
+    Nobody { looked: String },
+    /// Somebody: the name where there is one, and who keeps the sign-in.
+    Somebody { user: Option<String>, origin: Option<String> },
 }
 
 impl Whom {
-    pub(super) fn of(found: Option<&Found>, searched: impl FnOnce() -> String) -> Self {
-        match found {
-            None => Self::Nobody(searched()),
-            Some(found) => {
-                Self::Somebody(found.credentials.user().map(str::to_owned), found.origin.clone())
-            }
-        }
+    pub(super) fn of(found: &Found) -> Self {
+        let user = found.credentials.user().map(str::to_owned);
+        Self::Somebody { user, origin: found.origin.clone() }
     }
 
     /// In half a sentence.
     pub(super) fn told(&self) -> String {
-        match self {
-            Self::Nobody(searched) => format!("nobody is signed in (looked into {searched})"),
-            Self::Somebody(Some(user), origin) => format!("asked as {user:?} of {origin}"),
-            Self::Somebody(None, origin) => {
-                format!("asked with the identity token of {origin}")
-            }
+        let (user, origin) = match self {
+            Self::Nobody { looked } => return format!("nobody is signed in ({looked})"),
+            Self::Somebody { user, origin } => (user, origin),
+        };
+        let who = match user {
+            Some(user) => format!("asked as {user:?}"),
+            None => "asked with an identity token".to_owned(),
+        };
+        match origin {
+            Some(origin) => format!("{who}, from {origin}"),
+            None => who,
         }
     }
 
-    /// What to do about it, where `host` refused.
+    /// What to do about it, where `host` refused with 401: with a password that is wrong, or with
+    /// one that may not do this.
     pub(super) fn advice(&self, host: &str) -> String {
-        let Self::Somebody(Some(user), _) = self else {
-            return format!("sign in with `sealift login {host}`, as somebody who may do this");
-        };
-        // What is left of `robot$name` and `robot$project+name` where a shell read them.
-        if user == "robot" || user.starts_with("robot+") {
-            format!(
+        let anew = || format!("sign in with `sealift login {host}`, as somebody who may do this");
+        let Self::Somebody { user, origin } = self else { return anew() };
+        match user.as_deref() {
+            // What is left of `robot$name` and `robot$project+name` where a shell read them.
+            Some(user) if user == "robot" || user.starts_with("robot+") => format!(
                 "a shell takes the $ and what follows out of a robot's name: write it in single quotes, as in `sealift login {host} --username 'robot$name'`"
-            )
-        } else if user.starts_with("robot$") {
-            format!(
+            ),
+            Some(user) if user.starts_with("robot$") && origin.is_none() => format!(
+                "see at {host} whether the robot account is still there and has not expired, and check its secret"
+            ),
+            Some(user) if user.starts_with("robot$") => format!(
                 "see at {host} whether the robot account is still there, has not expired and may do this; sign in with its secret: `sealift login {host} --username '{user}'`"
-            )
-        } else {
-            format!("sign in with `sealift login {host}`, as somebody who may do this")
+            ),
+            Some(_) if origin.is_none() => {
+                "check the name and the password; an account with a second factor needs a token in place of its password".to_owned()
+            }
+            _ => anew(),
         }
     }
 }
@@ -156,14 +155,19 @@ mod tests {
 
     #[test]
     fn robots_are_helped() {
-        let advice = |user: &str| {
-            Whom::Somebody(Some(user.to_owned()), "a file".to_owned()).advice("h.example")
+        let advice = |user: &str, origin: Option<&str>| {
+            let found = Found {
+                credentials: Credentials::password(user, "canary"),
+                origin: origin.map(str::to_owned),
+            };
+            Whom::of(&found).advice("h.example")
         };
-        assert!(advice("robot").contains("'robot$name'"));
-        assert!(advice("robot+ci").contains("single quotes"));
-        assert!(advice("robot$team+ci").contains("--username 'robot$team+ci'"));
-        assert!(!advice("robota").contains("robot"));
-        assert!(Whom::Nobody("x".into()).told().contains("looked into x"));
+        assert!(advice("robot", None).contains("'robot$name'"));
+        assert!(advice("robot+ci", None).contains("single quotes"));
+        assert!(advice("robot$team+ci", Some("f")).contains("--username 'robot$team+ci'"));
+        assert!(advice("robot$team+ci", None).contains("has not expired"));
+        assert!(advice("robota", None).starts_with("check the name and the password"));
+        assert!(advice("robota", Some("f")).starts_with("sign in with `sealift login h.example`"));
     }
 
     #[test]

@@ -35,7 +35,7 @@ impl Client {
     /// # Errors
     /// [`Kind::Remote`](crate::model::Kind::Remote) where it does not, or cannot be asked.
     pub fn sign_in(&self, registry: &str, credentials: &Credentials) -> Result<SignedIn> {
-        let found = Found::new(credentials.clone(), "what was just given");
+        let found = Found { credentials: credentials.clone(), origin: None };
         Login { registry: &*self.registry(registry)?, found }.check()
     }
 }
@@ -94,7 +94,7 @@ impl Login<'_> {
     }
 
     fn whom(&self) -> Whom {
-        Whom::of(Some(&self.found), String::new)
+        Whom::of(&self.found)
     }
 
     /// Says hello as somebody. The answer must be the registry's own, and friendly.

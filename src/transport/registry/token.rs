@@ -233,7 +233,7 @@ impl Counter<'_> {
         let Some(found) = found.filter(|_| matches!(status, 400 | 401 | 403)) else {
             return failure::refused(self.peer, what, answer);
         };
-        let whom = Whom::of(Some(found), String::new);
+        let whom = Whom::of(found);
         answer.whom = Some(whom.clone());
         let error = failure::refused(self.peer, what, answer);
         Error::remote(format!("{}, which was not accepted", error.message()))

@@ -70,7 +70,7 @@ pub(super) fn reply(status: u16) -> Reply {
 }
 
 impl Reply {
-    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
@@ -285,7 +285,7 @@ fn a_token_that_expires_on_the_way_is_renewed_once() {
     roots(&client, &server.host()).unwrap();
     assert_eq!(server.count("GET", "/token"), 2);
     let error = source(&client, &format!("{}/app:2", server.host())).roots().unwrap_err();
-    assert!(error.get_hint().is_some_and(|hint| hint.contains("docker login")), "{error:?}");
+    assert!(error.get_hint().is_some_and(|hint| hint.contains("sealift login")), "{error:?}");
     assert_eq!(server.count("GET", "/token"), 3, "renewed once, then given up");
 }
 

@@ -13,7 +13,7 @@ use super::helper;
 use super::paths::{CredentialPaths, Place};
 use crate::model::Result;
 use crate::transport::registry::address::file_key;
-use crate::transport::registry::identity::{Credentials, Found};
+use crate::transport::registry::identity::{Credentials, Found, Whom};
 
 /// Finds credentials. Cheap to clone.
 #[derive(Clone, Default)]
@@ -66,13 +66,40 @@ impl CredentialStore {
     /// # Errors
     /// A file that cannot be read, or a helper that fails.
     pub fn locate(&self, registry: &str) -> Result<Option<String>> {
-        Ok(self.find(registry, "")?.map(|found| found.origin))
+        Ok(self.find(registry, "")?.and_then(|found| found.origin))
     }
 
-    /// The places that are looked into, for messages.
-    pub(in crate::transport::registry) fn searched(&self) -> String {
-        let places: Vec<String> = self.0.paths.places().iter().map(ToString::to_string).collect();
-        if places.is_empty() { "no file".to_owned() } else { places.join(", ") }
+    /// As whom a registry is asked when it comes to `repository`, for messages. `None` where that
+    /// cannot be found out, which was told then.
+    pub(in crate::transport::registry) fn whom(
+        &self,
+        registry: &str,
+        repository: &str,
+    ) -> Option<Whom> {
+        Some(match self.find(registry, repository).ok()? {
+            Some(found) => Whom::of(&found),
+            None => Whom::Nobody { looked: self.looked() },
+        })
+    }
+
+    /// The places that were looked into.
+    fn looked(&self) -> String {
+        let listed = |places: Vec<String>| places.join(", ");
+        match self.files().ok().filter(|files| !files.is_empty()) {
+            Some(files) => {
+                let names = files.iter().map(|(place, _)| place.to_string()).collect();
+                format!("looked into {}", listed(names))
+            }
+            None => {
+                let names: Vec<String> =
+                    self.0.paths.places().iter().map(ToString::to_string).collect();
+                match names.len() {
+                    0 => "no place to look into is known".to_owned(),
+                    1 => format!("there is no {}", listed(names)),
+                    _ => format!("there is none of {}", listed(names)),
+                }
+            }
+        }
     }
 
     /// Who we are at `registry` when it comes to `repository`; `None` for anonymous.
@@ -85,7 +112,7 @@ impl CredentialStore {
         repository: &str,
     ) -> Result<Option<Found>> {
         if let Some(given) = self.0.given.get(registry) {
-            return Ok(Some(Found::new(given.clone(), "the command line")));
+            return Ok(Some(Found { credentials: given.clone(), origin: None }));
         }
         for (place, file) in self.files()? {
             let place = place.to_string();
@@ -99,7 +126,7 @@ impl CredentialStore {
                 }
             }
             if let Some(found) = file.of_repository(registry, repository).map_err(unreadable)? {
-                return Ok(Some(Found::new(found, place)));
+                return Ok(Some(Found { credentials: found, origin: Some(place) }));
             }
             if let Helper::General(name) = helper
                 && let Some(found) = self.ask(name, registry, &place)?
@@ -107,7 +134,7 @@ impl CredentialStore {
                 return Ok(Some(found));
             }
             if let Some(found) = file.of_registry(registry).map_err(unreadable)? {
-                return Ok(Some(Found::new(found, place)));
+                return Ok(Some(Found { credentials: found, origin: Some(place) }));
             }
         }
         Ok(None)
@@ -128,7 +155,7 @@ impl CredentialStore {
             }
         };
         let origin = || format!("docker-credential-{name}, named in {place}");
-        Ok(credentials.map(|credentials| Found::new(credentials, origin())))
+        Ok(credentials.map(|credentials| Found { credentials, origin: Some(origin()) }))
     }
 
     fn files(&self) -> Result<&[(Place, AuthFile)]> {
