@@ -130,6 +130,7 @@ impl BundleTarget {
             platforms: self.platforms(parcel),
             synthesized: parcel.root.synthesized,
             from_index: parcel.root.from_index,
+            origin: parcel.root.origin.clone(),
             attached: attached.collect(),
         }
     }

@@ -16,6 +16,7 @@ mod import;
 mod inspect;
 mod key;
 mod login;
+mod map;
 mod output;
 mod passphrase;
 mod password;
@@ -72,6 +73,7 @@ fn execute(cli: Cli) -> Result<()> {
         Command::Import(args) => {
             import::run(&request::Import::resolve(args, &environment)?, &console)
         }
+        Command::Map(args) => map::run(&request::Map::resolve(args, &environment)?, &console),
         Command::Inspect(args) => {
             inspect::run(&request::Inspect::resolve(args, &environment)?, &console)
         }

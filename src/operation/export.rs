@@ -57,12 +57,16 @@ pub struct Report {
 }
 
 /// Says what an export would do. Asks the places, writes nothing.
-pub fn preview(origins: &[Origin], wanted: &Wanted) -> Result<Preview> {
+pub fn preview(origins: &[Origin], wanted: &Wanted, progress: &dyn Progress) -> Result<Preview> {
+    progress.event(Event::Phase { title: "reading what the images consist of", total: None });
     let mut parcels = Vec::new();
     let mut announced = Vec::new();
     for origin in origins {
         match origin {
-            Origin::Source(source) => parcels.extend(gather(&**source, wanted)?),
+            Origin::Source(source) => {
+                parcels.extend(gather(&**source, wanted)?);
+                tell(&**source, progress);
+            }
             Origin::Feed(feed) => announced.extend(feed.announce()?),
         }
     }
@@ -98,6 +102,7 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
         match origin {
             Origin::Source(source) => {
                 let found = gather(&*source, &request.wanted)?;
+                tell(&*source, progress);
                 sources.add(source, &found);
                 parcels.extend(found.into_iter().map(|parcel| (place, parcel)));
             }
@@ -121,11 +126,20 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
     let carried: Vec<Parcel> =
         parcels.iter().filter(|parcel| sources.holds(parcel)).cloned().collect();
     let plan = target.plan(&carried)?;
-    copy::run(&sources, &target, plan, &around)?;
+    let copied = copy::run(&sources, &target, plan, &around);
+    tell(&sources, progress);
+    copied?;
     progress.event(Event::Phase { title: "sealing", total: None });
     let content = distinct_bytes(&parcels);
     let sealed = target.seal(&parcels, &request.signers)?;
     Ok(Report { sealed, parcels, content })
+}
+
+/// Tells how the images of a place were come by.
+fn tell(source: &dyn Source, progress: &dyn Progress) {
+    for note in source.notes() {
+        progress.event(Event::Note(&note));
+    }
 }
 
 /// The same image under the same name stands once, whatever places it came from.
@@ -226,6 +240,10 @@ impl Source for Sources {
     fn is_remote(&self) -> bool {
         self.places.iter().any(|place| place.is_remote())
     }
+
+    fn notes(&self) -> Vec<String> {
+        self.places.iter().flat_map(|place| place.notes()).collect()
+    }
 }
 
 /// Runs a feed into the bundle and makes parcels of what it delivered.
@@ -309,7 +327,13 @@ fn fed_parcel(image: Fed, target: &BundleTarget, from: &str) -> Result<Parcel> {
     for node in &graph.nodes {
         target.document(&node.descriptor, &node.raw, Role::Opaque)?;
     }
-    Ok(Parcel { root: image.root, graph, satellites: Vec::new(), plain: Vec::new() })
+    Ok(Parcel {
+        root: image.root,
+        graph,
+        satellites: Vec::new(),
+        plain: Vec::new(),
+        assigned: None,
+    })
 }
 
 /// Counts what a feed delivers on its way into the bundle.

@@ -5,6 +5,7 @@ mod connection;
 mod export;
 mod import;
 mod login;
+mod map;
 mod sign_in;
 
 use std::num::NonZeroUsize;
@@ -19,6 +20,7 @@ pub(super) use self::connection::Connection;
 pub(super) use self::export::{Export, Sealing};
 pub(super) use self::import::Import;
 pub(super) use self::login::{Login, Logout};
+pub(super) use self::map::Map;
 
 /// `sealift verify`.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::address;
 use super::challenge::Challenge;
 use super::client::{Client, Registry};
-use super::exchange::{Ask, persist};
+use super::exchange::Ask;
 use super::failure;
 use super::identity::{Credentials, Found, Secret, Whom};
 use super::scope::Scope;
@@ -57,7 +57,7 @@ impl Login<'_> {
                     realm: &realm,
                     service: service.as_deref(),
                 };
-                let granted = counter.ask(&what, &Scope::none(), Some(&self.found), true)?;
+                let granted = counter.ask(&what, &Scope::none(), Some(&self.found), true)??;
                 let token = granted.access().ok_or_else(|| {
                     Error::remote(format!("{what}: its token service gave no token"))
                 })?;
@@ -101,11 +101,7 @@ impl Login<'_> {
     fn hello(&self, authorization: HeaderValue) -> Result<()> {
         let peer = self.registry.peer();
         let ask = Ask::get(peer.base.clone(), Scope::none(), self.what());
-        let patience = self.registry.patience();
-        let mut answer = persist(patience, patience.attempts, true, || {
-            self.registry.follow(&ask, Some(&authorization))
-        })
-        .map_err(|fault| failure::fault(peer, &ask.what, fault))?;
+        let mut answer = self.registry.send_as(&ask, Some(&authorization))?;
         if !address::same_origin(&answer.url, &peer.base) {
             return Err(Error::remote(format!(
                 "{}: it sends us to {}, where nobody is signed in",

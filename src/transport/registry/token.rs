@@ -15,10 +15,11 @@ use serde::Deserialize;
 use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
-use super::address::{self, Peer};
+use super::address;
 use super::exchange::{Answer, Fault, persist};
 use super::failure;
 use super::identity::{Credentials, Found, IDENTITY, Secret, Whom};
+use super::peer::Peer;
 use super::scope::Scope;
 use super::wire::Wires;
 use crate::model::{Error, Result};
@@ -103,26 +104,35 @@ impl Counter<'_> {
     /// # Errors
     /// A service that may not be asked, or that refuses.
     pub(super) fn token(&self, scope: &Scope, found: Option<&Found>) -> Result<Token> {
+        self.grant(scope, found)?
+    }
+
+    /// The same. The inner error says that the service does not take us for who we say we are.
+    pub(super) fn grant(&self, scope: &Scope, found: Option<&Found>) -> Result<Result<Token>> {
         let what = match scope.repository() {
             "" => format!("cannot get a token for registry {}", self.peer.name),
             repository => format!("cannot get a token for {}/{repository}", self.peer.name),
         };
         let asked = Instant::now();
-        let granted = self.ask(&what, scope, found, false)?;
+        let granted = match self.ask(&what, scope, found, false)? {
+            Ok(granted) => granted,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
         let text = granted.access().ok_or_else(|| {
             Error::remote(format!("{what}: the token service at {} gave none", self.place()))
         })?;
-        Ok(Token { header: bearer(text)?, fresh_until: asked + granted.life() })
+        Ok(Ok(Token { header: bearer(text)?, fresh_until: asked + granted.life() }))
     }
 
-    /// What the service gives; with `to_stay` we ask for an identity token too.
+    /// What the service gives; with `to_stay` we ask for an identity token too. The inner error
+    /// says that it does not take us for who we say we are.
     pub(super) fn ask(
         &self,
         what: &str,
         scope: &Scope,
         found: Option<&Found>,
         to_stay: bool,
-    ) -> Result<Granted> {
+    ) -> Result<Result<Granted>> {
         let allowed = &self.wires.options.token_hosts;
         let url = realm_address(&self.peer.base, self.realm, found.is_some(), allowed)?;
         let mut answer = match found.map(|found| &found.credentials) {
@@ -151,14 +161,16 @@ impl Counter<'_> {
             }
         };
         if !answer.status.is_success() {
-            return Err(self.refusal(what, found, answer));
+            let is_about_us = matches!(answer.status.as_u16(), 400 | 401 | 403);
+            let error = self.refusal(what, found, answer);
+            return if is_about_us { Ok(Err(error)) } else { Err(error) };
         }
         let body = answer
             .read_small(ANSWER_BYTES, self.wires.options.patience.small_answer)
             .map(Zeroizing::new)
             .map_err(|fault| failure::fault(self.peer, what, fault))?;
         // The parser's own words could quote the token.
-        serde_json::from_slice(&body).map_err(|_| {
+        serde_json::from_slice(&body).map(Ok).map_err(|_| {
             Error::remote(format!(
                 "{what}: the token service at {} did not answer with a token",
                 self.place()
@@ -219,7 +231,7 @@ impl Counter<'_> {
         }
         persist(patience, patience.attempts, true, || {
             let mut request =
-                self.wires.to(url).request(method.clone(), url.clone()).headers(headers.clone());
+                self.wires.to(url)?.request(method.clone(), url.clone()).headers(headers.clone());
             if let Some(form) = form {
                 request = request.body(form.expose().to_owned());
             }

@@ -283,8 +283,9 @@ fn tokens_for_many_repositories_are_asked_for_at_once_and_each_once() {
             *count += 1;
             changed.notify_all();
             let patience = Duration::from_secs(20);
-            let (_, late) =
+            let (count, late) =
                 changed.wait_timeout_while(count, patience, |count| *count < REPOSITORIES).unwrap();
+            drop(count);
             return if late.timed_out() { reply(400) } else { reply(200).body(r#"{"token":"t"}"#) };
         }
         match seen.header("authorization") {
