@@ -174,9 +174,11 @@ impl Facts {
             ]);
         }
         out.table(&table)?;
-        let moved = self.report.images.iter().filter_map(|image| {
-            Some((name(image), image.entry.origin.as_ref()?))
-        });
+        let moved = self
+            .report
+            .images
+            .iter()
+            .filter_map(|image| Some((name(image), image.entry.origin.as_ref()?)));
         for (at, (image, origin)) in moved.enumerate() {
             if at == 0 {
                 out.line("")?;

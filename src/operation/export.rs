@@ -57,11 +57,7 @@ pub struct Report {
 }
 
 /// Says what an export would do. Asks the places, writes nothing.
-pub fn preview(
-    origins: &[Origin],
-    wanted: &Wanted,
-    progress: &dyn Progress,
-) -> Result<Preview> {
+pub fn preview(origins: &[Origin], wanted: &Wanted, progress: &dyn Progress) -> Result<Preview> {
     progress.event(Event::Phase { title: "reading what the images consist of", total: None });
     let mut parcels = Vec::new();
     let mut announced = Vec::new();

@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::model::Result;
-use crate::transport::registry::{
-    CertificateFolders, ProxySettings, RuleFiles, Secret, Setting,
-};
+use crate::transport::registry::{CertificateFolders, ProxySettings, RuleFiles, Secret, Setting};
 
 /// The system's configuration of the containers tools (podman, skopeo, buildah).
 const SYSTEM_CONTAINERS: &str = "/etc/containers";
@@ -103,18 +101,21 @@ mod tests {
         let routes = routes(&[("HOME", "/h"), ("DOCKER_CONFIG", "/d")]);
         let roots: Vec<_> =
             routes.certificates.roots.iter().map(|path| path.to_str().unwrap()).collect();
-        assert_eq!(roots, [
-            "/h/.config/containers/certs.d",
-            "/d/certs.d",
-            "/h/.config/docker/certs.d",
-            "/etc/containers/certs.d",
-            "/etc/docker/certs.d",
-        ]);
+        assert_eq!(
+            roots,
+            [
+                "/h/.config/containers/certs.d",
+                "/d/certs.d",
+                "/h/.config/docker/certs.d",
+                "/etc/containers/certs.d",
+                "/etc/docker/certs.d",
+            ]
+        );
         assert_eq!(routes.proxies.docker_config.unwrap(), Path::new("/d/config.json"));
         assert_eq!(routes.rules.user.unwrap(), Path::new("/h/.config/containers"));
-        assert_eq!(routes.rules.daemon_json, [
-            Path::new("/h/.config/docker/daemon.json"),
-            Path::new("/etc/docker/daemon.json"),
-        ]);
+        assert_eq!(
+            routes.rules.daemon_json,
+            [Path::new("/h/.config/docker/daemon.json"), Path::new("/etc/docker/daemon.json"),]
+        );
     }
 }

@@ -89,7 +89,9 @@ fn told(media_type: &str, body: &[u8]) -> String {
     let text = text.trim();
     if media_type == "text/html" || text.starts_with('<') {
         return match title(text) {
-            Some(title) => format!("an HTML page, as a proxy in front of a registry sends it: {title:?}"),
+            Some(title) => {
+                format!("an HTML page, as a proxy in front of a registry sends it: {title:?}")
+            }
             None => "an HTML page, as a proxy in front of a registry sends it".to_owned(),
         };
     }
@@ -176,9 +178,9 @@ fn hint(peer: &Peer, status: StatusCode, said: &str) -> Option<String> {
             "sign in with `docker login {host}` as somebody who may do this, and make sure that the place is not read-only"
         ),
         404 => format!("check the name and the tag, and that {host} is the right registry"),
-        405 if said.contains("UNSUPPORTED") => format!(
-            "{host} takes nothing in: it may be a mirror, which only hands on what another registry has; send the images to that one"
-        ),
+        405 if said.contains("UNSUPPORTED") => mirror(host),
+        // What docker-registry says as a mirror that cannot fetch something.
+        500 if said.contains("MANIFEST_UNKNOWN") => mirror(host),
         408 | 500 | 502 | 503 | 504 => {
             format!("try again later; if it stays, the log of {host} knows why")
         }
@@ -188,6 +190,12 @@ fn hint(peer: &Peer, status: StatusCode, said: &str) -> Option<String> {
         300..=399 => format!("check the address of the registry; {host} points elsewhere"),
         _ => return None,
     })
+}
+
+fn mirror(host: &str) -> String {
+    format!(
+        "{host} seems to be a mirror, which hands on what another registry has and takes nothing in; bring images to that one"
+    )
 }
 
 /// The error for a request that has no answer.

@@ -49,9 +49,7 @@ pub use client::Client;
 pub use credentials::{CredentialPaths, CredentialStore};
 pub use identity::{Credentials, Secret};
 pub use retry::Patience;
-pub use route::{
-    CertificateFolders, Proxies, ProxySettings, RegistryRules, RuleFiles, Setting,
-};
+pub use route::{CertificateFolders, Proxies, ProxySettings, RegistryRules, RuleFiles, Setting};
 pub use source::RegistrySource;
 pub use target::RegistryTarget;
 pub use wire::Options;

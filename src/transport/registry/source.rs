@@ -175,8 +175,7 @@ impl RegistrySource {
         }
         let place = self.place()?;
         let held = self.root_at(place)?;
-        let held =
-            held.ok_or_else(|| self.missing(&place.name, &place.name.to_string()))?;
+        let held = held.ok_or_else(|| self.missing(&place.name, &place.name.to_string()))?;
         Ok(held.descriptor)
     }
 

@@ -110,12 +110,9 @@ impl Trust {
 
 fn certified(identity: Identity, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>> {
     CertifiedKey::from_der(identity.chain, identity.key, provider).map(Arc::new).map_err(|e| {
-        Error::usage(format!(
-            "{} and its key cannot be used together",
-            identity.file.display()
-        ))
-        .because(e)
-        .hint("the .key must be the key of the certificate in the .cert of the same name")
+        Error::usage(format!("{} and its key cannot be used together", identity.file.display()))
+            .because(e)
+            .hint("the .key must be the key of the certificate in the .cert of the same name")
     })
 }
 

@@ -151,8 +151,7 @@ impl Wires {
 
     fn string(&self, line: &Line, proxy: Option<&Proxy>) -> Result<Wire> {
         let patience = &self.options.patience;
-        let tls =
-            self.strung.trust.configuration(&line.authorities, line.identity.as_deref())?;
+        let tls = self.strung.trust.configuration(&line.authorities, line.identity.as_deref())?;
         let builder = Wire::builder()
             .tls_backend_preconfigured(tls)
             .user_agent(USER_AGENT)
@@ -174,8 +173,9 @@ impl Wires {
                 .hint(format!("correct {}", proxy.set_by()))
         };
         let builder = match proxy {
-            Some(proxy) => builder
-                .proxy(reqwest::Proxy::all(proxy.url().clone()).map_err(|_| bad(proxy))?),
+            Some(proxy) => {
+                builder.proxy(reqwest::Proxy::all(proxy.url().clone()).map_err(|_| bad(proxy))?)
+            }
             None => builder,
         };
         builder.build().map_err(|e| match proxy {

@@ -46,7 +46,10 @@ impl CertificateFolders {
                     Ok(_) => {}
                     Err(error) if is_passed_over(&error) => {}
                     Err(error) => {
-                        return Err(Error::io(format!("cannot look at {}", folder.display()), error));
+                        return Err(Error::io(
+                            format!("cannot look at {}", folder.display()),
+                            error,
+                        ));
                     }
                 }
             }
@@ -201,10 +204,7 @@ mod tests {
         for name in ["other.example", "", "..", ".", "../b/h.example", "h.example/.."] {
             assert_eq!(found(name), None, "{name:?}");
         }
-        assert_eq!(
-            folders.places("x"),
-            [root("a").join("x/ca.crt"), root("c").join("x/ca.crt")]
-        );
+        assert_eq!(folders.places("x"), [root("a").join("x/ca.crt"), root("c").join("x/ca.crt")]);
         let only = CertificateFolders { only: Some(root("z")), ..folders };
         assert_eq!(only.of(&["h.example"]).unwrap(), Some(root("z")));
     }

@@ -73,9 +73,8 @@ pub(super) fn read(path: &Path) -> Result<DaemonRules> {
         .map_err(|e| Error::usage(format!("{what} {name} is not readable")).because(e))?;
     let mut rules = DaemonRules::default();
     for text in &parsed.registry_mirrors {
-        let mirror = mirror::address(text, &name).ok_or_else(|| {
-            Error::usage(format!("{name} names a mirror that is none: {text:?}"))
-        })?;
+        let mirror = mirror::address(text, &name)
+            .ok_or_else(|| Error::usage(format!("{name} names a mirror that is none: {text:?}")))?;
         rules.mirrors.push(mirror);
     }
     for text in &parsed.insecure_registries {
@@ -126,7 +125,7 @@ mod tests {
     fn nothing_says_nothing_and_nonsense_is_refused() {
         assert!(read(Path::new("/nonexistent/daemon.json")).unwrap().mirrors.is_empty());
         assert!(rules(" \n").unwrap().insecure.is_empty());
-        for text in ["{", "[]", r#"{"registry-mirrors":["nginx"]}"#, r#"{"registry-mirrors":1}"#] {
+        for text in ["{", "[1]", r#"{"registry-mirrors":["nginx"]}"#, r#"{"registry-mirrors":1}"#] {
             let error = rules(text).err().unwrap();
             assert!(error.message().contains("daemon.json"), "{error:?}");
         }

@@ -107,9 +107,8 @@ pub(super) struct Mirror {
 /// [`Kind::Usage`](crate::model::Kind::Usage) for anything else.
 pub(super) fn given(text: &str) -> Result<(Prefix, Mirror)> {
     let bad = || {
-        Error::usage(format!("--mirror {text:?} is not of the form FROM=TO")).hint(
-            "write what is mirrored, and where: --mirror docker.io=mirror.example/hub",
-        )
+        Error::usage(format!("--mirror {text:?} is not of the form FROM=TO"))
+            .hint("write what is mirrored, and where: --mirror docker.io=mirror.example/hub")
     };
     let (from, to) = text.split_once('=').ok_or_else(bad)?;
     let prefix = Prefix::parse(from).ok_or_else(bad)?;
@@ -142,7 +141,8 @@ pub(super) fn host(place: &str) -> &str {
 /// `HOST[:PORT][/PATH]`: something that can stand before the rest of an image name.
 pub(super) fn is_place(text: &str) -> bool {
     let host = host(text);
-    is_host(host) && format!("{text}/x").parse::<ImageName>().is_ok_and(|name| name.registry() == host)
+    is_host(host)
+        && format!("{text}/x").parse::<ImageName>().is_ok_and(|name| name.registry() == host)
 }
 
 /// As docker tells a registry from the first part of a path.
@@ -205,10 +205,10 @@ mod tests {
     #[test]
     fn mirrors_are_given_as_from_and_to() {
         let (prefix, mirror) = given("docker.io=mirror.example/hub").unwrap();
-        assert_eq!((prefix.to_string().as_str(), mirror.location.as_str()), (
-            "docker.io",
-            "mirror.example/hub"
-        ));
+        assert_eq!(
+            (prefix.to_string().as_str(), mirror.location.as_str()),
+            ("docker.io", "mirror.example/hub")
+        );
         assert!(!mirror.insecure);
         assert!(given("docker.io=http://m.example/").unwrap().1.insecure);
         assert_eq!(given("docker.io=https://m.example/").unwrap().1.location, "m.example");

@@ -22,7 +22,7 @@ mod rules;
 
 pub use certificates::CertificateFolders;
 pub(super) use certificates::{Certificates, Identity, read_authorities};
-pub use proxy::{Proxies, ProxySettings, Setting};
 pub(super) use proxy::Proxy;
+pub use proxy::{Proxies, ProxySettings, Setting};
 pub(super) use rules::Place;
 pub use rules::{RegistryRules, RuleFiles};

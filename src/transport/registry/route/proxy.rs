@@ -195,8 +195,9 @@ fn proxy(setting: &Setting) -> Result<Option<Arc<Proxy>>> {
     };
     // Nothing of the value is told: there may be a password in it.
     let bad = || {
-        Error::usage(format!("{} is not the address of a proxy", setting.name))
-            .hint("write it as http://[USER:PASSWORD@]HOST:PORT; https and socks5 are understood too")
+        Error::usage(format!("{} is not the address of a proxy", setting.name)).hint(
+            "write it as http://[USER:PASSWORD@]HOST:PORT; https and socks5 are understood too",
+        )
     };
     let url: Url = whole.parse().map_err(|_| bad())?;
     if !SCHEMES.contains(&url.scheme()) || url.host_str().is_none_or(str::is_empty) {
@@ -274,10 +275,8 @@ mod tests {
     #[test]
     fn what_is_no_proxy_is_refused_and_not_quoted() {
         for value in ["ftp://canary", "http://", "http://canary:x@[", "canary canary"] {
-            let settings = ProxySettings {
-                http: setting("HTTP_PROXY", value),
-                ..ProxySettings::default()
-            };
+            let settings =
+                ProxySettings { http: setting("HTTP_PROXY", value), ..ProxySettings::default() };
             let error = Proxies::read(&settings).unwrap_err();
             assert_eq!(error.kind(), Kind::Usage, "{value}");
             assert!(!format!("{error:?}").contains("canary"), "{error:?}");

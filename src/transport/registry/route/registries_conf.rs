@@ -248,10 +248,13 @@ mod tests {
         assert_eq!(rules[0].location.as_deref(), Some("internal.example.net/bar"));
         let pulls: Vec<_> =
             rules[0].mirrors.iter().map(|m| (m.location.as_str(), m.pull, m.insecure)).collect();
-        assert_eq!(pulls, [
-            ("mirror-0.example/mirror-for-foo", Pull::All, false),
-            ("mirror-1.example:5000/foo", Pull::ByDigest, true),
-        ]);
+        assert_eq!(
+            pulls,
+            [
+                ("mirror-0.example/mirror-for-foo", Pull::All, false),
+                ("mirror-1.example:5000/foo", Pull::ByDigest, true),
+            ]
+        );
         assert!(rules[1].insecure && rules[1].location.is_none());
         assert_eq!(rules[2].mirrors[0].pull, Pull::ByDigest);
     }

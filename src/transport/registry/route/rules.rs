@@ -76,8 +76,7 @@ impl RegistryRules {
             files.user.as_deref(),
             files.system.as_deref(),
         )?;
-        let mut read =
-            Self { given, rules: registries_conf::read(&found)?, ..Self::default() };
+        let mut read = Self { given, rules: registries_conf::read(&found)?, ..Self::default() };
         if let Some(path) = files.daemon_json.iter().find(|path| path.exists()) {
             let daemon = daemon_json::read(path)?;
             read.hub = daemon.mirrors;
@@ -128,9 +127,10 @@ impl RegistryRules {
         let mut itself = name.clone();
         if !self.straight {
             let rule = self.rule(&text);
-            let given = self.given.iter().filter_map(|(prefix, mirror)| {
-                Some((prefix.covers(&text)?, mirror))
-            });
+            let given = self
+                .given
+                .iter()
+                .filter_map(|(prefix, mirror)| Some((prefix.covers(&text)?, mirror)));
             let ruled = rule.into_iter().flat_map(|(covered, rule)| {
                 rule.mirrors.iter().map(move |mirror| (covered, mirror))
             });
@@ -166,8 +166,10 @@ impl RegistryRules {
             return Some(rule.file.display().to_string());
         }
         let given = self.given.iter().map(|(_, mirror)| mirror);
-        let mirrors = given.chain(self.rules.iter().flat_map(|rule| &rule.mirrors)).chain(&self.hub);
-        let insecure = |mirror: &&Mirror| mirror.insecure && mirror::host(&mirror.location) == registry;
+        let mirrors =
+            given.chain(self.rules.iter().flat_map(|rule| &rule.mirrors)).chain(&self.hub);
+        let insecure =
+            |mirror: &&Mirror| mirror.insecure && mirror::host(&mirror.location) == registry;
         if let Some(mirror) = mirrors.into_iter().find(insecure) {
             return Some(mirror.set_by.clone());
         }
@@ -226,22 +228,29 @@ mod tests {
 
     #[test]
     fn mirrors_come_in_order_and_the_registry_last() {
-        let daemon = r#"{"registry-mirrors":["https://daemon.example","https://conf.example/hub"]}"#;
+        let daemon =
+            r#"{"registry-mirrors":["https://daemon.example","https://conf.example/hub"]}"#;
         let rules = rules(CONF, daemon, &["docker.io=a.example", "docker.io/library=b.example/x"]);
-        assert_eq!(places(&rules, "nginx:1"), [
-            "a.example/library/nginx:1",
-            "b.example/x/nginx:1",
-            "conf.example/hub/library/nginx:1",
-            "daemon.example/library/nginx:1",
-            "docker.io/library/nginx:1",
-        ]);
+        assert_eq!(
+            places(&rules, "nginx:1"),
+            [
+                "a.example/library/nginx:1",
+                "b.example/x/nginx:1",
+                "conf.example/hub/library/nginx:1",
+                "daemon.example/library/nginx:1",
+                "docker.io/library/nginx:1",
+            ]
+        );
         // The longest prefix alone speaks for an image; a location replaces the registry.
-        assert_eq!(places(&rules, "docker.io/secret/app:1"), [
-            "a.example/secret/app:1",
-            "daemon.example/secret/app:1",
-            "conf.example/hub/secret/app:1",
-            "inside.example/s/app:1",
-        ]);
+        assert_eq!(
+            places(&rules, "docker.io/secret/app:1"),
+            [
+                "a.example/secret/app:1",
+                "daemon.example/secret/app:1",
+                "conf.example/hub/secret/app:1",
+                "inside.example/s/app:1",
+            ]
+        );
         assert_eq!(places(&rules, "other.example/a:1"), ["other.example/a:1"]);
         let digest = crate::model::Digest::of(b"x");
         assert_eq!(places(&rules, "fine.corp/team/a:1"), ["fine.corp/team/a:1"]);
@@ -267,7 +276,8 @@ mod tests {
 
     #[test]
     fn who_allows_plain_http_is_known() {
-        let daemon = r#"{"insecure-registries":["d.example:5000"],"registry-mirrors":["http://m.example"]}"#;
+        let daemon =
+            r#"{"insecure-registries":["d.example:5000"],"registry-mirrors":["http://m.example"]}"#;
         let rules = rules(CONF, daemon, &["docker.io=http://a.example:5000/x"]);
         let by = |registry: &str| {
             rules.insecure(registry).map(|by| by.rsplit('/').next().unwrap().to_owned())
