@@ -269,7 +269,7 @@ fn names(certificate: &CertificateError) -> String {
     }
 }
 
-/// A name out of WebPKI's `DnsName("h.example")`.
+/// A name out of `WebPKI`'s `DnsName("h.example")`.
 fn bare(name: &str) -> &str {
     let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(name);
     inner.trim_matches('"')
