@@ -6,7 +6,7 @@ use crate::model::{Destination, Location, Platform, Result};
 use crate::transport::archive::{self, ArchiveKind, DockerArchiveTarget, OciArchiveTarget};
 use crate::transport::daemon::{DaemonFeed, DaemonTarget, Endpoint};
 use crate::transport::layout::{LayoutSource, LayoutTarget};
-use crate::transport::registry::{Client, RegistrySource, RegistryTarget};
+use crate::transport::registry::{Client, NewProjects, RegistrySource, RegistryTarget};
 
 /// A client for every registry that this command talks to.
 fn client(connection: &Connection) -> Result<Client> {
@@ -59,17 +59,22 @@ pub(super) fn origins(locations: &[Location], connection: &Connection) -> Result
 }
 
 /// Opens the place that images go to. `platform` is what a docker-archive takes of an image for
-/// several.
+/// several, `projects` how a Harbor's projects are made that are missing.
 pub(super) fn target(
     destination: &Destination,
     connection: &Connection,
     platform: Option<Platform>,
+    projects: Option<NewProjects>,
 ) -> Result<Box<dyn Target>> {
     Ok(match destination {
         Destination::Registry { host, prefix } => {
             let client = client(connection)?;
             client.allow(&destination.to_string())?;
-            Box::new(RegistryTarget::new(client, host, prefix))
+            let target = RegistryTarget::new(client, host, prefix);
+            Box::new(match projects {
+                Some(wish) => target.creating_projects(wish),
+                None => target,
+            })
         }
         Destination::DockerDaemon => Box::new(DaemonTarget::new(&daemon(connection)?, platform)?),
         Destination::OciLayout(path) => Box::new(LayoutTarget::create(path)?),

@@ -327,7 +327,13 @@ fn fed_parcel(image: Fed, target: &BundleTarget, from: &str) -> Result<Parcel> {
     for node in &graph.nodes {
         target.document(&node.descriptor, &node.raw, Role::Opaque)?;
     }
-    Ok(Parcel { root: image.root, graph, satellites: Vec::new(), plain: Vec::new() })
+    Ok(Parcel {
+        root: image.root,
+        graph,
+        satellites: Vec::new(),
+        plain: Vec::new(),
+        assigned: None,
+    })
 }
 
 /// Counts what a feed delivers on its way into the bundle.

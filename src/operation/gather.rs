@@ -70,7 +70,7 @@ fn parcel(source: &dyn Source, root: Root, attachments: bool) -> Result<Parcel> 
         .filter(|leaf| leaf.role == Role::Layer)
         .filter_map(|leaf| Some((leaf.descriptor.digest, source.plain(&leaf.descriptor.digest)?)))
         .collect();
-    Ok(Parcel { root, graph, satellites, plain })
+    Ok(Parcel { root, graph, satellites, plain, assigned: None })
 }
 
 /// Everything attached to the manifests of a graph, and to what is attached, to a depth.

@@ -12,11 +12,13 @@ use url::Url;
 use super::address;
 use super::challenge::Challenge;
 use super::exchange::{self, Answer, Ask, Fault, Fetched, persist};
+use super::failure::Refusal;
+use super::identity::Credentials;
 use super::peer::Peer;
 use super::retry::Patience;
 use super::route::Place;
 use super::scope::Scope;
-use super::token::Authority;
+use super::token::{Authority, SignIn};
 use super::wire::{Options, Wires};
 use super::{failure, tls};
 use crate::model::{Error, ImageName, Result};
@@ -208,16 +210,21 @@ impl Registry {
     /// words, so they are asked for with `GET`: Harbor says only there that a project is missing
     /// where others say that somebody has to sign in.
     pub(super) fn refused(&self, ask: &Ask, answer: Answer) -> Error {
+        self.refusal(ask, answer).error
+    }
+
+    /// The same with what decides over it.
+    pub(super) fn refusal(&self, ask: &Ask, answer: Answer) -> Refusal {
         if ask.method == Method::HEAD {
             let mut again = Ask::get(ask.url.clone(), ask.scope.clone(), ask.what.clone());
             again.headers = ask.headers.clone();
             if let Ok(spoken) = self.send(&again)
                 && spoken.status == answer.status
             {
-                return failure::refused(&self.peer, &ask.what, spoken);
+                return failure::refusal(&self.peer, &ask.what, spoken);
             }
         }
-        failure::refused(&self.peer, &ask.what, answer)
+        failure::refusal(&self.peer, &ask.what, answer)
     }
 
     /// The address of something in a repository: `path` is `manifests/…`, `blobs/…` and so on.
@@ -265,6 +272,53 @@ impl Registry {
         let mut authority = lock(&self.authority);
         authority.learn(Challenge::of(headers));
         authority.renew(&self.peer, &self.wires, scope, used)
+    }
+
+    /// Who we are when it comes to a repository; `None` for nobody.
+    pub(super) fn credentials(&self, repository: &str) -> Result<Option<Credentials>> {
+        lock(&self.authority).credentials(&self.peer, &self.wires, repository)
+    }
+
+    /// Whether the registry knows us as who we are when it comes to a repository. It asks what
+    /// `docker login` asks: that needs no right to anything.
+    pub(super) fn sign_in(&self, repository: &str) -> Result<SignIn> {
+        let header = {
+            let mut authority = lock(&self.authority);
+            match authority.sign_in(&self.peer, &self.wires, repository)? {
+                Ok(header) => header,
+                Err(signed_in) => return Ok(signed_in),
+            }
+        };
+        let ask = Ask::get(self.peer.base.clone(), Scope::none(), self.greeting());
+        let answer = self.send_as(&ask, Some(&header))?;
+        Ok(if answer.status == StatusCode::UNAUTHORIZED {
+            SignIn::Refused
+        } else {
+            SignIn::Accepted
+        })
+    }
+
+    /// The name by which the token service knows the registry, if it wants tokens.
+    pub(super) fn service(&self) -> Option<String> {
+        lock(&self.authority).service()
+    }
+
+    /// Makes sure that no token is used again: tokens list rights as they were when they were
+    /// given out.
+    pub(super) fn forget_tokens(&self) {
+        lock(&self.authority).forget_tokens();
+    }
+
+    /// Asks something that is not part of the registry protocol and takes no tokens, with the name
+    /// and password that count for a repository, if there are any.
+    pub(super) fn send_plainly(&self, ask: &Ask, repository: &str) -> Result<Answer> {
+        let header = lock(&self.authority).basic(&self.peer, &self.wires, repository)?;
+        self.send_as(ask, header.as_ref())
+    }
+
+    fn send_as(&self, ask: &Ask, authorization: Option<&HeaderValue>) -> Result<Answer> {
+        persist(self.patience(), self.patience().attempts, true, || self.follow(ask, authorization))
+            .map_err(|fault| failure::fault(&self.peer, &ask.what, fault))
     }
 
     /// Asks with our authorization, and once more with a new one where it was refused.

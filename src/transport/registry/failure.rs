@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::address::same_origin;
 use super::exchange::{Answer, Fault};
 use super::peer::Peer;
+use super::reason::{self, Reason};
 use super::unreached;
 use crate::model::Error;
 
@@ -42,14 +43,37 @@ struct Reported {
     detail: serde_json::Value,
 }
 
+/// An answer that is not what was needed: what decides over it, and the error that it makes.
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    /// What the registry says, in one line.
+    pub(super) said: String,
+    /// What that means, where it is known.
+    pub(super) reason: Option<Reason>,
+    pub(super) error: Error,
+}
+
+impl Refusal {
+    /// Whether it is about who we are and what we may do, not about this one request.
+    pub(super) fn is_about_rights(&self) -> bool {
+        matches!(self.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+    }
+}
+
 /// The error for an answer that is not what `what` needed.
-pub(super) fn refused(peer: &Peer, what: &str, mut answer: Answer) -> Error {
+pub(super) fn refused(peer: &Peer, what: &str, answer: Answer) -> Error {
+    refusal(peer, what, answer).error
+}
+
+/// The same with what decides over it.
+pub(super) fn refusal(peer: &Peer, what: &str, mut answer: Answer) -> Refusal {
     let body = answer.read_small(BODY_BYTES, BODY_TIME).unwrap_or_default();
     if answer.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
         && let Some(proxy) = peer.proxy(&answer.url)
     {
         let finding = unreached::sign_in(proxy, &answer.url);
-        return Error::remote(format!("{what}: {}", finding.said)).hint(finding.hint);
+        let error = Error::remote(format!("{what}: {}", finding.said)).hint(finding.hint);
+        return Refusal { status: answer.status, said: finding.said, reason: None, error };
     }
     let said = told(&answer.media_type(), &body);
     let at_home = same_origin(&answer.url, &peer.base);
@@ -58,15 +82,26 @@ pub(super) fn refused(peer: &Peer, what: &str, mut answer: Answer) -> Error {
     } else {
         format!("{}, to which registry {} redirects,", answer.url.authority(), peer.name)
     };
-    let mut message = format!("{what}: {whom} answered {}", status_text(answer.status));
+    let status = answer.status;
+    let reason = at_home.then(|| reason::of(status, answer.url.path(), &said)).flatten();
+    let mut message = match &reason {
+        Some(reason) => format!("{what}: {}; {whom}", reason.sentence(&peer.name)),
+        None => format!("{what}: {whom}"),
+    };
+    let _ = write!(message, " answered {}", status_text(status));
     if !said.is_empty() {
         let _ = write!(message, ": {said}");
     }
     let error = Error::remote(message);
-    match hint(peer, answer.status, &said) {
+    let hint = reason
+        .as_ref()
+        .map(|reason| reason.advice(&peer.name))
+        .or_else(|| hint(peer, status, &said));
+    let error = match hint {
         Some(hint) => error.hint(hint),
         None => error,
-    }
+    };
+    Refusal { status, said, reason, error }
 }
 
 fn status_text(status: StatusCode) -> String {
@@ -167,12 +202,9 @@ fn hint(peer: &Peer, status: StatusCode, said: &str) -> Option<String> {
         400 | 500 if said.contains("MANIFEST_BLOB_UNKNOWN") => {
             "the registry misses a blob of this image: an image with foreign layers needs its leave (docker-registry: validation.manifests.urls.allow); a blob that was removed meanwhile is sent by running it again".to_owned()
         }
-        401 | 403 | 404 if said.contains("project") && said.contains("not found") => {
-            format!("create the project at {host} first, or bring the images below another one")
-        }
         401 => format!("sign in with `docker login {host}`, as somebody who may do this"),
         403 if said.contains("quota") || said.contains("exceed") => {
-            format!("make room in the project at {host}, or have its quota raised")
+            format!("make room at {host}, or have the quota raised; run it again, and only what is missing is sent")
         }
         403 => format!(
             "sign in with `docker login {host}` as somebody who may do this, and make sure that the place is not read-only"

@@ -237,7 +237,7 @@ fn image_parcel() -> Parcel {
         from_index: None,
         origin: None,
     };
-    Parcel { root, graph, satellites: Vec::new(), plain: Vec::new() }
+    Parcel { root, graph, satellites: Vec::new(), plain: Vec::new(), assigned: None }
 }
 
 fn roots(client: &Client, host: &str) -> Result<Descriptor, Error> {
