@@ -11,4 +11,5 @@ mod harbor;
 mod mapping;
 mod registry;
 mod round_trip;
+mod routes;
 mod sign_in;
