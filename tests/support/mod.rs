@@ -2,14 +2,19 @@
 // Each test binary uses a part of it.
 #![allow(dead_code)]
 
+pub(crate) mod authority;
 pub(crate) mod carry;
 pub(crate) mod command;
+pub(crate) mod containerd;
 pub(crate) mod dockerd;
 pub(crate) mod faultline;
 pub(crate) mod gallery;
+pub(crate) mod harbor;
 pub(crate) mod images;
 pub(crate) mod judge;
 pub(crate) mod mock;
+pub(crate) mod nginx;
 pub(crate) mod pictures;
 pub(crate) mod registry;
+pub(crate) mod tinyproxy;
 pub(crate) mod vault;

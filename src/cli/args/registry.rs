@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::sign_in::SignInArgs;
 use crate::transport::registry::Patience;
 
 /// What `--plain-http` says without a host.
@@ -49,4 +50,7 @@ pub(in crate::cli) struct RegistryArgs {
     /// for a bad line
     #[arg(long, value_name = "N", default_value_t = Patience::default().attempts - 1)]
     pub(in crate::cli) retries: u32,
+
+    #[command(flatten)]
+    pub(in crate::cli) sign_in: SignInArgs,
 }

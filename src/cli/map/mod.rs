@@ -36,7 +36,6 @@ pub(super) fn run(request: &request::Map, console: &Console) -> Result<()> {
     let trust = Trust::from_files(&request.keys)?;
     let bundle = Bundle::open(&request.bundle)?.authenticate(&trust)?;
     let progress = console.progress("map");
-    request.connection.listener.to(&progress);
     let report = map::map(
         &map::Request {
             bundle: &bundle,
@@ -109,9 +108,8 @@ fn write(
     force: bool,
     console: &Console,
 ) -> Result<()> {
-    let place = |piece: &Piece| match folders {
-        true => path.join(&piece.folder).join("hosts.toml"),
-        false => path.to_owned(),
+    let place = |piece: &Piece| {
+        if folders { path.join(&piece.folder).join("hosts.toml") } else { path.to_owned() }
     };
     let places: Vec<PathBuf> = pieces.iter().map(place).collect();
     if let Some(there) = places.iter().find(|place| !force && place.symlink_metadata().is_ok()) {

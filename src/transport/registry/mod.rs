@@ -6,10 +6,10 @@
 //! distribution 1.1; tokens as in Docker's registry token authentication.
 //!
 //! ```text
-//! source ──▶ manifest, blob, referrers ─┐            ┌─ token ◀── challenge, credentials ◀── helper
+//! source ──▶ manifest, blob, referrers ─┐            ┌─ authority ◀── token, challenge, credentials
 //! target ──▶ naming, upload, the same ──┼─▶ client ──┼─ course ◀── exchange, limiter ◀── retry
-//!    └─────▶ preflight ──▶ harbor ──────┘            └─ wire ◀── tls, address
-//!                                     one `Registry` for each host
+//!    ├─────▶ preflight ──▶ harbor ──────┤            └─ wire ◀── tls, address
+//! login ────────────────────────────────┘   one `Registry` for each host
 //! ```
 //!
 //! Before a target takes anything, [`preflight`] finds out all that speaks against it; [`harbor`]
@@ -21,14 +21,15 @@
 //! requests through. A blob goes up in one request (`upload`) or, where that does not get through,
 //! in several (`pieces`); it comes down with as many as it takes (`blob`). What comes back is
 //! judged by whoever asked; `failure` turns an answer that was not hoped for into an error that
-//! people understand, `reason` knows Harbor's words. Modules know only those to their
-//! right; `address`, `scope`, `identity` and `retry` know nobody.
+//! people understand, `reason` knows Harbor's words. Modules know only those to their right;
+//! `address`, `scope`, `identity` and `retry` know nobody.
 //!
 //! Nothing here reads the environment (but for the proxy variables, which the HTTP library reads):
 //! [`Options`] is pure data, filled in by the command line.
 
 mod address;
 mod asking;
+mod authority;
 mod blob;
 mod challenge;
 mod client;
@@ -37,9 +38,9 @@ mod credentials;
 mod exchange;
 mod failure;
 mod harbor;
-mod helper;
 mod identity;
 mod limiter;
+mod login;
 mod manifest;
 mod naming;
 mod outgoing;
@@ -61,9 +62,10 @@ mod upload;
 mod wire;
 
 pub use client::Client;
-pub use credentials::{CredentialPaths, CredentialStore};
+pub use credentials::{CredentialPaths, CredentialStore, Keeper};
 pub use harbor::NewProjects;
 pub use identity::{Credentials, Secret};
+pub use login::SignedIn;
 pub use naming::names;
 pub use retry::Patience;
 pub use route::{CertificateFolders, Proxies, ProxySettings, RegistryRules, RuleFiles, Setting};

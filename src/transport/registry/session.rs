@@ -125,9 +125,8 @@ impl<'a> Upload<'a> {
             StatusCode::NOT_FOUND => Some(Setback::new("has lost the session of an upload")),
             // The token expired between two requests; the next session needs another one.
             StatusCode::UNAUTHORIZED => {
-                let used = self.registry.authorization(&self.scope)?;
                 self.registry
-                    .renew(&self.scope, used.as_ref(), &answer.headers)?
+                    .renew(&self.scope, answer.used.as_ref(), &answer.headers)?
                     .map(|_| Setback::new("wants to know anew who we are"))
             }
             _ => None,

@@ -164,12 +164,13 @@ fn put(
         .header(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))
         .timeout(upload.patience(size))
         .body(Body::sized(content, size));
-    if let Some(value) = authorization {
-        request = request.header(AUTHORIZATION, value);
+    if let Some(value) = &authorization {
+        request = request.header(AUTHORIZATION, value.clone());
     }
-    let response = request.send().map_err(Fault::broken)?;
-    permit.answered(response.status());
-    Ok(Answer::new(target.clone(), response))
+    let mut answer = Answer::new(target.clone(), request.send().map_err(Fault::broken)?);
+    permit.answered(answer.status);
+    answer.used = authorization;
+    Ok(answer)
 }
 
 /// Why the registry, or a proxy in front of it, hung up in the middle of an upload. Its answer is

@@ -48,7 +48,7 @@ fn manifest_reply() -> Reply {
         .body(raw)
 }
 
-fn image_parcel() -> Parcel {
+pub(super) fn image_parcel() -> Parcel {
     let (raw, descriptor) = image();
     let graph = Graph::walk(&descriptor, &mut |_| Ok(raw.clone().into())).unwrap();
     let root = sealift::endpoint::Root {
@@ -107,7 +107,7 @@ fn a_token_that_expires_on_the_way_is_renewed_once() {
     roots(&client, &server.host()).unwrap();
     assert_eq!(server.count("GET", "/token"), 2);
     let error = source(&client, &format!("{}/app:2", server.host())).roots().unwrap_err();
-    assert!(error.get_hint().is_some_and(|hint| hint.contains("docker login")), "{error:?}");
+    assert!(error.get_hint().is_some_and(|hint| hint.contains("sealift login")), "{error:?}");
     assert_eq!(server.count("GET", "/token"), 3, "renewed once, then given up");
 }
 
@@ -396,7 +396,9 @@ fn a_refusal_without_words_is_asked_for_them() {
             .body(r#"{"errors":[{"code":"UNAUTHORIZED","message":"project team not found"}]}"#),
     });
     let target = RegistryTarget::new(known_at(&[]), server.host(), "team");
-    let error = target.plan(&[image_parcel()]).unwrap_err();
-    assert!(error.message().contains("project team not found"), "{error:?}");
-    assert!(error.get_hint().is_some_and(|hint| hint.contains("create the project")), "{error:?}");
+    let plan = target.plan(&[image_parcel()]).unwrap();
+    let findings: Vec<_> = plan.hindrances().collect();
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert!(findings[0].what.contains("project team is not there"), "{findings:?}");
+    assert!(findings[0].advice.contains("create the project"), "{findings:?}");
 }
