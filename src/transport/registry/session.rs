@@ -124,11 +124,10 @@ impl<'a> Upload<'a> {
             // The session is gone, as after a restart of the registry.
             StatusCode::NOT_FOUND => Some(Setback::new("has lost the session of an upload")),
             // The token expired between two requests; the next session needs another one.
-            StatusCode::UNAUTHORIZED => {
-                self.registry
-                    .renew(&self.scope, answer.used.as_ref(), &answer.headers)?
-                    .map(|_| Setback::new("wants to know anew who we are"))
-            }
+            StatusCode::UNAUTHORIZED => self
+                .registry
+                .renew(&self.scope, answer.used.as_ref(), &answer.headers)?
+                .map(|_| Setback::new("wants to know anew who we are")),
             _ => None,
         };
         let Refusal { status, said, error, .. } =
