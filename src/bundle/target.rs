@@ -84,6 +84,13 @@ impl BundleTarget {
         })
     }
 
+    /// Notes what was gathered, so that the next export can go on from it.
+    pub fn give_up(&self) {
+        if let Some(writer) = self.writer().as_mut() {
+            writer.give_up();
+        }
+    }
+
     /// Writes index, manifest and signatures, and gives the bundle its name.
     pub fn seal(self, parcels: &[Parcel], signers: &[SecretKey]) -> Result<Sealed> {
         let images = parcels.iter().map(|parcel| self.entry(parcel)).collect();
@@ -214,18 +221,18 @@ impl Target for BundleTarget {
         step: &BlobStep,
         open: &mut dyn FnMut() -> Result<Box<dyn Read + Send>>,
     ) -> Result<()> {
-        let turn = self.turns.enter();
         let number = self.order().get(&step.descriptor.digest).copied().unwrap_or_default();
+        let turn = self.turns.enter(number);
         let mut content = open()?;
         if let (Some(folder), "layer") = (&self.aside, &*step.place) {
             let algorithm = step.descriptor.digest.algorithm();
             let prepared = layer::prepare(&mut content, algorithm, folder)?;
-            turn.wait(number)?;
+            turn.wait()?;
             self.with(|writer| writer.add_prepared(prepared))?;
             turn.done();
             return Ok(());
         }
-        turn.wait(number)?;
+        turn.wait()?;
         if step.place == "document" {
             let bytes = crate::codec::checked::read_bounded(
                 &mut content,

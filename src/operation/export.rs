@@ -5,9 +5,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::at_hand::AtHand;
 use super::copy::{self, Surroundings};
 use super::gather::{Wanted, display_name, gather};
-use crate::bundle::{Base, BundleTarget, Sealed, Writer, WriterOptions};
+use crate::bundle::{Base, BundleTarget, Partial, Sealed, Writer, WriterOptions};
 use crate::endpoint::{
     Attachment, Event, Fed, Feed, Form, Intake, Origin, Parcel, Plain, Plan, Progress, Root,
     Satellite, Source, Target as _, Transfers,
@@ -30,6 +31,8 @@ pub struct Request<'a> {
     pub writer: WriterOptions,
     /// What the far side has already; nothing for a bundle that is whole by itself.
     pub base: Option<Base>,
+    /// Whether to go on from what interrupted exports to the same file have left.
+    pub resume: bool,
     /// Takes temporary files.
     pub temporary: &'a Path,
 }
@@ -54,6 +57,8 @@ pub struct Report {
     pub parcels: Vec<Parcel>,
     /// Bytes of all distinct blobs and manifests, as they were at their sources.
     pub content: u64,
+    /// How many blobs came from an interrupted export, and their bytes.
+    pub at_hand: (usize, u64),
 }
 
 /// Says what an export would do. Asks the places, writes nothing.
@@ -81,6 +86,10 @@ pub fn preview(origins: &[Origin], wanted: &Wanted) -> Result<Preview> {
 
 /// Exports. The bundle has its name when this returns, or does not exist.
 ///
+/// An export from a registry that fails, or is interrupted, leaves what it has gathered beside the
+/// bundle ([`Kept`](crate::bundle::Kept)). One that is to go on from it does all that any export
+/// does, only that it need not fetch those blobs: so it makes the same bundle.
+///
 /// # Errors
 /// [`Kind::Usage`] without a signer; whatever places and disk report.
 pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
@@ -107,25 +116,33 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
             }
         }
     }
-    let writer = Writer::create(&request.output, request.writer, request.base)?;
+    let base = request.base.map(Arc::new);
+    let partial = Partial::begin(&request.output)?;
+    let remains = if request.resume { partial.remains(base.as_ref()) } else { Vec::new() };
+    let writer = Writer::create_in(partial, sources.is_remote(), request.writer, base)?;
     let target = BundleTarget::new(request.output.display().to_string(), writer);
-    for (place, mut feed) in feeds {
-        let fed = run_feed(&mut *feed, &target, &request.wanted, progress)?;
-        parcels.extend(fed.into_iter().map(|parcel| (place, parcel)));
-    }
-    parcels.sort_by_key(|(place, _)| *place);
-    let parcels = merge(parcels.into_iter().map(|(_, parcel)| parcel));
-    if parcels.is_empty() {
-        return Err(Error::usage("there is no image in what was named"));
-    }
-    let carried: Vec<Parcel> =
-        parcels.iter().filter(|parcel| sources.holds(parcel)).cloned().collect();
-    let plan = target.plan(&carried)?;
-    copy::run(&sources, &target, plan, &around)?;
+    let gather_all = || {
+        for (place, mut feed) in feeds {
+            let fed = run_feed(&mut *feed, &target, &request.wanted, progress)?;
+            parcels.extend(fed.into_iter().map(|parcel| (place, parcel)));
+        }
+        parcels.sort_by_key(|(place, _)| *place);
+        let parcels = merge(parcels.drain(..).map(|(_, parcel)| parcel));
+        if parcels.is_empty() {
+            return Err(Error::usage("there is no image in what was named"));
+        }
+        let carried: Vec<Parcel> =
+            parcels.iter().filter(|parcel| sources.holds(parcel)).cloned().collect();
+        let plan = target.plan(&carried)?;
+        let at_hand = AtHand::new(&sources, &remains, &plan, progress);
+        copy::run(&at_hand, &target, plan, &around)?;
+        Ok((parcels, at_hand.amount()))
+    };
+    let (parcels, at_hand) = gather_all().inspect_err(|_| target.give_up())?;
     progress.event(Event::Phase { title: "sealing", total: None });
     let content = distinct_bytes(&parcels);
     let sealed = target.seal(&parcels, &request.signers)?;
-    Ok(Report { sealed, parcels, content })
+    Ok(Report { sealed, parcels, content, at_hand })
 }
 
 /// The same image under the same name stands once, whatever places it came from.

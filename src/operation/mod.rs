@@ -16,5 +16,6 @@ pub mod inspect;
 pub mod verify;
 
 mod ahead;
+mod at_hand;
 mod pipe;
 mod recall;

@@ -39,6 +39,8 @@ pub(in crate::cli) struct Export {
     pub(in crate::cli) bases: Vec<PathBuf>,
     /// Public keys that may have signed those.
     pub(in crate::cli) trusted: Vec<PathBuf>,
+    /// Whether to go on from what an interrupted export has left.
+    pub(in crate::cli) resume: bool,
     /// Threads.
     pub(in crate::cli) jobs: NonZeroUsize,
     /// Date of the bundle, seconds since 1970.
@@ -109,6 +111,7 @@ impl Export {
                 args::Preset::Balanced => Preset::Balanced,
                 args::Preset::Max => Preset::Max,
             },
+            resume: args.resume,
             jobs: args.jobs.unwrap_or(environment.jobs),
             created: environment.created,
             created_is_pinned: environment.created_is_pinned,
