@@ -11,7 +11,7 @@ use crate::codec::deflate::{Proof, prove};
 use crate::model::{Algorithm, Digest, Error, Result};
 
 /// Bytes of a layer that are kept in memory; longer ones go to a temporary file.
-const IN_MEMORY: u64 = 1 << 20;
+pub(super) const IN_MEMORY: u64 = 1 << 20;
 
 /// A shorter layer is not worth opening: its recipe would be about as long as itself.
 pub const SMALLEST_OPENED: u64 = 512;

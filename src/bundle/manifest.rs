@@ -82,6 +82,9 @@ pub struct ImageEntry {
     /// The index that it was taken out of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_index: Option<Digest>,
+    /// Where it was read from, where that is another place than its name says: at a mirror.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<ImageName>,
     /// What is attached to it, subjects before what is attached to them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attached: Vec<Attached>,

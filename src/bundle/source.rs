@@ -64,6 +64,7 @@ impl Source for Bundle<Authentic> {
                 },
                 synthesized: image.synthesized,
                 from_index: image.from_index,
+                origin: image.origin.clone(),
             })
             .collect())
     }

@@ -48,9 +48,17 @@ impl Turn<'_> {
     /// # Errors
     /// Where one of them failed; that one has said why.
     pub(super) fn wait(&self) -> Result<()> {
+        self.wait_for(self.number)
+    }
+
+    /// Waits until so many are done, which are all before it.
+    ///
+    /// # Errors
+    /// Where one before it failed; that one has said why.
+    pub(super) fn wait_for(&self, count: usize) -> Result<()> {
         let mut state = self.turns.state();
         let is_broken = |state: &State| state.broken.is_some_and(|broken| broken < self.number);
-        while state.next != self.number && !is_broken(&state) {
+        while state.next < count && !is_broken(&state) {
             state = self.turns.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         if is_broken(&state) {

@@ -1,7 +1,8 @@
 //! What the surroundings say: home, configuration, sign-ins, daemon, clock.
 //!
 //! Read once, here and nowhere else, so that everything below depends on its arguments alone.
-//! (The HTTP client reads the usual proxy variables by itself.)
+
+mod routes;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -13,6 +14,8 @@ use zeroize::Zeroizing;
 
 use crate::model::{Error, Result};
 use crate::transport::registry::CredentialPaths;
+
+use self::routes::Routes;
 
 /// Where the system's administrator puts the public keys that every user trusts.
 const SYSTEM_TRUST: &str = "/etc/sealift/trust";
@@ -31,6 +34,8 @@ pub(super) struct Environment {
     trust: Vec<PathBuf>,
     /// Where docker and podman keep registry sign-ins.
     pub(super) credentials: CredentialPaths,
+    /// How registries are reached from here.
+    pub(super) routes: Routes,
     /// `DOCKER_HOST`, as written.
     pub(super) docker_host: Option<String>,
     /// Folder for temporary files.
@@ -85,6 +90,7 @@ impl Environment {
         let home = folder("HOME");
         let configs =
             folder("XDG_CONFIG_HOME").or_else(|| home.as_ref().map(|home| home.join(".config")));
+        let routes = Routes::resolve(&text, home.as_deref(), configs.as_deref())?;
         let config = configs.as_ref().map(|configs| configs.join("sealift"));
 
         let credentials = CredentialPaths {
@@ -116,6 +122,7 @@ impl Environment {
                 .collect(),
             config,
             credentials,
+            routes,
             docker_host: text("DOCKER_HOST")?,
             temporary,
             created,

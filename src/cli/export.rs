@@ -10,7 +10,7 @@ use super::output::{Align, Output, Table, count, size};
 use super::places;
 use super::request::{self, Sealing};
 use crate::bundle::{Base, Kept, WriterOptions};
-use crate::endpoint::{Event, Parcel};
+use crate::endpoint::Parcel;
 use crate::model::graph::distinct_leaves;
 use crate::model::{Digest, Result};
 use crate::operation::export::{self, Preview, Report};
@@ -27,8 +27,7 @@ pub(super) fn run(request: &request::Export, console: &Console) -> Result<()> {
     let origins = places::origins(&request.sources, &request.connection)?;
     let Some(sealing) = &request.sealing else {
         let progress = console.progress("export");
-        progress.event(Event::Phase { title: "reading what the images consist of", total: None });
-        let preview = export::preview(&origins, &wanted)?;
+        let preview = export::preview(&origins, &wanted, &*progress)?;
         drop(progress);
         return show_preview(&preview, request.json);
     };
@@ -137,6 +136,7 @@ fn show_preview(preview: &Preview, as_json: bool) -> Result<()> {
             .map(|parcel| {
                 json!({
                     "name": parcel.root.name,
+                    "origin": parcel.root.origin,
                     "digest": parcel.root.descriptor.digest,
                     "size": parcel.graph.bytes(),
                     "platforms": parcel.graph.images().iter().filter_map(|(_, platform)| platform.map(ToString::to_string)).collect::<Vec<_>>(),

@@ -9,7 +9,7 @@ use super::console::Console;
 use super::output::{Align, Output, Table, count, size};
 use super::{places, request};
 use crate::bundle::Bundle;
-use crate::endpoint::{Action, Plan};
+use crate::endpoint::{Action, Gravity, Plan};
 use crate::model::{Destination, Result};
 use crate::operation::import;
 use crate::trust::Trust;
@@ -17,8 +17,12 @@ use crate::trust::Trust;
 pub(super) fn run(request: &request::Import, console: &Console) -> Result<()> {
     let trust = Trust::from_files(&request.keys)?;
     let bundle = Bundle::open(&request.bundle)?.authenticate(&trust)?;
-    let target =
-        places::target(&request.target, &request.connection, request.platforms.first().cloned())?;
+    let target = places::target(
+        &request.target,
+        &request.connection,
+        request.platforms.first().cloned(),
+        request.new_projects,
+    )?;
     let held = bases::held(&bundle, &request.bases, &trust)?;
     let progress = console.progress("import");
     let report = import::import(
@@ -28,6 +32,7 @@ pub(super) fn run(request: &request::Import, console: &Console) -> Result<()> {
             target: &*target,
             images: request.images.clone(),
             platforms: request.platforms.clone(),
+            naming: &request.naming,
             dry_run: request.dry_run,
             temporary: &request.temporary,
         },
@@ -37,7 +42,8 @@ pub(super) fn run(request: &request::Import, console: &Console) -> Result<()> {
     for note in &report.plan.notes {
         console.warn(note);
     }
-    show(&report.plan, &target.describe(), request)
+    show(&report.plan, &target.describe(), request)?;
+    import::hindered(&*target, &report.plan)
 }
 
 /// Bytes and number of blobs for each kind of action.
@@ -79,6 +85,12 @@ fn show(plan: &Plan, target: &str, request: &request::Import) -> Result<()> {
             "manifestsSent": plan.manifests.iter().filter(|step| step.action == Action::Send).count(),
             "tagsSet": plan.tags.iter().filter(|step| step.action == Action::Send).count(),
             "notes": plan.notes,
+            "projectsCreated": plan.creates,
+            "findings": plan.findings.iter().map(|finding| json!({
+                "gravity": gravity(finding.gravity),
+                "what": finding.what,
+                "advice": finding.advice,
+            })).collect::<Vec<_>>(),
         }));
     }
     let mut table = Table::new(&[
@@ -124,6 +136,9 @@ fn show(plan: &Plan, target: &str, request: &request::Import) -> Result<()> {
         if !steps.is_empty() {
             out.table(&steps)?;
         }
+        for project in &plan.creates {
+            out.line(format!("project {project} would be created"))?;
+        }
         for tag in &plan.tags {
             if let (Action::Send, Some(old)) = (&tag.action, &tag.replaces) {
                 out.line(format!("{} would move from {old}", tag.name))?;
@@ -140,5 +155,26 @@ fn show(plan: &Plan, target: &str, request: &request::Import) -> Result<()> {
     if totals.mounted.0 > 0 {
         let _ = write!(text, "; linked: {}", part(totals.mounted));
     }
-    out.line(text)
+    out.line(text)?;
+    if request.dry_run && !plan.findings.is_empty() {
+        out.table(&findings(plan))?;
+    }
+    Ok(())
+}
+
+fn gravity(gravity: Gravity) -> &'static str {
+    match gravity {
+        Gravity::Hinders => "hinders",
+        Gravity::Note => "note",
+    }
+}
+
+/// What speaks against the plan.
+fn findings(plan: &Plan) -> Table {
+    let mut table =
+        Table::new(&[("", Align::Left), ("FOUND", Align::Left), ("WHAT TO DO", Align::Left)]);
+    for finding in &plan.findings {
+        table.row([gravity(finding.gravity), &finding.what, &finding.advice]);
+    }
+    table
 }

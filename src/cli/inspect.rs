@@ -104,6 +104,7 @@ impl Facts {
                     "sharedContent": image.shared,
                     "synthesized": image.entry.synthesized,
                     "fromIndex": image.entry.from_index,
+                    "origin": image.entry.origin,
                     "omittedLayers": image.omitted,
                     "attached": image.entry.attached,
                     "variants": image.variants.iter().map(|variant| json!({
@@ -173,6 +174,17 @@ impl Facts {
             ]);
         }
         out.table(&table)?;
+        let moved = self
+            .report
+            .images
+            .iter()
+            .filter_map(|image| Some((name(image), image.entry.origin.as_ref()?)));
+        for (at, (image, origin)) in moved.enumerate() {
+            if at == 0 {
+                out.line("")?;
+            }
+            out.line(format!("{image} was read at {origin}"))?;
+        }
         if layers {
             self.print_layers(&mut out)?;
         }

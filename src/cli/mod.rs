@@ -15,6 +15,7 @@ mod export;
 mod import;
 mod inspect;
 mod key;
+mod map;
 mod output;
 mod passphrase;
 mod places;
@@ -70,6 +71,7 @@ fn execute(cli: Cli) -> Result<()> {
         Command::Import(args) => {
             import::run(&request::Import::resolve(args, &environment)?, &console)
         }
+        Command::Map(args) => map::run(&request::Map::resolve(args, &environment)?, &console),
         Command::Inspect(args) => {
             inspect::run(&request::Inspect::resolve(args, &environment)?, &console)
         }

@@ -42,9 +42,15 @@ impl Output {
     /// # Errors
     /// As [`line`](Self::line).
     pub(super) fn json(&mut self, value: &impl Serialize) -> Result<()> {
-        let text = serde_json::to_string_pretty(value)
-            .map_err(|e| Error::new(Kind::Io, "cannot write the result as JSON").because(e))?;
-        self.put(&ascii_controls(&text))
+        self.put(&json_text(value)?)
+    }
+
+    /// Writes lines that are finished; control characters in them are spelled out.
+    ///
+    /// # Errors
+    /// As [`line`](Self::line).
+    pub(super) fn text(&mut self, text: &str) -> Result<()> {
+        text.lines().try_for_each(|line| self.line(line))
     }
 
     /// Writes a table.
@@ -68,6 +74,16 @@ impl Output {
             Ok(()) => Ok(()),
         }
     }
+}
+
+/// A value as indented JSON with a line end.
+///
+/// # Errors
+/// [`Kind::Io`] where it cannot be written as JSON.
+pub(super) fn json_text(value: &impl Serialize) -> Result<String> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|e| Error::new(Kind::Io, "cannot write the result as JSON").because(e))?;
+    Ok(ascii_controls(&text))
 }
 
 /// To which side the cells of a column go.
@@ -102,7 +118,8 @@ impl Table {
         self.rows.is_empty()
     }
 
-    fn render(&self) -> String {
+    /// Its lines.
+    pub(super) fn render(&self) -> String {
         let mut table = comfy_table::Table::new();
         table
             .load_style(comfy_table::presets::NOTHING)

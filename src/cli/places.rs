@@ -6,19 +6,11 @@ use crate::model::{Destination, Location, Platform, Result};
 use crate::transport::archive::{self, ArchiveKind, DockerArchiveTarget, OciArchiveTarget};
 use crate::transport::daemon::{DaemonFeed, DaemonTarget, Endpoint};
 use crate::transport::layout::{LayoutSource, LayoutTarget};
-use crate::transport::registry::{
-    Client, CredentialStore, Options, RegistrySource, RegistryTarget,
-};
+use crate::transport::registry::{Client, NewProjects, RegistrySource, RegistryTarget};
 
 /// A client for every registry that this command talks to.
 fn client(connection: &Connection) -> Result<Client> {
-    Client::new(Options {
-        plain_http: connection.plain_http,
-        ca_files: connection.ca_files.clone(),
-        token_hosts: connection.token_hosts.clone(),
-        credentials: CredentialStore::new(connection.credentials.clone()),
-        ..Options::default()
-    })
+    Client::new(connection.options()?)
 }
 
 fn daemon(connection: &Connection) -> Result<Endpoint> {
@@ -67,15 +59,22 @@ pub(super) fn origins(locations: &[Location], connection: &Connection) -> Result
 }
 
 /// Opens the place that images go to. `platform` is what a docker-archive takes of an image for
-/// several.
+/// several, `projects` how a Harbor's projects are made that are missing.
 pub(super) fn target(
     destination: &Destination,
     connection: &Connection,
     platform: Option<Platform>,
+    projects: Option<NewProjects>,
 ) -> Result<Box<dyn Target>> {
     Ok(match destination {
         Destination::Registry { host, prefix } => {
-            Box::new(RegistryTarget::new(client(connection)?, host, prefix))
+            let client = client(connection)?;
+            client.allow(&destination.to_string())?;
+            let target = RegistryTarget::new(client, host, prefix);
+            Box::new(match projects {
+                Some(wish) => target.creating_projects(wish),
+                None => target,
+            })
         }
         Destination::DockerDaemon => Box::new(DaemonTarget::new(&daemon(connection)?, platform)?),
         Destination::OciLayout(path) => Box::new(LayoutTarget::create(path)?),

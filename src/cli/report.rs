@@ -47,10 +47,18 @@ fn render(error: &Error, colours: bool) -> String {
         }
         next = cause.source();
     }
-    if let Some(hint) = error.get_hint() {
-        let _ = writeln!(text, "  {} {}", painted("hint:", CYAN, colours), escape(hint));
+    for part in error.get_parts() {
+        let _ = writeln!(text, "  - {}", escape(part.message()));
+        render_hint(part, "    ", colours, &mut text);
     }
+    render_hint(error, "  ", colours, &mut text);
     text
+}
+
+fn render_hint(error: &Error, indent: &str, colours: bool, text: &mut String) {
+    if let Some(hint) = error.get_hint() {
+        let _ = writeln!(text, "{indent}{} {}", painted("hint:", CYAN, colours), escape(hint));
+    }
 }
 
 #[cfg(test)]
@@ -70,6 +78,20 @@ mod tests {
             "error: cannot push registry.example/app:1\n  \
              caused by: 401 from https://registry.example/v2/\n  \
              hint: sign in with docker login registry.example\n"
+        );
+    }
+
+    #[test]
+    fn every_part_has_its_lines() {
+        let parts = vec![sample(), Error::remote("no room\n")];
+        let error = Error::remote("nothing was sent").parts(parts).hint("run it again");
+        assert_eq!(
+            render(&error, false),
+            "error: nothing was sent\n  \
+             - cannot push registry.example/app:1\n    \
+             hint: sign in with docker login registry.example\n  \
+             - no room\\n\n  \
+             hint: run it again\n"
         );
     }
 

@@ -59,6 +59,8 @@ pub enum Event<'a> {
     },
     /// Something that the user should know and that is no error.
     Warning(&'a str),
+    /// Something that the user may want to know: how it was done, where there are several ways.
+    Note(&'a str),
 }
 
 /// Hears what happens. Called from several threads.

@@ -18,6 +18,8 @@ pub struct Root {
     pub synthesized: bool,
     /// The index that it was taken out of, where only one platform of it is carried.
     pub from_index: Option<Digest>,
+    /// Where it was read from, where that is another place than its name says: at a mirror.
+    pub origin: Option<ImageName>,
 }
 
 /// What is attached to an image and travels with it.
@@ -87,6 +89,12 @@ pub trait Source: Send + Sync {
     /// Whether opening a blob waits for a network, so that fetching several at once pays.
     fn is_remote(&self) -> bool {
         false
+    }
+
+    /// What the user should know about how images were come by, a sentence each, and each told
+    /// once.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
     }
 }
 

@@ -21,9 +21,32 @@ pub struct Parcel {
     pub satellites: Vec<Satellite>,
     /// Plain forms of its compressed layers, by the layer's digest, where they are known.
     pub plain: Vec<(Digest, Plain)>,
+    /// The name that was chosen for it; without one, the target goes by that of the source.
+    pub assigned: Option<Assigned>,
+}
+
+/// A name that was chosen for an image at its target.
+#[derive(Clone, Debug)]
+pub struct Assigned {
+    /// The name: of a registry, the place there.
+    pub name: ImageName,
+    /// The rule that made it, as it was written, for messages.
+    pub rule: Option<String>,
 }
 
 impl Parcel {
+    /// The name that it is to have where names are kept whole: the one that was chosen for it,
+    /// else the one that it came with.
+    pub fn name(&self) -> Option<&ImageName> {
+        self.assigned.as_ref().map(|assigned| &assigned.name).or(self.root.name.as_ref())
+    }
+
+    /// What to call it: the name that it came with, else its digest.
+    pub fn shown(&self) -> String {
+        let digest = || self.root.descriptor.digest.to_string();
+        self.root.name.as_ref().map_or_else(digest, ToString::to_string)
+    }
+
     /// The graph of the image and those of its satellites.
     pub fn graphs(&self) -> impl Iterator<Item = &Graph> {
         std::iter::once(&self.graph).chain(self.satellites.iter().map(|satellite| &satellite.graph))
@@ -111,6 +134,46 @@ pub struct Arrival {
     pub target_digest: Digest,
 }
 
+/// How much a finding weighs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Gravity {
+    /// The plan cannot be carried out as things are.
+    Hinders,
+    /// It can; the user should know all the same.
+    Note,
+}
+
+/// Something about the target that speaks against a plan, found before anything is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How much it weighs.
+    pub gravity: Gravity,
+    /// What was found, and where: a sentence without a full stop.
+    pub what: String,
+    /// What to do about it; empty where there is nothing to do.
+    pub advice: String,
+}
+
+impl Finding {
+    /// Something that hinders.
+    pub fn hindrance(what: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { gravity: Gravity::Hinders, what: what.into(), advice: advice.into() }
+    }
+
+    /// Something to know.
+    pub fn note(what: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { gravity: Gravity::Note, what: what.into(), advice: advice.into() }
+    }
+
+    /// Both parts in one sentence.
+    pub fn sentence(&self) -> String {
+        match self.advice.as_str() {
+            "" => self.what.clone(),
+            advice => format!("{}; {advice}", self.what),
+        }
+    }
+}
+
 /// What has to be done so that every image is there.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
@@ -124,9 +187,19 @@ pub struct Plan {
     pub arrivals: Vec<Arrival>,
     /// What the user should know, a sentence each: something that this target cannot hold.
     pub notes: Vec<String>,
+    /// Projects of the target that are made in [`Target::begin`], by name.
+    pub creates: Vec<String>,
+    /// All that was found out about the target and speaks against the plan. A plan with a
+    /// [hindrance](Plan::hindrances) is not carried out.
+    pub findings: Vec<Finding>,
 }
 
 impl Plan {
+    /// The findings that keep the plan from being carried out.
+    pub fn hindrances(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| finding.gravity == Gravity::Hinders)
+    }
+
     /// Bytes that will be sent.
     pub fn bytes_to_send(&self) -> u64 {
         self.blobs.iter().filter(|step| step.action == Action::Send).map(|step| step.bytes).sum()
@@ -157,9 +230,11 @@ pub trait Target: Send + Sync {
     /// What people call the place.
     fn describe(&self) -> String;
 
-    /// Says what has to be done, asking the place what it has. Changes nothing.
+    /// Says what has to be done, asking the place what it has, and what speaks against it: all of
+    /// it at once, as [`Plan::findings`]. Changes nothing.
     ///
     /// # Errors
+    /// Where the place cannot be asked at all;
     /// [`Kind::Usage`](crate::model::Kind::Usage) where two images would get one name.
     fn plan(&self, parcels: &[Parcel]) -> Result<Plan>;
 
@@ -188,7 +263,8 @@ pub trait Target: Send + Sync {
         false
     }
 
-    /// Called once before the first blob, after the plan was accepted. Nothing has been sent yet.
+    /// Called once before the first blob, after the plan was accepted. Nothing has been sent yet;
+    /// what [`Plan::creates`] names is made here.
     fn begin(&self, _plan: &Plan) -> Result<()> {
         Ok(())
     }

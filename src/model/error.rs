@@ -51,13 +51,20 @@ struct Inner {
     kind: Kind,
     message: String,
     hint: Option<String>,
+    parts: Vec<Error>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
     /// A failure of the given kind.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), hint: None, source: None }))
+        Self(Box::new(Inner {
+            kind,
+            message: message.into(),
+            hint: None,
+            parts: Vec::new(),
+            source: None,
+        }))
     }
 
     /// [`Kind::Usage`].
@@ -97,6 +104,13 @@ impl Error {
         self
     }
 
+    /// Says that it is made up of several failures, each with its own hint.
+    #[must_use]
+    pub fn parts(mut self, parts: Vec<Self>) -> Self {
+        self.0.parts = parts;
+        self
+    }
+
     /// Adds the cause.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
@@ -129,7 +143,12 @@ impl Error {
         self.0.hint.as_deref()
     }
 
-    /// The message and every cause, joined by colons; a hint that wrapping copied is said once.
+    /// The failures that it is made up of; none for most.
+    pub fn get_parts(&self) -> &[Self] {
+        &self.0.parts
+    }
+
+    /// The message, every cause and every part, joined by colons; a hint that wrapping copied is said once.
     pub fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut next = std::error::Error::source(self);
@@ -140,6 +159,10 @@ impl Error {
                 text.push_str(&part);
             }
             next = error.source();
+        }
+        for (number, part) in self.0.parts.iter().enumerate() {
+            text.push_str(if number == 0 { ": " } else { "; " });
+            text.push_str(&part.chain());
         }
         text
     }
@@ -188,6 +211,14 @@ mod tests {
         assert_eq!(error.kind(), Kind::Remote);
         assert_eq!(error.get_hint(), Some("sign in"));
         assert_eq!(error.chain(), "cannot push a:1: 403 from registry");
+    }
+
+    #[test]
+    fn parts_are_told_after_the_whole() {
+        let parts = vec![Error::remote("no project"), Error::remote("no room").hint("make some")];
+        let error = Error::remote("nothing was sent").parts(parts);
+        assert_eq!(error.chain(), "nothing was sent: no project; no room");
+        assert_eq!(error.get_parts()[1].get_hint(), Some("make some"));
     }
 
     #[test]

@@ -113,3 +113,9 @@ pub const ZSTD_EXPANSION: u64 = 40_000;
 
 /// Bytes of a key file.
 pub const KEY_FILE_BYTES: u64 = 64 << 10;
+
+/// Bytes of a file with rules for names: at 100 bytes a rule as many as [`MAPPING_RULES`].
+pub const MAPPING_FILE_BYTES: u64 = 4 << 20;
+
+/// Rules for names: one for each of more images than any bundle has held.
+pub const MAPPING_RULES: usize = 40_000;

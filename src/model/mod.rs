@@ -11,6 +11,7 @@ pub mod json;
 pub mod limits;
 pub mod location;
 pub mod manifest;
+pub mod mapping;
 pub mod platform;
 pub mod reference;
 
@@ -19,5 +20,6 @@ pub use error::{Error, Kind, Result};
 pub use graph::{Graph, Leaf, Node, Role};
 pub use location::{Destination, Location};
 pub use manifest::{Descriptor, Manifest};
+pub use mapping::{Mapping, Naming};
 pub use platform::Platform;
 pub use reference::ImageName;

@@ -165,6 +165,7 @@ fn with_packed_layers(parcel: Parcel, packed: &HashMap<Digest, Descriptor>) -> R
         root: Root { descriptor, ..parcel.root },
         graph,
         satellites: Vec::new(),
+        assigned: parcel.assigned,
     })
 }
 

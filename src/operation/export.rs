@@ -1,6 +1,7 @@
 //! Export: images of any places into one signed bundle.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,13 +9,14 @@ use std::sync::Arc;
 use super::at_hand::AtHand;
 use super::copy::{self, Surroundings};
 use super::gather::{Wanted, display_name, gather};
+use super::sources::Sources;
 use crate::bundle::{Base, BundleTarget, Partial, Sealed, Writer, WriterOptions};
 use crate::endpoint::{
-    Attachment, Event, Fed, Feed, Form, Intake, Origin, Parcel, Plain, Plan, Progress, Root,
-    Satellite, Source, Target as _, Transfers,
+    Event, Fed, Feed, Form, Intake, Origin, Parcel, Plan, Progress, Satellite, Source,
+    Target as _, Transfers,
 };
 use crate::model::graph::distinct_leaves;
-use crate::model::{Descriptor, Digest, Error, Graph, Kind, Result, Role, limits};
+use crate::model::{Digest, Error, Graph, ImageName, Kind, Result, Role, limits};
 use crate::trust::SecretKey;
 
 /// What is to be exported, and how.
@@ -62,15 +64,19 @@ pub struct Report {
 }
 
 /// Says what an export would do. Asks the places, writes nothing.
-pub fn preview(origins: &[Origin], wanted: &Wanted) -> Result<Preview> {
-    let mut parcels = Vec::new();
+pub fn preview(origins: &[Origin], wanted: &Wanted, progress: &dyn Progress) -> Result<Preview> {
+    progress.event(Event::Phase { title: "reading what the images consist of", total: None });
     let mut announced = Vec::new();
+    let mut sources: Vec<&dyn Source> = Vec::new();
     for origin in origins {
         match origin {
-            Origin::Source(source) => parcels.extend(gather(&**source, wanted)?),
+            Origin::Source(source) => sources.push(&**source),
             Origin::Feed(feed) => announced.extend(feed.announce()?),
         }
     }
+    let parcels = gather(sources.iter().copied(), wanted)?;
+    sources.iter().for_each(|source| tell(*source, progress));
+    let parcels: Vec<Parcel> = parcels.into_iter().flatten().collect();
     let mut plan = Plan::default();
     for leaf in distinct_leaves(parcels.iter().flat_map(Parcel::graphs)) {
         plan.blobs.push(crate::endpoint::BlobStep {
@@ -100,28 +106,31 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
     let around = Surroundings { progress, temporary: request.temporary, title: "exporting" };
     // Everything that can be asked beforehand is asked before anything is written.
     progress.event(Event::Phase { title: "reading what the images consist of", total: None });
-    let mut sources = Sources::default();
     let mut feeds: Vec<(usize, Box<dyn Feed>)> = Vec::new();
-    let mut parcels: Vec<(usize, Parcel)> = Vec::new();
+    let mut opened: Vec<(usize, Box<dyn Source>)> = Vec::new();
     for (place, origin) in request.origins.into_iter().enumerate() {
         match origin {
-            Origin::Source(source) => {
-                let found = gather(&*source, &request.wanted)?;
-                sources.add(source, &found);
-                parcels.extend(found.into_iter().map(|parcel| (place, parcel)));
-            }
+            Origin::Source(source) => opened.push((place, source)),
             Origin::Feed(feed) => {
                 feed.announce()?;
                 feeds.push((place, feed));
             }
         }
     }
+    let found = gather(opened.iter().map(|(_, source)| &**source), &request.wanted)?;
+    let mut sources = Sources::default();
+    let mut parcels: Vec<(usize, Parcel)> = Vec::new();
+    for ((place, source), found) in opened.into_iter().zip(found) {
+        tell(&*source, progress);
+        sources.add(source, &found);
+        parcels.extend(found.into_iter().map(|parcel| (place, parcel)));
+    }
     let base = request.base.map(Arc::new);
     let partial = Partial::begin(&request.output)?;
     let remains = if request.resume { partial.remains(base.as_ref()) } else { Vec::new() };
     let writer = Writer::create_in(partial, sources.is_remote(), request.writer, base)?;
     let target = BundleTarget::new(request.output.display().to_string(), writer);
-    let gather_all = || {
+    let bring_all = || {
         for (place, mut feed) in feeds {
             let fed = run_feed(&mut *feed, &target, &request.wanted, progress)?;
             parcels.extend(fed.into_iter().map(|parcel| (place, parcel)));
@@ -135,28 +144,39 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
             parcels.iter().filter(|parcel| sources.holds(parcel)).cloned().collect();
         let plan = target.plan(&carried)?;
         let at_hand = AtHand::new(&sources, &remains, &plan, progress);
-        copy::run(&at_hand, &target, plan, &around)?;
+        let copied = copy::run(&at_hand, &target, plan, &around);
+        tell(&sources, progress);
+        copied?;
         Ok((parcels, at_hand.amount()))
     };
-    let (parcels, at_hand) = gather_all().inspect_err(|_| target.give_up())?;
+    let (parcels, at_hand) = bring_all().inspect_err(|_| target.give_up())?;
     progress.event(Event::Phase { title: "sealing", total: None });
     let content = distinct_bytes(&parcels);
     let sealed = target.seal(&parcels, &request.signers)?;
     Ok(Report { sealed, parcels, content, at_hand })
 }
 
+/// Tells how the images of a place were come by.
+fn tell(source: &dyn Source, progress: &dyn Progress) {
+    for note in source.notes() {
+        progress.event(Event::Note(&note));
+    }
+}
+
 /// The same image under the same name stands once, whatever places it came from.
 fn merge(parcels: impl Iterator<Item = Parcel>) -> Vec<Parcel> {
     let mut merged: Vec<Parcel> = Vec::new();
+    let mut places: HashMap<(Digest, Option<ImageName>), usize> = HashMap::new();
     for parcel in parcels {
-        let same = |known: &&mut Parcel| {
-            known.root.descriptor.digest == parcel.root.descriptor.digest
-                && known.root.name == parcel.root.name
-        };
-        match merged.iter_mut().find(same) {
-            None => merged.push(parcel),
+        let key = (parcel.root.descriptor.digest, parcel.root.name.clone());
+        match places.entry(key) {
+            Entry::Vacant(entry) => {
+                entry.insert(merged.len());
+                merged.push(parcel);
+            }
             // One place may know attachments that the other has not.
-            Some(known) => {
+            Entry::Occupied(entry) => {
+                let known = &mut merged[*entry.get()];
                 for satellite in parcel.satellites {
                     let digest = |of: &Satellite| of.graph.root().descriptor.digest;
                     let has = |own: &Satellite| {
@@ -180,69 +200,6 @@ fn distinct_bytes(parcels: &[Parcel]) -> u64 {
             .extend(graph.leaves.iter().map(|leaf| (leaf.descriptor.digest, leaf.descriptor.size)));
     }
     sizes.values().sum()
-}
-
-/// Several sources as one: each blob is opened at the first place that lists it.
-#[derive(Default)]
-struct Sources {
-    places: Vec<Box<dyn Source>>,
-    of: HashMap<Digest, usize>,
-}
-
-impl Sources {
-    fn add(&mut self, source: Box<dyn Source>, parcels: &[Parcel]) {
-        let place = self.places.len();
-        self.places.push(source);
-        for graph in parcels.iter().flat_map(Parcel::graphs) {
-            let nodes = graph.nodes.iter().map(|node| node.descriptor.digest);
-            for digest in nodes.chain(graph.leaves.iter().map(|leaf| leaf.descriptor.digest)) {
-                self.of.entry(digest).or_insert(place);
-            }
-        }
-    }
-
-    fn holds(&self, parcel: &Parcel) -> bool {
-        self.of.contains_key(&parcel.root.descriptor.digest)
-    }
-
-    fn place(&self, digest: &Digest) -> Result<&dyn Source> {
-        self.of
-            .get(digest)
-            .map(|&place| &*self.places[place])
-            .ok_or_else(|| Error::damaged(format!("none of the sources has {digest}")))
-    }
-}
-
-impl Source for Sources {
-    fn describe(&self) -> String {
-        match self.places.as_slice() {
-            [one] => one.describe(),
-            _ => "its source".to_owned(),
-        }
-    }
-
-    fn roots(&self) -> Result<Vec<Root>> {
-        self.places.iter().try_fold(Vec::new(), |mut all, place| {
-            all.extend(place.roots()?);
-            Ok(all)
-        })
-    }
-
-    fn open(&self, blob: &Descriptor, form: Form) -> Result<Box<dyn Read + Send + '_>> {
-        self.place(&blob.digest)?.open(blob, form)
-    }
-
-    fn plain(&self, layer: &Digest) -> Option<Plain> {
-        self.place(layer).ok()?.plain(layer)
-    }
-
-    fn attachments(&self, subject: &Descriptor) -> Result<Vec<Attachment>> {
-        self.place(&subject.digest)?.attachments(subject)
-    }
-
-    fn is_remote(&self) -> bool {
-        self.places.iter().any(|place| place.is_remote())
-    }
 }
 
 /// Runs a feed into the bundle and makes parcels of what it delivered.
@@ -326,7 +283,13 @@ fn fed_parcel(image: Fed, target: &BundleTarget, from: &str) -> Result<Parcel> {
     for node in &graph.nodes {
         target.document(&node.descriptor, &node.raw, Role::Opaque)?;
     }
-    Ok(Parcel { root: image.root, graph, satellites: Vec::new(), plain: Vec::new() })
+    Ok(Parcel {
+        root: image.root,
+        graph,
+        satellites: Vec::new(),
+        plain: Vec::new(),
+        assigned: None,
+    })
 }
 
 /// Counts what a feed delivers on its way into the bundle.

@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::assign::{self, Choice};
 use super::compress::compress;
 use super::copy::{self, Surroundings};
-use super::gather::{Wanted, display_name, gather_root};
+use super::gather::display_name;
 use super::recall::recall;
 use crate::bundle::{Authentic, Bundle, Held};
-use crate::endpoint::{Action, Event, Parcel, Plan, Progress, Root, Source, Target};
-use crate::model::{Error, ImageName, Platform, Result};
+use crate::endpoint::{Action, Event, Gravity, Parcel, Plan, Progress, Source, Target};
+use crate::model::{Error, Naming, Platform, Result};
 
 /// What is to be imported, and how.
 pub struct Request<'a> {
@@ -23,6 +24,8 @@ pub struct Request<'a> {
     pub images: Vec<String>,
     /// Platforms to pick out of indexes; empty for everything.
     pub platforms: Vec<Platform>,
+    /// Which names the images get there.
+    pub naming: &'a Naming,
     /// Whether to stop after the plan.
     pub dry_run: bool,
     /// Takes temporary files.
@@ -38,19 +41,20 @@ pub struct Report {
     pub parcels: Vec<Parcel>,
 }
 
-/// Plans, and unless it is a dry run, carries the plan out.
+/// Plans, and unless it is a dry run, carries the plan out. What the target has against it is in
+/// [`Plan::findings`] after a dry run; else notes are announced as warnings.
 ///
 /// # Errors
-/// [`Kind::Usage`](crate::model::Kind::Usage) for an image that the bundle does not hold;
+/// [`Kind::Remote`](crate::model::Kind::Remote) for a plan that the target hinders, with every
+/// hindrance as a part, unless it is a dry run: [`hindered`] gives the same error for that;
+/// [`Kind::Usage`](crate::model::Kind::Usage) for an image that the bundle does not hold, and for
+/// names that cannot be;
 /// [`Kind::Damaged`](crate::model::Kind::Damaged) where a blob turns out bad, at the latest at its
 /// end and before anything names it; what the target reports.
 pub fn import(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> {
     let bundle = request.bundle;
-    let wanted = Wanted { platforms: request.platforms.clone(), attachments: true };
-    let mut parcels = Vec::new();
-    for root in pick(bundle.roots()?, &request.images)? {
-        parcels.extend(gather_root(bundle, root, &wanted)?);
-    }
+    let choice = Choice { images: &request.images, platforms: &request.platforms };
+    let parcels = assign::parcels(bundle, &choice, request.naming)?;
     complete(bundle, &parcels)?;
     let (compressed, parcels) = if request.target.wants_compressed_layers() {
         let (source, parcels) = compress(bundle, parcels, progress)?;
@@ -62,17 +66,50 @@ pub fn import(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> 
         compressed.as_ref().map_or(bundle as &dyn Source, |compressed| compressed);
     progress.event(Event::Phase { title: "asking what is there", total: None });
     let mut plan = request.target.plan(&parcels)?;
-    find_base(request, &plan, progress)?;
+    if !request.dry_run {
+        for finding in plan.findings.iter().filter(|finding| finding.gravity == Gravity::Note) {
+            progress.event(Event::Warning(&finding.sentence()));
+        }
+        hindered(request.target, &plan)?;
+    }
+    // Where something hinders, it may also hinder the base from being found.
+    if plan.hindrances().next().is_none() {
+        find_base(request, &plan, progress)?;
+    }
     if !request.dry_run {
         let around = Surroundings { progress, temporary: request.temporary, title: "importing" };
         plan = copy::run(source, request.target, plan, &around)?;
     }
     if let Some(compressed) = &compressed {
         for arrival in &mut plan.arrivals {
-            arrival.digest = compressed.original(&arrival.digest);
+            let original = compressed.original(&arrival.digest);
+            if arrival.image == arrival.digest.to_string() {
+                arrival.image = original.to_string();
+            }
+            arrival.digest = original;
         }
     }
     Ok(Report { plan, parcels })
+}
+
+/// Whether a plan can be carried out.
+///
+/// # Errors
+/// [`Kind::Remote`](crate::model::Kind::Remote) where the target hinders it, with every hindrance as
+/// a part.
+pub fn hindered(target: &dyn Target, plan: &Plan) -> Result<()> {
+    let parts: Vec<Error> = plan
+        .hindrances()
+        .map(|finding| match finding.advice.as_str() {
+            "" => Error::remote(&finding.what),
+            advice => Error::remote(&finding.what).hint(advice),
+        })
+        .collect();
+    if parts.is_empty() {
+        return Ok(());
+    }
+    let message = format!("{} does not take this import; nothing was sent", target.describe());
+    Err(Error::remote(message).parts(parts))
 }
 
 /// Makes sure that what a delta needs of its base is there: in the bundles that were named, else at
@@ -126,42 +163,6 @@ fn timestamp(seconds: u64) -> String {
         .ok()
         .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
         .map_or_else(|| seconds.to_string(), |time| time.to_string())
-}
-
-/// The images that were asked for; all of them where none was.
-fn pick(roots: Vec<Root>, images: &[String]) -> Result<Vec<Root>> {
-    if images.is_empty() {
-        return Ok(roots);
-    }
-    let mut picked = vec![false; roots.len()];
-    for wish in images {
-        let name: Option<ImageName> = wish.parse().ok();
-        let digits = wish.split_once(':').map_or(wish.as_str(), |(_, digits)| digits);
-        let mut found = false;
-        for (root, picked) in roots.iter().zip(&mut picked) {
-            let by_name =
-                name.is_some() && root.name.as_ref().map(ImageName::without_digest) == name;
-            let by_digest = digits.len() >= 12 && {
-                let digest = root.descriptor.digest.to_string();
-                digest.starts_with(wish) || root.descriptor.digest.hex().starts_with(wish)
-            };
-            if by_name
-                || by_digest
-                || root.name.as_ref().is_some_and(|own| own.to_string() == *wish)
-            {
-                (*picked, found) = (true, true);
-            }
-        }
-        if !found {
-            let there: Vec<String> = roots.iter().map(display_name).take(20).collect();
-            return Err(Error::usage(format!("the bundle holds no image {wish:?}")).hint(format!(
-                "it holds {}{}",
-                there.join(", "),
-                if roots.len() > 20 { " and more" } else { "" }
-            )));
-        }
-    }
-    Ok(roots.into_iter().zip(picked).filter_map(|(root, picked)| picked.then_some(root)).collect())
 }
 
 /// Every blob of every image is in the bundle, with the size that its manifest says: known before

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::endpoint::Parcel;
-use crate::model::{Digest, Error, ImageName, Platform, Result};
+use crate::model::{Digest, Error, ImageName, Naming, Platform, Result};
 
 /// Gives each of several images that share a name one of its own, with the platform in the tag;
 /// `names` are those that the parcels would have, `None` for one that gets no name. Returns what
@@ -93,16 +93,58 @@ fn refuse_doubles(names: &[Option<ImageName>], parcels: &[Parcel]) -> Result<()>
     Ok(())
 }
 
+/// Refuses that a chosen name is for several different images, other than those of one index: what
+/// becomes of these is for the target to say.
+///
+/// # Errors
+/// [`Kind::Usage`](crate::model::Kind::Usage), with the images and the rules.
+pub(crate) fn refuse_shared(parcels: &[Parcel]) -> Result<()> {
+    let mut sharing: BTreeMap<ImageName, Vec<usize>> = BTreeMap::new();
+    for (index, parcel) in parcels.iter().enumerate() {
+        if let Some(name) = parcel.name().filter(|name| name.tag().is_some()) {
+            sharing.entry(name.without_digest()).or_default().push(index);
+        }
+    }
+    for (name, sharers) in sharing {
+        let roots = || sharers.iter().map(|index| &parcels[*index].root);
+        let digests: HashSet<Digest> = roots().map(|root| root.descriptor.digest).collect();
+        let indexes: HashSet<Option<Digest>> = roots().map(|root| root.from_index).collect();
+        let siblings = indexes.len() == 1 && !indexes.contains(&None);
+        if digests.len() > 1 && !siblings {
+            return Err(conflict(&name, &sharers, parcels));
+        }
+    }
+    Ok(())
+}
+
 fn conflict(name: &ImageName, sharers: &[usize], parcels: &[Parcel]) -> Error {
     let sources: Vec<String> = sharers
         .iter()
         .map(|index| {
             let parcel = &parcels[*index];
-            let source = parcel.root.name.as_ref().map(ToString::to_string).unwrap_or_default();
-            format!("{source} ({})", parcel.graph.root().descriptor.digest.short())
+            let digest = parcel.graph.root().descriptor.digest.short();
+            match parcel.assigned.as_ref().and_then(|assigned| assigned.rule.as_ref()) {
+                Some(rule) => format!("{} ({digest}, by the rule {rule})", parcel.shown()),
+                None => format!("{} ({digest})", parcel.shown()),
+            }
         })
         .collect();
-    Error::usage(format!("different images would all be {name}: {}", sources.join(", "))).hint(
-        "nothing was sent; pick one with --image or --platform, and import the other elsewhere",
-    )
+    let message = format!("different images would all be {name}: {}", sources.join(", "));
+    Error::usage(message).hint(way_out(sharers, parcels))
+}
+
+/// What keeps images apart that would get one name.
+fn way_out(sharers: &[usize], parcels: &[Parcel]) -> String {
+    let named = sharers.iter().filter_map(|index| parcels[*index].root.name.as_ref());
+    let named: Vec<&ImageName> = named.collect();
+    let other = named.iter().skip(1).find(|name| **name != named[0]);
+    match other.and_then(|name| Naming::way_out(name)) {
+        Some(rule) => format!(
+            "nothing was sent; give one of them another name, as with --map {rule}, or pick one \
+             with --image"
+        ),
+        None => "nothing was sent; pick one with --image or --platform, and import the other \
+                 elsewhere"
+            .to_owned(),
+    }
 }

@@ -53,7 +53,7 @@ fn parcel(source: &RegistrySource) -> Result<Parcel, Error> {
             Ok(Satellite { kind: attachment.kind, subject: attachment.subject, graph })
         })
         .collect::<Result<_, Error>>()?;
-    Ok(Parcel { root, graph, satellites, plain: Vec::new() })
+    Ok(Parcel { root, graph, satellites, plain: Vec::new(), assigned: None })
 }
 
 fn content(source: &RegistrySource, blob: &Descriptor) -> Result<Arc<[u8]>, Error> {

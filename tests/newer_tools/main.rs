@@ -1,6 +1,7 @@
 //! sealift beside newer tools than this Debian has: cosign, oras and podman out of a trixie tree
 //! (`make interop` makes it).
 
+mod second;
 #[path = "../support/mod.rs"]
 mod support;
 mod tree;

@@ -49,7 +49,7 @@ impl Cargo {
                     satellites.push(Satellite { kind, subject, graph });
                 }
             }
-            let parcel = Parcel { root, graph, satellites, plain: Vec::new() };
+            let parcel = Parcel { root, graph, satellites, plain: Vec::new(), assigned: None };
             for leaf in parcel.graphs().flat_map(|graph| &graph.leaves) {
                 let descriptor = &leaf.descriptor;
                 let reader = source.open(descriptor, Form::Exact)?;
@@ -89,7 +89,13 @@ impl Cargo {
                 return Err(Error::damaged(format!("{digest} did not come whole: {found:?}")));
             }
         }
-        self.parcels.push(Parcel { root, graph, satellites: Vec::new(), plain: Vec::new() });
+        self.parcels.push(Parcel {
+            root,
+            graph,
+            satellites: Vec::new(),
+            plain: Vec::new(),
+            assigned: None,
+        });
         Ok(())
     }
 

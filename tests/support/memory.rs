@@ -54,6 +54,7 @@ impl Memory {
             descriptor: descriptor.clone(),
             synthesized: false,
             from_index: None,
+            origin: None,
         });
     }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::map::RuleArgs;
 use super::registry::RegistryArgs;
 
 pub(super) const IMPORT_EXAMPLES: &str = "\
@@ -12,8 +13,11 @@ Examples:
   sealift import app.sealift --to docker-daemon:
   sealift import app.sealift --to oci:layout --image registry.example/app:1.2
   sealift import app.sealift --to harbor.example/mirror --dry-run
+  sealift import app.sealift --to harbor.example/mirror --map registry.example/team/=apps/
+  sealift import app.sealift --to harbor.example --map '*={registry}/{repository}:{tag}'
 
-Nothing is sent before the signature holds. Blobs go first, tags last; run it again after a
+Nothing is sent before the signature holds, nor where the target would not take all of it: sign-in,
+projects, rights, quotas and immutable tags are looked at first, and everything found is told. Blobs go first, tags last; run it again after a
 failure, and only what is missing is sent.
 ";
 
@@ -46,6 +50,19 @@ pub(in crate::cli) struct ImportArgs {
     #[arg(short, long, value_name = "OS/ARCH")]
     pub(in crate::cli) platform: Vec<String>,
 
+    /// Harbor: create the projects that are missing, before anything is sent
+    #[arg(long)]
+    pub(in crate::cli) create_projects: bool,
+
+    /// Let everybody pull from projects that are created [default: only their members]
+    #[arg(long, requires = "create_projects")]
+    pub(in crate::cli) project_public: bool,
+
+    /// Quota of each project that is created, as in 50GiB; only an administrator's counts
+    /// [default: what Harbor gives any project]
+    #[arg(long, value_name = "SIZE", requires = "create_projects")]
+    pub(in crate::cli) project_quota: Option<String>,
+
     /// Say what is there, what would be sent and how much, and send nothing
     #[arg(short = 'n', long)]
     pub(in crate::cli) dry_run: bool,
@@ -53,6 +70,9 @@ pub(in crate::cli) struct ImportArgs {
     /// Print the result as JSON
     #[arg(long)]
     pub(in crate::cli) json: bool,
+
+    #[command(flatten)]
+    pub(in crate::cli) rules: RuleArgs,
 
     #[command(flatten)]
     pub(in crate::cli) registry: RegistryArgs,

@@ -13,6 +13,7 @@ mod export;
 mod import;
 mod key;
 mod look;
+mod map;
 mod registry;
 
 use clap::{Parser, Subcommand};
@@ -25,7 +26,9 @@ use self::key::KEY_EXAMPLES;
 pub(super) use self::key::{GenerateArgs, KeyCommand, ShowArgs};
 use self::look::{DIFF_EXAMPLES, INSPECT_EXAMPLES, VERIFY_EXAMPLES};
 pub(super) use self::look::{DiffArgs, InspectArgs, VerifyArgs};
-pub(super) use self::registry::RegistryArgs;
+use self::map::MAP_EXAMPLES;
+pub(super) use self::map::{MapArgs, MapFormat, RuleArgs};
+pub(super) use self::registry::{EVERY_HOST, RegistryArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -80,6 +83,13 @@ pub(super) enum Command {
     /// Bring the images of a bundle into a registry, a daemon or a directory
     #[command(visible_alias = "load", after_help = IMPORT_EXAMPLES)]
     Import(ImportArgs),
+
+    /// Say which names the images of a bundle get at a registry, for people and programs
+    ///
+    /// The old and the new name and the digest of every image, as a table, as JSON, or as a piece of
+    /// configuration that makes docker, containerd, podman or Kubernetes find them.
+    #[command(after_help = MAP_EXAMPLES)]
+    Map(MapArgs),
 
     /// List what a bundle holds
     #[command(after_help = INSPECT_EXAMPLES)]
@@ -147,6 +157,7 @@ mod tests {
             EXPORT_EXAMPLES,
             VERIFY_EXAMPLES,
             IMPORT_EXAMPLES,
+            MAP_EXAMPLES,
             INSPECT_EXAMPLES,
             DIFF_EXAMPLES,
         ];

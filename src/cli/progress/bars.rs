@@ -138,6 +138,9 @@ impl Progress for Bars {
             Event::Warning(text) => self.multi.suspend(|| {
                 let _ = report::warning(text, &mut std::io::stderr().lock(), self.colours);
             }),
+            Event::Note(text) => self.multi.suspend(|| {
+                let _ = report::note(text, &mut std::io::stderr().lock());
+            }),
         }
         if let Some(bar) = &state.whole {
             bar.set_position(state.tally.position());

@@ -76,6 +76,9 @@ impl Progress for Lines {
             Event::Warning(text) => {
                 let _ = report::warning(text, &mut log.out, false);
             }
+            Event::Note(text) => {
+                let _ = report::note(text, &mut log.out);
+            }
             _ => {}
         }
         log.tally.take(&event, Instant::now());

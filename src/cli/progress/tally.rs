@@ -97,7 +97,7 @@ impl Tally {
                     self.done = self.done.saturating_add(rest);
                 }
             }
-            Event::Warning(_) => {}
+            Event::Warning(_) | Event::Note(_) => {}
         }
         self.high = self.high.max(self.done);
     }

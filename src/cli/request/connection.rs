@@ -2,17 +2,33 @@
 
 use std::path::PathBuf;
 
-use crate::cli::args;
+use crate::cli::args::{self, EVERY_HOST};
 use crate::cli::environment::Environment;
-use crate::transport::registry::CredentialPaths;
+use crate::model::Result;
+use crate::transport::registry::{
+    CertificateFolders, CredentialPaths, CredentialStore, Options, Proxies, ProxySettings,
+    RegistryRules, RuleFiles,
+};
 
 /// How registries and daemons are reached.
 #[derive(Clone, Debug)]
 pub(in crate::cli) struct Connection {
-    /// Plain HTTP instead of HTTPS.
+    /// Plain HTTP instead of HTTPS, everywhere.
     pub(in crate::cli) plain_http: bool,
+    /// Registries that plain HTTP is spoken to.
+    pub(in crate::cli) plain_hosts: Vec<String>,
     /// PEM files of further certificate authorities.
     pub(in crate::cli) ca_files: Vec<PathBuf>,
+    /// Where there are certificates for single registries.
+    pub(in crate::cli) certificates: CertificateFolders,
+    /// `FROM=TO`, as typed.
+    pub(in crate::cli) mirrors: Vec<String>,
+    /// Whether images are read from where their names say.
+    pub(in crate::cli) straight: bool,
+    /// Files that speak of mirrors and the like.
+    pub(in crate::cli) rules: RuleFiles,
+    /// What the environment says about proxies.
+    pub(in crate::cli) proxies: ProxySettings,
     /// Token services that may see sign-ins although they are not the registry's own.
     pub(in crate::cli) token_hosts: Vec<String>,
     /// Where sign-ins are kept.
@@ -23,12 +39,41 @@ pub(in crate::cli) struct Connection {
 
 impl Connection {
     pub(in crate::cli) fn resolve(args: args::RegistryArgs, environment: &Environment) -> Self {
+        let (all, plain_hosts): (Vec<String>, Vec<String>) =
+            args.plain_http.into_iter().partition(|host| host == EVERY_HOST);
+        let mut certificates = environment.routes.certificates.clone();
+        certificates.only = args.cert_dir;
         Self {
-            plain_http: args.plain_http,
+            plain_http: !all.is_empty(),
+            plain_hosts,
             ca_files: args.ca_file,
+            certificates,
+            mirrors: args.mirror,
+            straight: args.no_mirrors,
+            rules: environment.routes.rules.clone(),
+            proxies: environment.routes.proxies.clone(),
             token_hosts: args.token_host,
             credentials: environment.credentials.clone(),
             docker_host: environment.docker_host.clone(),
         }
+    }
+
+    /// What a client for registries is to know. Reads the configuration that speaks of them.
+    ///
+    /// # Errors
+    /// Configuration that cannot be read or understood.
+    pub(in crate::cli) fn options(&self) -> Result<Options> {
+        let rules = RegistryRules::read(&self.rules, &self.mirrors)?;
+        Ok(Options {
+            plain_http: self.plain_http,
+            plain_hosts: self.plain_hosts.clone(),
+            ca_files: self.ca_files.clone(),
+            certificates: self.certificates.clone(),
+            proxies: Proxies::read(&self.proxies)?,
+            rules: if self.straight { rules.straight() } else { rules },
+            token_hosts: self.token_hosts.clone(),
+            credentials: CredentialStore::new(self.credentials.clone()),
+            ..Options::default()
+        })
     }
 }

@@ -2,11 +2,15 @@
 
 use std::path::PathBuf;
 
+use bytesize::ByteSize;
+
 use super::connection::Connection;
+use super::map::naming;
 use super::trusted;
 use crate::cli::args;
 use crate::cli::environment::Environment;
-use crate::model::{Destination, Platform, Result};
+use crate::model::{Destination, Error, Naming, Platform, Result};
+use crate::transport::registry::NewProjects;
 
 /// `sealift import`.
 #[derive(Debug)]
@@ -17,6 +21,8 @@ pub(in crate::cli) struct Import {
     pub(in crate::cli) bases: Vec<PathBuf>,
     /// Where the images go.
     pub(in crate::cli) target: Destination,
+    /// Which names they get there.
+    pub(in crate::cli) naming: Naming,
     /// Trusted public keys, at least one.
     pub(in crate::cli) keys: Vec<PathBuf>,
     /// Names or digests of the images to bring, as typed; empty for all.
@@ -25,6 +31,8 @@ pub(in crate::cli) struct Import {
     pub(in crate::cli) platforms: Vec<Platform>,
     /// Folder for temporary files.
     pub(in crate::cli) temporary: PathBuf,
+    /// How projects of a Harbor are made that are missing, if they are.
+    pub(in crate::cli) new_projects: Option<NewProjects>,
     /// Plan only.
     pub(in crate::cli) dry_run: bool,
     /// Result as JSON.
@@ -38,10 +46,19 @@ impl Import {
         args: args::ImportArgs,
         environment: &Environment,
     ) -> Result<Self> {
+        let target: Destination = args.to.parse()?;
+        if args.create_projects && !matches!(target, Destination::Registry { .. }) {
+            return Err(Error::usage(format!("{} has no projects to create", args.to))
+                .hint("leave out --create-projects: it is for Harbor registries"));
+        }
+        let quota = args.project_quota.as_deref().map(size).transpose()?;
+        let wish = NewProjects { public: args.project_public, quota };
         Ok(Self {
             bundle: args.bundle,
             bases: args.base,
-            target: args.to.parse()?,
+            naming: naming(args.rules, &target)?,
+            new_projects: args.create_projects.then_some(wish),
+            target,
             keys: trusted(args.key, environment)?,
             images: args.image,
             platforms: args.platform.iter().map(|text| text.parse()).collect::<Result<_>>()?,
@@ -50,5 +67,26 @@ impl Import {
             json: args.json,
             connection: Connection::resolve(args.registry, environment),
         })
+    }
+}
+
+/// A number of bytes, as people write it.
+fn size(text: &str) -> Result<u64> {
+    text.parse::<ByteSize>().map(|size| size.as_u64()).map_err(|_| {
+        Error::usage(format!("not a size: {text:?}")).hint("write it as in 500MB, 50GiB or 2TiB")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_written_with_their_unit() {
+        assert_eq!(size("50GiB").unwrap(), 50 << 30);
+        assert_eq!(size("500 MB").unwrap(), 500_000_000);
+        for text in ["", "x", "-1", "1 gibibyte"] {
+            assert!(size(text).is_err(), "{text}");
+        }
     }
 }

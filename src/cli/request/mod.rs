@@ -4,6 +4,7 @@
 mod connection;
 mod export;
 mod import;
+mod map;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use crate::model::{Error, Kind, Result};
 pub(super) use self::connection::Connection;
 pub(super) use self::export::{Export, Sealing};
 pub(super) use self::import::Import;
+pub(super) use self::map::Map;
 
 /// `sealift verify`.
 #[derive(Debug)]

@@ -50,11 +50,7 @@ impl Portion {
     /// [`Kind::Usage`](crate::model::Kind::Usage) where it has no image for the platform, or one
     /// that docker cannot hold.
     pub(crate) fn of(parcel: &Parcel, platform: &Platform) -> Result<Option<Self>> {
-        let shown = parcel
-            .root
-            .name
-            .as_ref()
-            .map_or_else(|| parcel.graph.root().descriptor.digest.to_string(), ToString::to_string);
+        let shown = parcel.shown();
         let Some(node) = choose(parcel, platform, &shown)? else { return Ok(None) };
         let Manifest::Image(image) = &node.manifest else { return Ok(None) };
         let Some(config) = &image.config else { return Ok(None) };
@@ -71,7 +67,7 @@ impl Portion {
             }
             layers.push(layer(parcel, descriptor));
         }
-        let name = parcel.root.name.as_ref().filter(|name| name.tag().is_some());
+        let name = parcel.name().filter(|name| name.tag().is_some());
         let name = name.map(ImageName::without_digest);
         let target = name.as_ref().map_or_else(|| config.digest.to_string(), ImageName::familiar);
         Ok(Some(Self {
@@ -144,10 +140,7 @@ pub(crate) fn portions(
     let mut portions = Vec::new();
     let mut notes = Vec::new();
     for parcel in parcels {
-        let shown = || match &parcel.root.name {
-            Some(name) => name.to_string(),
-            None => parcel.graph.root().descriptor.digest.to_string(),
-        };
+        let shown = || parcel.shown();
         // Of several platforms that were taken out of one index, the place takes its own.
         let foreign = parcel.root.descriptor.platform.as_ref().filter(|own| !platform.accepts(own));
         let siblings = parcels.iter().filter(|other| {

@@ -274,8 +274,13 @@ impl Resolver<'_> {
         let graph = Arc::new(Graph::walk(&descriptor, &mut |_| Ok(raw.clone()))?);
         self.contents.made.insert(descriptor.digest, raw);
         for name in names {
-            let root =
-                Root { name, descriptor: descriptor.clone(), synthesized: true, from_index: None };
+            let root = Root {
+                name,
+                descriptor: descriptor.clone(),
+                synthesized: true,
+                from_index: None,
+                origin: None,
+            };
             self.contents.images.push(Image { root, graph: graph.clone() });
         }
         Ok(())

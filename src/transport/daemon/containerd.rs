@@ -38,10 +38,7 @@ impl Shipment {
         let mut notes = Vec::new();
         let mut kept = Vec::new();
         for parcel in parcels {
-            let shown = parcel.root.name.as_ref().map_or_else(
-                || parcel.graph.root().descriptor.digest.to_string(),
-                ToString::to_string,
-            );
+            let shown = parcel.shown();
             if parcel.graph.images().is_empty() {
                 notes.push(format!("{shown}: left out, it is no container image"));
                 continue;
@@ -110,7 +107,7 @@ impl Shipment {
             &named,
         )?;
         for (arrival, parcel) in plan.arrivals.iter_mut().zip(&self.parcels) {
-            match parcel.root.name.as_ref().filter(|name| name.tag().is_some()) {
+            match parcel.name().filter(|name| name.tag().is_some()) {
                 Some(name) => arrival.target = name.without_digest().familiar(),
                 None => plan
                     .notes

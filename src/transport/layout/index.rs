@@ -263,6 +263,7 @@ fn expand(entry: &Listed, blobs: &dyn Blobs, place: &str, roots: &mut Vec<Root>)
         },
         synthesized: false,
         from_index,
+        origin: None,
     };
     if !blobs.has(&entry.descriptor.digest) {
         return Err(missing(&entry.descriptor.digest));

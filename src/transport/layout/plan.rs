@@ -56,14 +56,14 @@ pub(crate) fn plan_originals(
         }
     }
     let tagged = |parcel: &Parcel| {
-        let name = parcel.root.name.as_ref().filter(|name| name.tag().is_some());
+        let name = parcel.name().filter(|name| name.tag().is_some());
         name.map(ImageName::without_digest)
     };
     let mut names: Vec<Option<ImageName>> = parcels.iter().map(tagged).collect();
     plan.notes = tell_apart(&mut names, parcels)?;
     for (parcel, tagged) in parcels.iter().zip(names) {
         let root = &parcel.graph.root().descriptor;
-        let name = parcel.root.name.as_ref();
+        let name = parcel.name();
         if let Some(name) = &tagged {
             taken.take(name, root, named, &mut plan.tags)?;
         }
@@ -76,7 +76,7 @@ pub(crate) fn plan_originals(
             }
         }
         plan.arrivals.push(Arrival {
-            image: name.map_or_else(|| root.digest.to_string(), ToString::to_string),
+            image: parcel.shown(),
             digest: root.digest,
             target: tagged.map_or_else(|| root.digest.to_string(), |name| name.to_string()),
             target_digest: root.digest,

@@ -38,12 +38,11 @@ pub(super) fn base(scheme: &str, registry: &str) -> Result<Url> {
     if plain { Ok(url) } else { Err(bad()) }
 }
 
-/// A registry, as it is talked to.
-pub(super) struct Peer {
-    /// The name that images give it.
-    pub(super) name: String,
-    /// `https://HOST/v2/`.
-    pub(super) base: Url,
+/// Host and port of an address as registries are written: without the port where it is the
+/// scheme's own.
+pub(super) fn written(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 /// Whether the host is this very machine. Docker, too, speaks plain HTTP to such registries.

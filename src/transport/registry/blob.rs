@@ -10,7 +10,7 @@ use url::Url;
 
 use super::client::Registry;
 use super::exchange::{Answer, Ask};
-use super::failure;
+use super::failure::{self, Refusal};
 use super::scope::Scope;
 use crate::model::{Descriptor, Digest, Error, Result};
 
@@ -31,16 +31,26 @@ pub(super) fn exists(
     digest: &Digest,
     scope: Scope,
 ) -> Result<bool> {
+    inquire(registry, repository, digest, scope)?.map_err(|refusal| refusal.error)
+}
+
+/// The same; what the registry refuses to say is not an error yet.
+pub(super) fn inquire(
+    registry: &Registry,
+    repository: &str,
+    digest: &Digest,
+    scope: Scope,
+) -> Result<Result<bool, Refusal>> {
     let url = registry.url(repository, &format!("blobs/{digest}"))?;
     let what = format!("cannot ask for blob {digest} of {}/{repository}", registry.name());
     let ask = Ask::new(Method::HEAD, url, scope, what);
     let answer = registry.send(&ask)?;
-    match answer.status.as_u16() {
+    Ok(match answer.status.as_u16() {
         // A redirect to the storage is only made for what is there.
         200..=399 => Ok(true),
         404 | 405 | 412 => Ok(false),
-        _ => Err(registry.refused(&ask, answer)),
-    }
+        _ => Err(registry.refusal(&ask, answer)),
+    })
 }
 
 /// Opens a blob.

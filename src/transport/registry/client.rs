@@ -1,6 +1,6 @@
 //! One client for all registries, and one [`Registry`] for each that was talked to.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,15 +9,19 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode};
 use url::Url;
 
-use super::address::{self, Peer};
+use super::address;
 use super::challenge::Challenge;
 use super::exchange::{self, Answer, Ask, Fault, Fetched, persist};
+use super::failure::Refusal;
+use super::identity::Credentials;
+use super::peer::Peer;
 use super::retry::Patience;
+use super::route::Place;
 use super::scope::Scope;
-use super::token::Authority;
+use super::token::{Authority, SignIn};
 use super::wire::{Options, Wires};
 use super::{failure, tls};
-use crate::model::{Error, Result};
+use crate::model::{Error, ImageName, Result};
 
 /// How long the first `https` request to a registry on this machine may take: a plain server that
 /// waits for the rest of what it takes for a request must not hold us up.
@@ -30,6 +34,10 @@ pub struct Client(Arc<Inner>);
 struct Inner {
     wires: Arc<Wires>,
     registries: Mutex<HashMap<String, Arc<Registry>>>,
+    /// Mirrors that could not be reached, and why: they are not tried for each image anew.
+    lost: Mutex<HashMap<String, String>>,
+    /// What people were told already.
+    told: Mutex<HashSet<String>>,
 }
 
 impl fmt::Debug for Client {
@@ -45,7 +53,46 @@ impl Client {
     /// A CA file that cannot be used.
     pub fn new(options: Options) -> Result<Self> {
         let wires = Arc::new(Wires::new(options)?);
-        Ok(Self(Arc::new(Inner { wires, registries: Mutex::default() })))
+        Ok(Self(Arc::new(Inner {
+            wires,
+            registries: Mutex::default(),
+            lost: Mutex::default(),
+            told: Mutex::default(),
+        })))
+    }
+
+    /// Makes sure that a place, `HOST[:PORT][/PATH]` or an image, is not blocked on this machine.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`](crate::model::Kind::Usage) where it is.
+    pub fn allow(&self, place: &str) -> Result<()> {
+        self.0.wires.options.rules.allow(place)
+    }
+
+    /// Where an image may be read from: its mirrors, then the registry itself.
+    pub(super) fn places(&self, name: &ImageName) -> Result<Vec<Place>> {
+        self.0.wires.options.rules.places(name)
+    }
+
+    /// The registry that has an image at a place.
+    pub(super) fn at(&self, place: &Place) -> Result<Arc<Registry>> {
+        let name = place.name.registry();
+        if place.mirror.is_none() {
+            return self.registry(name);
+        }
+        if let Some(why) = lock(&self.0.lost).get(name) {
+            return Err(Error::remote(why.clone()));
+        }
+        let found = self.registry(name);
+        if let Err(error) = &found {
+            lock(&self.0.lost).insert(name.to_owned(), error.chain());
+        }
+        found
+    }
+
+    /// Whether people were not told this yet.
+    pub(super) fn is_news(&self, text: &str) -> bool {
+        lock(&self.0.told).insert(text.to_owned())
     }
 
     /// The registry that images name `name`. The first call finds out how it is spoken to.
@@ -77,22 +124,26 @@ impl Registry {
     /// Says hello (`GET /v2/`), and so learns whether it speaks TLS and how it wants us to prove
     /// who we are.
     fn greet(wires: &Arc<Wires>, name: &str) -> Result<Self> {
+        let options = &wires.options;
+        let wires = Arc::new(wires.at_home(name));
         let at = |scheme| {
             address::base(scheme, name).map(|base| Self {
-                peer: Peer { name: name.to_owned(), base },
-                wires: Arc::clone(wires),
+                peer: Peer { name: name.to_owned(), base, options: Arc::clone(options) },
+                wires: Arc::clone(&wires),
                 authority: Mutex::default(),
             })
         };
-        let mut registry = at(if wires.options.plain_http { "http" } else { "https" })?;
-        let may_be_plain = !wires.options.plain_http && address::is_loopback(&registry.peer.base);
-        let mut greeted = registry.hello(may_be_plain);
-        // A registry on this machine that speaks TLS is held to it.
+        let is_plain = options.is_plain(name);
+        let mut registry = at(if is_plain { "http" } else { "https" })?;
+        let is_here = address::is_loopback(&registry.peer.base);
+        let may_be_plain = !is_plain && (is_here || options.rules.insecure(name).is_some());
+        let mut greeted = registry.hello(may_be_plain, is_here);
+        // A registry that speaks TLS is held to it.
         if may_be_plain
-            && matches!(&greeted, Err(Fault::Broken(error)) if !tls::is_certificate_problem(error))
+            && matches!(&greeted, Err(Fault::Broken(error, _)) if !tls::is_certificate_problem(error))
         {
             registry = at("http")?;
-            greeted = registry.hello(false);
+            greeted = registry.hello(false, is_here);
         }
         match greeted {
             Ok(()) => Ok(registry),
@@ -104,14 +155,15 @@ impl Registry {
         format!("cannot reach registry {}", self.peer.name)
     }
 
-    /// `briefly` where another way is tried when this one does not work. A connection that does
-    /// not come up is not waited for: the likely reason is a name that was mistyped.
-    fn hello(&self, briefly: bool) -> Result<(), Fault> {
+    /// `once` where another way is tried when this one does not work; `is_here` for this machine. A
+    /// connection that does not come up is not waited for: the likely reason is a name that was
+    /// mistyped.
+    fn hello(&self, once: bool, is_here: bool) -> Result<(), Fault> {
         let mut ask = Ask::get(self.peer.base.clone(), Scope::none(), self.greeting());
-        if briefly {
+        if once && is_here {
             ask.patience = Some(LOOPBACK_TLS);
         }
-        let attempts = if briefly { 1 } else { self.patience().attempts };
+        let attempts = if once { 1 } else { self.patience().attempts };
         let answer = persist(self.patience(), attempts, false, || self.follow(&ask, None))?;
         let mut authority = lock(&self.authority);
         if address::same_origin(&answer.url, &self.peer.base) {
@@ -157,16 +209,21 @@ impl Registry {
     /// words, so they are asked for with `GET`: Harbor says only there that a project is missing
     /// where others say that somebody has to sign in.
     pub(super) fn refused(&self, ask: &Ask, answer: Answer) -> Error {
+        self.refusal(ask, answer).error
+    }
+
+    /// The same with what decides over it.
+    pub(super) fn refusal(&self, ask: &Ask, answer: Answer) -> Refusal {
         if ask.method == Method::HEAD {
             let mut again = Ask::get(ask.url.clone(), ask.scope.clone(), ask.what.clone());
             again.headers = ask.headers.clone();
             if let Ok(spoken) = self.send(&again)
                 && spoken.status == answer.status
             {
-                return failure::refused(&self.peer, &ask.what, spoken);
+                return failure::refusal(&self.peer, &ask.what, spoken);
             }
         }
-        failure::refused(&self.peer, &ask.what, answer)
+        failure::refusal(&self.peer, &ask.what, answer)
     }
 
     /// The address of something in a repository: `path` is `manifests/…`, `blobs/…` and so on.
@@ -216,6 +273,53 @@ impl Registry {
         authority.renew(&self.peer, &self.wires, scope, used)
     }
 
+    /// Who we are when it comes to a repository; `None` for nobody.
+    pub(super) fn credentials(&self, repository: &str) -> Result<Option<Credentials>> {
+        lock(&self.authority).credentials(&self.peer, &self.wires, repository)
+    }
+
+    /// Whether the registry knows us as who we are when it comes to a repository. It asks what
+    /// `docker login` asks: that needs no right to anything.
+    pub(super) fn sign_in(&self, repository: &str) -> Result<SignIn> {
+        let header = {
+            let mut authority = lock(&self.authority);
+            match authority.sign_in(&self.peer, &self.wires, repository)? {
+                Ok(header) => header,
+                Err(signed_in) => return Ok(signed_in),
+            }
+        };
+        let ask = Ask::get(self.peer.base.clone(), Scope::none(), self.greeting());
+        let answer = self.send_as(&ask, Some(&header))?;
+        Ok(if answer.status == StatusCode::UNAUTHORIZED {
+            SignIn::Refused
+        } else {
+            SignIn::Accepted
+        })
+    }
+
+    /// The name by which the token service knows the registry, if it wants tokens.
+    pub(super) fn service(&self) -> Option<String> {
+        lock(&self.authority).service()
+    }
+
+    /// Makes sure that no token is used again: tokens list rights as they were when they were
+    /// given out.
+    pub(super) fn forget_tokens(&self) {
+        lock(&self.authority).forget_tokens();
+    }
+
+    /// Asks something that is not part of the registry protocol and takes no tokens, with the name
+    /// and password that count for a repository, if there are any.
+    pub(super) fn send_plainly(&self, ask: &Ask, repository: &str) -> Result<Answer> {
+        let header = lock(&self.authority).basic(&self.peer, &self.wires, repository)?;
+        self.send_as(ask, header.as_ref())
+    }
+
+    fn send_as(&self, ask: &Ask, authorization: Option<&HeaderValue>) -> Result<Answer> {
+        persist(self.patience(), self.patience().attempts, true, || self.follow(ask, authorization))
+            .map_err(|fault| failure::fault(&self.peer, &ask.what, fault))
+    }
+
     /// Asks with our authorization, and once more with a new one where it was refused.
     fn authorized(&self, ask: &Ask) -> Result<Answer, Fault> {
         let used = self.authorization(&ask.scope).map_err(Fault::Final)?;
@@ -238,7 +342,7 @@ impl Registry {
             let at_home = address::same_origin(&url, &self.peer.base);
             let mut request = self
                 .wires
-                .to(&url)
+                .to(&url)?
                 .request(ask.method.clone(), url.clone())
                 .headers(ask.headers.clone());
             if let Some(patience) = ask.patience {

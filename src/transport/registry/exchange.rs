@@ -125,8 +125,8 @@ impl Answer {
 
 /// Why there is no answer.
 pub(super) enum Fault {
-    /// The request did not get through.
-    Broken(reqwest::Error),
+    /// The request did not get through, and to which origin it was to go.
+    Broken(reqwest::Error, Option<Url>),
     /// The answer broke off.
     Cut(io::Error),
     /// Trying again does not help.
@@ -135,14 +135,15 @@ pub(super) enum Fault {
 
 impl Fault {
     pub(super) fn broken(error: reqwest::Error) -> Self {
-        // The address may carry a signature that opens the storage.
-        Self::Broken(error.without_url())
+        let origin = error.url().and_then(|url| url.join("/").ok());
+        // The rest of the address may carry a signature that opens the storage.
+        Self::Broken(error.without_url(), origin)
     }
 
     /// Whether trying again may help.
     pub(super) fn is_passing(&self) -> bool {
         match self {
-            Self::Broken(error) => !error.is_builder() && tls_problem(error).is_none(),
+            Self::Broken(error, _) => !error.is_builder() && tls_problem(error).is_none(),
             Self::Cut(_) => true,
             Self::Final(_) => false,
         }
@@ -150,7 +151,13 @@ impl Fault {
 
     /// Whether not even a connection came up.
     pub(super) fn is_connect(&self) -> bool {
-        matches!(self, Self::Broken(error) if error.is_connect())
+        matches!(self, Self::Broken(error, _) if error.is_connect())
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::Final(error)
     }
 }
 

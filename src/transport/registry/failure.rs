@@ -1,6 +1,5 @@
 //! Makes errors that people understand of what a registry, or the way to it, answered.
 
-use std::error::Error as StdError;
 use std::fmt::Write as _;
 use std::io;
 use std::time::Duration;
@@ -8,9 +7,11 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde::Deserialize;
 
-use super::address::{Peer, same_origin};
+use super::address::same_origin;
 use super::exchange::{Answer, Fault};
-use super::tls::{cause, tls_problem};
+use super::peer::Peer;
+use super::reason::{self, Reason};
+use super::unreached;
 use crate::model::Error;
 
 /// Bytes of an error's body that are read. Registries say it in a few hundred; a proxy's page is
@@ -42,9 +43,38 @@ struct Reported {
     detail: serde_json::Value,
 }
 
+/// An answer that is not what was needed: what decides over it, and the error that it makes.
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    /// What the registry says, in one line.
+    pub(super) said: String,
+    /// What that means, where it is known.
+    pub(super) reason: Option<Reason>,
+    pub(super) error: Error,
+}
+
+impl Refusal {
+    /// Whether it is about who we are and what we may do, not about this one request.
+    pub(super) fn is_about_rights(&self) -> bool {
+        matches!(self.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+    }
+}
+
 /// The error for an answer that is not what `what` needed.
-pub(super) fn refused(peer: &Peer, what: &str, mut answer: Answer) -> Error {
+pub(super) fn refused(peer: &Peer, what: &str, answer: Answer) -> Error {
+    refusal(peer, what, answer).error
+}
+
+/// The same with what decides over it.
+pub(super) fn refusal(peer: &Peer, what: &str, mut answer: Answer) -> Refusal {
     let body = answer.read_small(BODY_BYTES, BODY_TIME).unwrap_or_default();
+    if answer.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+        && let Some(proxy) = peer.proxy(&answer.url)
+    {
+        let finding = unreached::sign_in(proxy, &answer.url);
+        let error = Error::remote(format!("{what}: {}", finding.said)).hint(finding.hint);
+        return Refusal { status: answer.status, said: finding.said, reason: None, error };
+    }
     let said = told(&answer.media_type(), &body);
     let at_home = same_origin(&answer.url, &peer.base);
     let whom = if at_home {
@@ -52,15 +82,26 @@ pub(super) fn refused(peer: &Peer, what: &str, mut answer: Answer) -> Error {
     } else {
         format!("{}, to which registry {} redirects,", answer.url.authority(), peer.name)
     };
-    let mut message = format!("{what}: {whom} answered {}", status_text(answer.status));
+    let status = answer.status;
+    let reason = at_home.then(|| reason::of(status, answer.url.path(), &said)).flatten();
+    let mut message = match &reason {
+        Some(reason) => format!("{what}: {}; {whom}", reason.sentence(&peer.name)),
+        None => format!("{what}: {whom}"),
+    };
+    let _ = write!(message, " answered {}", status_text(status));
     if !said.is_empty() {
         let _ = write!(message, ": {said}");
     }
     let error = Error::remote(message);
-    match hint(peer, answer.status, &said) {
+    let hint = reason
+        .as_ref()
+        .map(|reason| reason.advice(&peer.name))
+        .or_else(|| hint(peer, status, &said));
+    let error = match hint {
         Some(hint) => error.hint(hint),
         None => error,
-    }
+    };
+    Refusal { status, said, reason, error }
 }
 
 fn status_text(status: StatusCode) -> String {
@@ -82,9 +123,23 @@ fn told(media_type: &str, body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let text = text.trim();
     if media_type == "text/html" || text.starts_with('<') {
-        return "an HTML page, as a proxy in front of a registry sends it".to_owned();
+        return match title(text) {
+            Some(title) => {
+                format!("an HTML page, as a proxy in front of a registry sends it: {title:?}")
+            }
+            None => "an HTML page, as a proxy in front of a registry sends it".to_owned(),
+        };
     }
     if text.is_empty() || text == "{}" { String::new() } else { printable(text) }
+}
+
+/// The title of an HTML page.
+fn title(page: &str) -> Option<String> {
+    let lower = page.to_ascii_lowercase();
+    let start = lower.find("<title>")? + "<title>".len();
+    let end = start + lower.get(start..)?.find("</title>")?;
+    let title = page.get(start..end)?.trim();
+    (!title.is_empty()).then(|| printable(title))
 }
 
 impl Reported {
@@ -137,29 +192,32 @@ pub(super) fn printable(text: &str) -> String {
 fn hint(peer: &Peer, status: StatusCode, said: &str) -> Option<String> {
     let host = &peer.name;
     Some(match status.as_u16() {
-        // Go's server says so itself.
-        400 if peer.base.scheme() == "http" && said.contains("HTTPS server") => {
+        // Go's server and nginx say so themselves.
+        400 if peer.base.scheme() == "http"
+            && (said.contains("HTTPS server") || said.contains("HTTPS port")) =>
+        {
             "leave out --plain-http: this registry speaks TLS".to_owned()
         }
+        400 if said.contains("SSL certificate") => unreached::certificate_wanted(peer),
         400 | 500 if said.contains("MANIFEST_BLOB_UNKNOWN") => {
             "the registry misses a blob of this image: an image with foreign layers needs its leave (docker-registry: validation.manifests.urls.allow); a blob that was removed meanwhile is sent by running it again".to_owned()
         }
-        401 | 403 | 404 if said.contains("project") && said.contains("not found") => {
-            format!("create the project at {host} first, or bring the images below another one")
-        }
         401 => format!("sign in with `docker login {host}`, as somebody who may do this"),
         403 if said.contains("quota") || said.contains("exceed") => {
-            format!("make room in the project at {host}, or have its quota raised")
+            format!("make room at {host}, or have the quota raised; run it again, and only what is missing is sent")
         }
         403 => format!(
             "sign in with `docker login {host}` as somebody who may do this, and make sure that the place is not read-only"
         ),
         404 => format!("check the name and the tag, and that {host} is the right registry"),
+        405 if said.contains("UNSUPPORTED") => format!(
+            "{host} takes nothing in: it may be a mirror, which only hands on what another registry has; send the images to that one"
+        ),
         408 | 500 | 502 | 503 | 504 => {
             format!("try again later; if it stays, the log of {host} knows why")
         }
         412 => "a rule of the registry forbids it: an immutable tag, or a policy for images".to_owned(),
-        413 => "a proxy in front of the registry limits what may be sent; have its limit raised (nginx: client_max_body_size 0)".to_owned(),
+        413 => format!("a proxy in front of {host} refuses uploads over its limit; have the limit raised (nginx: client_max_body_size 0)"),
         429 => format!("{host} limits how often it is asked: wait, or sign in with `docker login {host}`"),
         300..=399 => format!("check the address of the registry; {host} points elsewhere"),
         _ => return None,
@@ -169,41 +227,13 @@ fn hint(peer: &Peer, status: StatusCode, said: &str) -> Option<String> {
 /// The error for a request that has no answer.
 pub(super) fn fault(peer: &Peer, what: &str, fault: Fault) -> Error {
     match fault {
-        Fault::Broken(error) => broken(peer, what, &error),
+        Fault::Broken(error, origin) => {
+            let finding = unreached::why_broken(peer, &error, origin.as_ref());
+            Error::remote(format!("{what}: {}", printable(&finding.said))).hint(finding.hint)
+        }
         Fault::Cut(error) => cut(peer, what, error),
         Fault::Final(error) => error,
     }
-}
-
-/// The error for a request that did not get through.
-pub(super) fn broken(peer: &Peer, what: &str, error: &reqwest::Error) -> Error {
-    let host = &peer.name;
-    let hint = if let Some(problem) = tls_problem(error) {
-        match problem {
-            rustls::Error::InvalidMessage(_) => {
-                "the registry does not speak TLS there; if it is meant to be so, use --plain-http"
-                    .to_owned()
-            }
-            rustls::Error::InvalidCertificate(_) => format!(
-                "give the certificate authority of {host} with --ca-file; only for a registry without TLS, use --plain-http"
-            ),
-            _ => "check the TLS setup of the registry; --ca-file names a certificate authority, --plain-http does without TLS".to_owned(),
-        }
-    } else if error.is_timeout() {
-        format!("check the network and that {host} is up, then try again")
-    } else if error.is_dns() {
-        format!("check how {host} is spelt, and that this machine can resolve names")
-    } else if is_refused(error) {
-        format!("check host and port, and that the registry at {host} runs")
-    } else {
-        "check the network and try again".to_owned()
-    };
-    let said = match deepest(error) {
-        Some(said) if !error.is_timeout() => said,
-        _ if error.is_timeout() => "no answer in time".to_owned(),
-        _ => error.to_string(),
-    };
-    Error::remote(format!("{what}: {}", printable(&said))).hint(hint)
 }
 
 /// The error for an answer that broke off.
@@ -211,22 +241,6 @@ pub(super) fn cut(peer: &Peer, what: &str, error: io::Error) -> Error {
     Error::remote(format!("{what}: the answer of registry {} broke off", peer.name))
         .because(error)
         .hint("check the network and try again")
-}
-
-fn is_refused(error: &reqwest::Error) -> bool {
-    cause(error, |cause| cause.downcast_ref::<io::Error>())
-        .is_some_and(|cause| cause.kind() == io::ErrorKind::ConnectionRefused)
-}
-
-/// What the last cause says: the ones above only say that there was an error.
-fn deepest(error: &reqwest::Error) -> Option<String> {
-    let mut next = error.source();
-    let mut last = None;
-    while let Some(cause) = next {
-        last = Some(cause.to_string());
-        next = cause.source();
-    }
-    last
 }
 
 #[cfg(test)]

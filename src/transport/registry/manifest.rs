@@ -6,7 +6,7 @@ use reqwest::{Method, StatusCode};
 
 use super::client::Registry;
 use super::exchange::{Answer, Ask};
-use super::failure::printable;
+use super::failure::{Refusal, printable};
 use super::scope::Scope;
 use crate::model::limits::MANIFEST_BYTES;
 use crate::model::manifest::media;
@@ -140,26 +140,36 @@ pub(super) fn look(
     named: Named<'_>,
     scope: &Scope,
 ) -> Result<Found> {
+    inquire(registry, repository, named, scope)?.map_err(|refusal| refusal.error)
+}
+
+/// The same; what the registry refuses to say is not an error yet.
+pub(super) fn inquire(
+    registry: &Registry,
+    repository: &str,
+    named: Named<'_>,
+    scope: &Scope,
+) -> Result<Result<Found, Refusal>> {
     let ask = ask(registry, Method::HEAD, repository, named, scope.clone())?;
     let answer = registry.send(&ask)?;
     match answer.status.as_u16() {
         200 => {
             if let Some(digest) = announced(&answer) {
-                return Ok(Found::This(digest));
+                return Ok(Ok(Found::This(digest)));
             }
             if let Named::Digest(digest) = named {
-                return Ok(Found::This(*digest));
+                return Ok(Ok(Found::This(*digest)));
             }
         }
-        404 => return Ok(Found::Nothing),
-        412 => return Ok(Found::Untold),
+        404 => return Ok(Ok(Found::Nothing)),
+        412 => return Ok(Ok(Found::Untold)),
         // It has it elsewhere, or does not take the question in this form.
         300..=399 | 405 => {}
-        _ => return Err(registry.refused(&ask, answer)),
+        _ => return Ok(Err(registry.refusal(&ask, answer))),
     }
     drop(answer);
     let held = get(registry, repository, named, scope.clone())?;
-    Ok(held.map_or(Found::Nothing, |held| Found::This(held.descriptor.digest)))
+    Ok(Ok(held.map_or(Found::Nothing, |held| Found::This(held.descriptor.digest))))
 }
 
 /// Puts a manifest under a name. Returns what the registry says about its subject (`OCI-Subject`,

@@ -7,45 +7,58 @@
 //!
 //! ```text
 //! source ──▶ manifest, blob, referrers ─┐            ┌─ token ◀── challenge, credentials ◀── helper
-//! target ──▶ naming, upload, the same ──┴─▶ client ──┼─ exchange ◀── retry
-//!                                     one `Registry` └─ wire ◀── tls, address
-//!                                     for each host
+//! target ──▶ naming, upload, the same ──┼─▶ client ──┼─ exchange ◀── retry
+//!    └─────▶ preflight ──▶ harbor ──────┘            └─ wire ◀── tls, address
+//!                                     one `Registry` for each host
 //! ```
+//!
+//! Before a target takes anything, [`preflight`] finds out all that speaks against it; [`harbor`]
+//! asks the API of a Harbor for what the protocol does not tell.
 //!
 //! An `Ask` says what is wanted; a `Registry` sends it with the right authorization, follows
 //! redirects without taking the authorization along, renews a refused token once and waits out a
 //! registry that is busy. What comes back is judged by whoever asked; `failure` turns an answer
-//! that was not hoped for into an error that people understand. Modules know only those to their
+//! that was not hoped for into an error that people understand, `reason` knows Harbor's words. Modules know only those to their
 //! right; `address`, `scope`, `identity` and `retry` know nobody.
 //!
 //! Nothing here reads the environment (but for the proxy variables, which the HTTP library reads):
 //! [`Options`] is pure data, filled in by the command line.
 
 mod address;
+mod asking;
 mod blob;
 mod challenge;
 mod client;
 mod credentials;
 mod exchange;
 mod failure;
+mod harbor;
 mod helper;
 mod identity;
 mod manifest;
 mod naming;
+mod peer;
+mod preflight;
+mod reason;
 mod referrers;
 mod retry;
+mod route;
 mod scope;
 mod source;
 mod target;
 mod tls;
 mod token;
+mod unreached;
 mod upload;
 mod wire;
 
 pub use client::Client;
 pub use credentials::{CredentialPaths, CredentialStore};
+pub use harbor::NewProjects;
 pub use identity::{Credentials, Secret};
+pub use naming::names;
 pub use retry::Patience;
+pub use route::{CertificateFolders, Proxies, ProxySettings, RegistryRules, RuleFiles, Setting};
 pub use source::RegistrySource;
 pub use target::RegistryTarget;
 pub use wire::Options;

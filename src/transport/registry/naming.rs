@@ -1,6 +1,7 @@
-//! Where images end up: repository paths are kept below the prefix, tags as they were.
+//! Where images end up: where they are meant to, else below the prefix as they were.
 
 use crate::endpoint::Parcel;
+use crate::model::mapping::{Naming, Subject};
 use crate::model::{Error, ImageName, Result};
 use crate::transport::naming::tell_apart;
 
@@ -32,9 +33,10 @@ pub(super) fn places(
     prefix: &str,
     parcels: &[Parcel],
 ) -> Result<(Vec<Place>, Vec<String>)> {
+    let below = Naming::below(host, prefix);
     let mut places = parcels
         .iter()
-        .map(|parcel| Ok(Place { name: wanted(host, prefix, parcel)? }))
+        .map(|parcel| Ok(Place { name: wanted(&below, parcel)? }))
         .collect::<Result<Vec<_>>>()?;
     let mut names: Vec<Option<ImageName>> =
         places.iter().map(|place| place.tag().cloned()).collect();
@@ -47,26 +49,42 @@ pub(super) fn places(
     Ok((places, notes))
 }
 
+/// Which names images get at the registry `host` below `prefix`, in their order, and what the user
+/// should know about it. Asks nobody: it is what a [`RegistryTarget`](super::RegistryTarget) plans.
+///
+/// # Errors
+/// [`Kind::Usage`](crate::model::Kind::Usage) for an image without a name, and where two different
+/// images would get one name.
+pub fn names(
+    host: &str,
+    prefix: &str,
+    parcels: &[Parcel],
+) -> Result<(Vec<ImageName>, Vec<String>)> {
+    let (places, notes) = places(host, prefix, parcels)?;
+    Ok((places.into_iter().map(|place| place.name).collect(), notes))
+}
+
 /// The name that a parcel has at the destination if nothing speaks against it.
-fn wanted(host: &str, prefix: &str, parcel: &Parcel) -> Result<ImageName> {
+fn wanted(below: &Naming, parcel: &Parcel) -> Result<ImageName> {
     let digest = parcel.graph.root().descriptor.digest;
-    let name = parcel.root.name.as_ref().ok_or_else(|| {
-        Error::usage(format!("image {digest} has no name to be filed under at {host}"))
-            .hint("tag it before it is exported")
-    })?;
-    let repository = match prefix.trim_matches('/') {
-        "" => name.repository().to_owned(),
-        prefix => format!("{prefix}/{}", name.repository()),
+    let name = match &parcel.assigned {
+        Some(assigned) => assigned.name.clone(),
+        None => below
+            .name(&Subject::new(parcel.root.name.as_ref(), &[digest]))?
+            .map(|new| new.name)
+            .ok_or_else(|| Error::usage(format!("image {digest} has no name")))?,
     };
-    let by_digest = name.tag().is_none().then_some(digest);
-    ImageName::from_parts(host, &repository, name.tag(), by_digest)
-        .map_err(|e| e.context(format!("{name} has no place at {host}")))
+    if name.tag().is_some() {
+        return Ok(name);
+    }
+    // An image whose layers were compressed for the registry has another digest there.
+    ImageName::from_parts(name.registry(), name.repository(), None, Some(digest))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::endpoint::Root;
+    use crate::endpoint::{Assigned, Root};
     use crate::model::manifest::media;
     use crate::model::{Descriptor, Digest, Graph, Kind};
 
@@ -82,8 +100,9 @@ mod tests {
             descriptor,
             synthesized: false,
             from_index: from.map(|(index, _)| Digest::of(index)),
+            origin: None,
         };
-        Parcel { root, graph, satellites: Vec::new(), plain: Vec::new() }
+        Parcel { root, graph, satellites: Vec::new(), plain: Vec::new(), assigned: None }
     }
 
     fn names(prefix: &str, parcels: &[Parcel]) -> Result<Vec<String>, Kind> {
@@ -119,6 +138,33 @@ mod tests {
         assert!(names("", &same).is_ok());
         assert_eq!(names("", &[parcel(None, "a", None)]), Err(Kind::Usage));
         assert_eq!(names("UPPER", &[parcel(Some("a:1"), "a", None)]), Err(Kind::Usage));
+    }
+
+    #[test]
+    fn what_was_chosen_counts_and_is_told() {
+        let digest = Digest::of(b"bundle");
+        let chosen = |name: &str, content, to: &str| {
+            let rule = Some(format!("{name}={to}"));
+            let name = format!("h.example:5000/{to}").parse().unwrap();
+            let assigned = Some(Assigned { name, rule });
+            Parcel { assigned, ..parcel(Some("r.example/a:1"), content, None) }
+        };
+        let one = chosen("r.example/a", "a", "apps/a:2");
+        assert_eq!(names("m", &[one.clone()]).unwrap(), ["h.example:5000/apps/a:2"]);
+        // The digest is the one that the image has when it is sent.
+        let by_digest = chosen("r.example/a", "a", &format!("apps/a@{digest}"));
+        let root = by_digest.graph.root().descriptor.digest;
+        assert_eq!(names("m", &[by_digest]).unwrap(), [format!("h.example:5000/apps/a@{root}")]);
+        let mut two = [one, parcel(Some("s.example/a:2"), "b", None)];
+        let error = places("h.example:5000", "apps", &two).unwrap_err();
+        assert!(error.message().contains("by the rule r.example/a=apps/a:2"), "{error}");
+        assert!(error.message().contains("s.example/a:2"), "{error}");
+        let hint = error.get_hint().unwrap();
+        assert!(hint.contains("--map s.example/a:2=s.example/a:2,"), "{hint}");
+        assert_eq!(crate::transport::naming::refuse_shared(&two).map_err(|e| e.kind()), Ok(()));
+        two[1] = chosen("s.example/a", "b", "apps/a:2");
+        let error = crate::transport::naming::refuse_shared(&two).unwrap_err();
+        assert!(error.message().contains("by the rule s.example/a=apps/a:2"), "{error}");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 pub(super) struct Scope {
     repository: String,
     push: bool,
+    delete: bool,
     /// Another repository to be read: where a blob is mounted from.
     also: Option<String>,
 }
@@ -22,12 +23,18 @@ impl Scope {
 
     /// Reading a repository.
     pub(super) fn pull(repository: &str) -> Self {
-        Self { repository: repository.to_owned(), push: false, also: None }
+        Self { repository: repository.to_owned(), push: false, delete: false, also: None }
     }
 
     /// Reading and writing a repository.
     pub(super) fn push(repository: &str) -> Self {
-        Self { repository: repository.to_owned(), push: true, also: None }
+        Self { repository: repository.to_owned(), push: true, delete: false, also: None }
+    }
+
+    /// Deleting in it besides: what giving up an upload counts as.
+    pub(super) fn and_delete(mut self) -> Self {
+        self.delete = true;
+        self
     }
 
     /// Reading another one besides.
@@ -41,7 +48,11 @@ impl Scope {
         if self.repository.is_empty() {
             return Vec::new();
         }
-        let actions = if self.push { "pull,push" } else { "pull" };
+        let actions = match (self.push, self.delete) {
+            (_, true) => "pull,push,delete",
+            (true, false) => "pull,push",
+            (false, false) => "pull",
+        };
         let own = format!("repository:{}:{actions}", self.repository);
         let also = self.also.as_ref().map(|other| format!("repository:{other}:pull"));
         std::iter::once(own).chain(also).collect()
@@ -56,6 +67,7 @@ mod tests {
     fn scopes_name_every_repository() {
         assert!(Scope::none().texts().is_empty());
         assert_eq!(Scope::pull("a/b").texts(), ["repository:a/b:pull"]);
+        assert_eq!(Scope::push("a").and_delete().texts(), ["repository:a:pull,push,delete"]);
         assert_eq!(
             Scope::push("a/b").and_pull("c").texts(),
             ["repository:a/b:pull,push", "repository:c:pull"]

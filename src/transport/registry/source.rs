@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 use std::io::{Cursor, Read};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Mutex, OnceLock};
 
-use super::client::{Client, Registry, lock};
+use super::client::{Client, lock};
 use super::manifest::{self, Held, Named};
+use super::route::Place;
 use super::scope::Scope;
 use super::{blob, referrers};
 use crate::endpoint::{Attachment, AttachmentKind, Form, Root, Source};
-use crate::model::{Descriptor, Digest, Error, ImageName, Result};
+use crate::model::{Descriptor, Digest, Error, ImageName, Kind, Result};
 
 /// The suffixes of the tags under which cosign files signatures, attestations and SBOMs (cosign,
 /// `specs/SIGNATURE_SPEC.md`).
@@ -19,9 +20,15 @@ const COSIGN_SUFFIXES: [&str; 3] = [".sig", ".att", ".sbom"];
 ///
 /// Manifests that were read once are kept, so that nothing is fetched twice and a tag that moves
 /// in the middle gives one consistent image.
+///
+/// An image is read from the first of its places that has it: mirrors in their order, then the
+/// registry. What has a digest and is missing there is asked for at the places after it.
 pub struct RegistrySource {
     client: Client,
     name: ImageName,
+    /// The place that has it, and those after that.
+    places: OnceLock<Vec<Place>>,
+    notes: Mutex<Vec<String>>,
     root: OnceLock<Descriptor>,
     held: Mutex<HashMap<Digest, Held>>,
     /// Whether the registry lists referrers itself; not known before it was asked.
@@ -34,6 +41,8 @@ impl RegistrySource {
         Self {
             client,
             name,
+            places: OnceLock::new(),
+            notes: Mutex::default(),
             root: OnceLock::new(),
             held: Mutex::default(),
             lists_referrers: OnceLock::new(),
@@ -45,19 +54,76 @@ impl RegistrySource {
         &self.name
     }
 
-    fn registry(&self) -> Result<Arc<Registry>> {
-        self.client.registry(self.name.registry())
+    /// The place that has the image, and those after it. Only where there are several is anything
+    /// asked.
+    fn places(&self) -> Result<&[Place]> {
+        if let Some(places) = self.places.get() {
+            return Ok(places);
+        }
+        let places = self.client.places(&self.name)?;
+        if places.len() == 1 {
+            return Ok(self.places.get_or_init(|| places));
+        }
+        self.find(places)?;
+        Ok(self.places.get().map_or(&[], Vec::as_slice))
     }
 
-    /// Reads a manifest, or finds it among those that were read.
-    fn manifest(&self, named: Named<'_>) -> Result<Option<Held>> {
-        if let Named::Digest(digest) = named
-            && let Some(held) = lock(&self.held).get(digest)
-        {
-            return Ok(Some(held.clone()));
+    /// The place that has the image.
+    fn place(&self) -> Result<&Place> {
+        let first = self.places()?.first();
+        first.ok_or_else(|| Error::usage(format!("{} has no place", self.name)))
+    }
+
+    /// Asks one place after the other, and stays with the first that has the image.
+    fn find(&self, mut places: Vec<Place>) -> Result<Descriptor> {
+        let mut failures = Vec::new();
+        loop {
+            let Some(place) = places.first() else {
+                return Err(self.missing(&self.name, &self.name.to_string()));
+            };
+            let found = self.root_at(place);
+            let Some(mirror) = &place.mirror else {
+                let found = found.and_then(|held| {
+                    held.ok_or_else(|| self.missing(&place.name, &place.name.to_string()))
+                });
+                let held = found.map_err(|error| with_mirrors(error, &failures))?;
+                self.places.get_or_init(|| places);
+                return Ok(held.descriptor);
+            };
+            let why = match found {
+                Ok(Some(held)) => {
+                    self.note(format!("reading from the mirror {mirror}"));
+                    self.places.get_or_init(|| places);
+                    return Ok(held.descriptor);
+                }
+                Ok(None) => format!("it does not have {}", place.name),
+                Err(error) if is_passed_over(&error) => error.chain(),
+                Err(error) => return Err(error),
+            };
+            self.note(format!("the mirror {mirror} is passed over: {why}"));
+            failures.push(format!("mirror {}: {why}", mirror.location));
+            places.remove(0);
         }
-        let repository = self.name.repository();
-        let registry = self.registry()?;
+    }
+
+    fn root_at(&self, place: &Place) -> Result<Option<Held>> {
+        let named = match (self.name.digest(), self.name.tag()) {
+            (Some(digest), _) => Named::Digest(digest),
+            (None, Some(tag)) => Named::Tag(tag),
+            (None, None) => Named::Tag("latest"),
+        };
+        self.manifest_at(place, named)
+    }
+
+    fn note(&self, text: String) {
+        if self.client.is_news(&text) {
+            lock(&self.notes).push(text);
+        }
+    }
+
+    fn manifest_at(&self, place: &Place, named: Named<'_>) -> Result<Option<Held>> {
+        let repository = place.name.repository();
+        let registry = self.client.at(place)?;
         let held = manifest::get(&registry, repository, named, Scope::pull(repository))?;
         if let Some(held) = &held {
             lock(&self.held).insert(held.descriptor.digest, held.clone());
@@ -65,20 +131,51 @@ impl RegistrySource {
         Ok(held)
     }
 
-    fn missing(&self, what: &str) -> Error {
-        let host = self.name.registry();
+    /// Reads a manifest by its digest, or finds it among those that were read.
+    fn manifest(&self, digest: &Digest) -> Result<Held> {
+        if let Some(held) = lock(&self.held).get(digest) {
+            return Ok(held.clone());
+        }
+        self.wherever(|place| {
+            self.manifest_at(place, Named::Digest(digest))?.ok_or_else(|| {
+                self.missing(&place.name, &format!("manifest {digest} of {}", place.name))
+            })
+        })
+    }
+
+    /// Reads what is named by its digest from the image's place, or from one of those after it.
+    fn wherever<T>(&self, read: impl Fn(&Place) -> Result<T>) -> Result<T> {
+        let mut places = self.places()?;
+        loop {
+            let place = places.first().ok_or_else(|| Error::usage("an image without a place"))?;
+            match (read(place), &place.mirror) {
+                (Err(error), Some(mirror)) if is_passed_over(&error) && places.len() > 1 => {
+                    self.note(format!(
+                        "the mirror {mirror} is passed over for a part: {}",
+                        error.chain()
+                    ));
+                    places = &places[1..];
+                }
+                (read, _) => return read,
+            }
+        }
+    }
+
+    fn missing(&self, place: &ImageName, what: &str) -> Error {
+        let host = place.registry();
         Error::remote(format!("{what} is not at registry {host}")).hint(format!(
             "check the name and the tag; if it is private, sign in with `docker login {host}`"
         ))
     }
 
     fn resolve(&self) -> Result<Descriptor> {
-        let named = match (self.name.digest(), self.name.tag()) {
-            (Some(digest), _) => Named::Digest(digest),
-            (None, Some(tag)) => Named::Tag(tag),
-            (None, None) => Named::Tag("latest"),
-        };
-        let held = self.manifest(named)?.ok_or_else(|| self.missing(&self.name.to_string()))?;
+        if self.places.get().is_none() {
+            let places = self.client.places(&self.name)?;
+            return self.find(places);
+        }
+        let place = self.place()?;
+        let held = self.root_at(place)?;
+        let held = held.ok_or_else(|| self.missing(&place.name, &place.name.to_string()))?;
         Ok(held.descriptor)
     }
 
@@ -89,7 +186,7 @@ impl RegistrySource {
         subject: &Descriptor,
         kind: fn(String) -> AttachmentKind,
     ) -> Result<Option<Attachment>> {
-        Ok(self.manifest(Named::Tag(&tag))?.map(|held| Attachment {
+        Ok(self.manifest_at(self.place()?, Named::Tag(&tag))?.map(|held| Attachment {
             kind: kind(tag),
             descriptor: held.descriptor,
             subject: subject.digest,
@@ -99,7 +196,11 @@ impl RegistrySource {
 
 impl Source for RegistrySource {
     fn describe(&self) -> String {
-        format!("registry {}", self.name.registry())
+        match self.places.get().and_then(|places| places.first()) {
+            Some(Place { name, mirror: Some(_) }) => format!("mirror {}", name.registry()),
+            Some(Place { name, mirror: None }) => format!("registry {}", name.registry()),
+            None => format!("registry {}", self.name.registry()),
+        }
     }
 
     fn roots(&self) -> Result<Vec<Root>> {
@@ -109,11 +210,13 @@ impl Source for RegistrySource {
             let found = self.resolve()?;
             self.root.get_or_init(|| found).clone()
         };
+        let place = &self.place()?.name;
         Ok(vec![Root {
             name: Some(self.name.clone()),
             descriptor,
             synthesized: false,
             from_index: None,
+            origin: (*place != self.name).then(|| place.clone()),
         }])
     }
 
@@ -125,20 +228,20 @@ impl Source for RegistrySource {
             )));
         }
         if blob.is_manifest() {
-            let held = self.manifest(Named::Digest(&blob.digest))?.ok_or_else(|| {
-                self.missing(&format!("manifest {} of {}", blob.digest, self.name))
-            })?;
-            return Ok(Box::new(Cursor::new(held.raw)));
+            return Ok(Box::new(Cursor::new(self.manifest(&blob.digest)?.raw)));
         }
-        let registry = self.registry()?;
-        Ok(Box::new(blob::open(&registry, self.name.repository(), blob)?))
+        self.wherever(|place| -> Result<Box<dyn Read + Send>> {
+            let registry = self.client.at(place)?;
+            Ok(Box::new(blob::open(&registry, place.name.repository(), blob)?))
+        })
     }
 
     /// The registry's own list of referrers, or the index under the tag `sha256-<hex>` where it
     /// keeps none; and cosign's tags.
     fn attachments(&self, subject: &Descriptor) -> Result<Vec<Attachment>> {
-        let registry = self.registry()?;
-        let repository = self.name.repository();
+        let place = self.place()?;
+        let registry = self.client.at(place)?;
+        let repository = place.name.repository();
         let mut found = Vec::new();
         let listed = match self.lists_referrers.get() {
             Some(false) => None,
@@ -168,5 +271,29 @@ impl Source for RegistrySource {
 
     fn is_remote(&self) -> bool {
         true
+    }
+
+    fn notes(&self) -> Vec<String> {
+        std::mem::take(&mut lock(&self.notes))
+    }
+}
+
+/// Whether another place may do better. What is wrong on this machine stays wrong.
+fn is_passed_over(error: &Error) -> bool {
+    !matches!(error.kind(), Kind::Usage | Kind::Io)
+}
+
+/// An error of the registry itself, after its mirrors had failed.
+fn with_mirrors(error: Error, failures: &[String]) -> Error {
+    if failures.is_empty() {
+        return error;
+    }
+    let told = Error::new(
+        error.kind(),
+        format!("{}; before that, {}", error.chain(), failures.join("; ")),
+    );
+    match error.get_hint() {
+        Some(hint) => told.hint(hint),
+        None => told,
     }
 }

@@ -4,12 +4,14 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::Hash;
 use std::io::Read;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::asking::in_parallel;
 use super::client::{Client, Registry, lock};
+use super::harbor::{self, Making, NewProjects};
 use super::manifest::{Found, Held, Named};
 use super::naming::{self, Place};
+use super::preflight::Preflight;
 use super::scope::Scope;
 use super::{blob, manifest, referrers, upload};
 use crate::codec::compression;
@@ -23,10 +25,6 @@ use crate::model::{Descriptor, Digest, Error, Graph, ImageName, Leaf, Result};
 /// write, few enough not to crowd out others.
 const LANES: usize = 4;
 
-/// Questions that are asked at once while planning: they are small, and a bundle of a hundred
-/// images has thousands.
-const ASKED_AT_ONCE: usize = 8;
-
 /// A registry, and the path below which repositories are placed.
 ///
 /// A name at the destination is `host/prefix/<repository at the source>:<tag>`.
@@ -39,6 +37,8 @@ pub struct RegistryTarget {
     client: Client,
     host: String,
     prefix: String,
+    /// How projects of a Harbor are made that are missing, if they are.
+    new_projects: Option<NewProjects>,
     /// Manifests of the accepted plan, for tags.
     manifests: Mutex<HashMap<Digest, Held>>,
     /// Repository and manifest where the registry said that it lists the manifest itself.
@@ -52,13 +52,39 @@ impl RegistryTarget {
             client,
             host: host.into(),
             prefix: prefix.into(),
+            new_projects: None,
             manifests: Mutex::default(),
             listed: Mutex::default(),
         }
     }
 
+    /// Where the registry is a Harbor, its projects are made that are missing.
+    #[must_use]
+    pub fn creating_projects(mut self, wish: NewProjects) -> Self {
+        self.new_projects = Some(wish);
+        self
+    }
+
     fn registry(&self) -> Result<Arc<Registry>> {
         self.client.registry(&self.host)
+    }
+}
+
+impl RegistryTarget {
+    fn make_projects(&self, projects: &[String]) -> Result<()> {
+        let Some(wish) = self.new_projects.filter(|_| !projects.is_empty()) else { return Ok(()) };
+        let registry = self.registry()?;
+        for project in projects {
+            if harbor::make(&registry, project, wish)? == Making::Forbidden {
+                return Err(Error::remote(format!(
+                    "only an administrator or a system robot may create projects at {}; nothing was sent",
+                    registry.name()
+                ))
+                .hint(format!("ask an administrator for project {project}")));
+            }
+        }
+        registry.forget_tokens();
+        Ok(())
     }
 }
 
@@ -83,37 +109,6 @@ impl<T: Hash + Eq + Clone> Once<T> {
         }
         new
     }
-}
-
-/// Does `work` for every item, several at a time, and keeps the order. The first error ends it.
-fn in_parallel<T: Sync, R: Send>(
-    items: &[T],
-    work: impl Fn(&T) -> Result<R> + Sync,
-) -> Result<Vec<R>> {
-    let next = AtomicUsize::new(0);
-    let results: Mutex<Vec<Option<R>>> = Mutex::new(items.iter().map(|_| None).collect());
-    let failure: Mutex<Option<Error>> = Mutex::new(None);
-    std::thread::scope(|scope| {
-        for _ in 0..ASKED_AT_ONCE.min(items.len()) {
-            scope.spawn(|| {
-                while lock(&failure).is_none() {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(item) = items.get(index) else { break };
-                    match work(item) {
-                        Ok(result) => lock(&results)[index] = Some(result),
-                        Err(error) => {
-                            lock(&failure).get_or_insert(error);
-                        }
-                    }
-                }
-            });
-        }
-    });
-    if let Some(error) = failure.into_inner().unwrap_or_default() {
-        return Err(error);
-    }
-    let results = results.into_inner().unwrap_or_default();
-    Ok(results.into_iter().flatten().collect())
 }
 
 /// Which blobs go where, the repository and digest of each once, in order.
@@ -231,14 +226,23 @@ impl Target for RegistryTarget {
         let tags = wanted_tags(parcels, &places)?;
         let registry = self.registry()?;
 
+        let repositories: BTreeSet<&str> = places.iter().map(Place::repository).collect();
+        let preflight = Preflight::begin(&registry, &repositories, self.new_projects)?;
+        let look = |repository: &str, named: Named<'_>| {
+            let scope = Scope::push(repository);
+            let found = preflight
+                .ask(repository, || manifest::inquire(&registry, repository, named, &scope))?;
+            Ok(found.unwrap_or(Found::Nothing))
+        };
+
         let wanted = wanted_blobs(parcels, &places);
         let present = in_parallel(&wanted, |((place, digest), _)| {
-            blob::exists(&registry, place, digest, Scope::push(place))
+            let ask = || blob::inquire(&registry, place, digest, Scope::push(place));
+            Ok(preflight.ask(place, ask)?.unwrap_or(false))
         })?;
         let mut manifests = manifest_steps(parcels, &places);
         let found = in_parallel(&manifests, |step| {
-            let named = Named::Digest(&step.descriptor.digest);
-            manifest::look(&registry, &step.place, named, &Scope::push(&step.place))
+            look(&step.place, Named::Digest(&step.descriptor.digest))
         })?;
         for (step, found) in manifests.iter_mut().zip(found) {
             if found == Found::This(step.descriptor.digest) {
@@ -246,8 +250,7 @@ impl Target for RegistryTarget {
             }
         }
         let pointed = in_parallel(&tags, |(name, _)| {
-            let tag = Named::Tag(name.tag().unwrap_or_default());
-            manifest::look(&registry, name.repository(), tag, &Scope::push(name.repository()))
+            look(name.repository(), Named::Tag(name.tag().unwrap_or_default()))
         })?;
         let tags: Vec<TagStep> = tags
             .into_iter()
@@ -272,16 +275,18 @@ impl Target for RegistryTarget {
             })
             .map(|(parcel, place)| {
                 let digest = parcel.graph.root().descriptor.digest;
-                let image = parcel.root.name.as_ref();
                 Arrival {
-                    image: image.map_or_else(|| digest.to_string(), ToString::to_string),
+                    image: parcel.shown(),
                     digest,
                     target: place.name.to_string(),
                     target_digest: digest,
                 }
             })
             .collect();
-        Ok(Plan { blobs: blob_steps(&wanted, &present), manifests, tags, arrivals, notes })
+        let blobs = blob_steps(&wanted, &present);
+        let mut plan = Plan { blobs, manifests, tags, arrivals, notes, ..Plan::default() };
+        preflight.conclude(parcels, &mut plan)?;
+        Ok(plan)
     }
 
     fn recall(
@@ -324,6 +329,7 @@ impl Target for RegistryTarget {
     }
 
     fn begin(&self, plan: &Plan) -> Result<()> {
+        self.make_projects(&plan.creates)?;
         let manifests = plan.manifests.iter().map(|step| {
             let held = Held { descriptor: step.descriptor.clone(), raw: Arc::clone(&step.raw) };
             (held.descriptor.digest, held)
@@ -459,15 +465,5 @@ mod tests {
                 Action::Present,
             ]
         );
-    }
-
-    #[test]
-    fn parallel_work_keeps_its_order_and_its_first_error() {
-        let items: Vec<usize> = (0..100).collect();
-        assert_eq!(in_parallel(&items, |n| Ok(n * 2)).unwrap()[99], 198);
-        assert!(in_parallel(&[0_u8; 0], |_| Ok(())).unwrap().is_empty());
-        let error =
-            in_parallel(&items, |n| if *n == 50 { Err(Error::remote("fifty")) } else { Ok(()) });
-        assert_eq!(error.unwrap_err().message(), "fifty");
     }
 }

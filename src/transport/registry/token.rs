@@ -17,11 +17,12 @@ use serde::Deserialize;
 use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
-use super::address::{self, Peer};
+use super::address;
 use super::challenge::Challenge;
 use super::exchange::{Answer, Fault, persist};
 use super::failure;
 use super::identity::{Credentials, Secret};
+use super::peer::Peer;
 use super::scope::Scope;
 use super::wire::Wires;
 use crate::model::{Error, Result};
@@ -42,6 +43,17 @@ struct Token {
     fresh_until: Instant,
 }
 
+/// What came of showing who we are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SignIn {
+    /// There is nobody to be.
+    Nobody,
+    /// The registry knows us, or does not ask.
+    Accepted,
+    /// It does not.
+    Refused,
+}
+
 /// What one registry wants to see, and what we have to show.
 #[derive(Default)]
 pub(super) struct Authority {
@@ -52,15 +64,71 @@ pub(super) struct Authority {
 }
 
 impl Authority {
-    /// Takes in a challenge; none is no news.
+    /// Takes in a challenge; none is no news. Nor is a request for a password where tokens are
+    /// wanted: Harbor answers so whenever a token does not do.
     pub(super) fn learn(&mut self, challenge: Option<Challenge>) {
+        let wants_tokens = matches!(self.challenge, Some(Challenge::Bearer { .. }));
+        if wants_tokens && challenge == Some(Challenge::Basic) {
+            return;
+        }
         if challenge.is_some() && challenge != self.challenge {
             self.challenge = challenge;
             self.tokens.clear();
         }
     }
 
-    fn credentials(
+    /// The name by which the token service knows the registry.
+    pub(super) fn service(&self) -> Option<String> {
+        match &self.challenge {
+            Some(Challenge::Bearer { service, .. }) => service.clone(),
+            _ => None,
+        }
+    }
+
+    pub(super) fn forget_tokens(&mut self) {
+        self.tokens.clear();
+    }
+
+    /// Name and password for a repository, if that is what we have.
+    pub(super) fn basic(
+        &mut self,
+        peer: &Peer,
+        wires: &Wires,
+        repository: &str,
+    ) -> Result<Option<HeaderValue>> {
+        match self.credentials(peer, wires, repository)? {
+            Some(Credentials::Password { user, password }) => basic(&user, &password).map(Some),
+            Some(Credentials::Identity(_)) | None => Ok(None),
+        }
+    }
+
+    /// What shows who we are when it comes to a repository, without a right to anything; or what
+    /// is known about it already.
+    pub(super) fn sign_in(
+        &mut self,
+        peer: &Peer,
+        wires: &Wires,
+        repository: &str,
+    ) -> Result<Result<HeaderValue, SignIn>> {
+        let Some(credentials) = self.credentials(peer, wires, repository)? else {
+            return Ok(Err(SignIn::Nobody));
+        };
+        match self.challenge.clone() {
+            None => Ok(Err(SignIn::Accepted)),
+            Some(Challenge::Basic) => {
+                let header = self.basic(peer, wires, repository)?;
+                Ok(header.ok_or(SignIn::Nobody))
+            }
+            Some(Challenge::Bearer { realm, service }) => {
+                let counter = Counter { peer, wires, realm: &realm, service: service.as_deref() };
+                let granted = counter.grant(&Scope::none(), Some(&credentials))?;
+                Ok(granted.map(|token| token.header).map_err(|_| SignIn::Refused))
+            }
+        }
+    }
+
+    /// Who we are.
+    pub(super) fn credentials(
         &mut self,
         peer: &Peer,
         wires: &Wires,
@@ -156,6 +224,11 @@ struct Granted {
 
 impl Counter<'_> {
     fn token(&self, scope: &Scope, credentials: Option<&Credentials>) -> Result<Token> {
+        self.grant(scope, credentials)?
+    }
+
+    /// A token. The inner error says that the service does not take us for who we say we are.
+    fn grant(&self, scope: &Scope, credentials: Option<&Credentials>) -> Result<Result<Token>> {
         let options = &self.wires.options;
         let url = realm_address(
             &self.peer.base,
@@ -180,7 +253,9 @@ impl Counter<'_> {
             }
         };
         if !answer.status.is_success() {
-            return Err(self.refusal(&what, credentials, answer));
+            let is_about_us = matches!(answer.status.as_u16(), 400 | 401 | 403);
+            let error = self.refusal(&what, credentials, answer);
+            return if is_about_us { Ok(Err(error)) } else { Err(error) };
         }
         let patience = &self.wires.options.patience;
         let body = answer
@@ -200,7 +275,7 @@ impl Counter<'_> {
         let life = granted.expires_in.unwrap_or(DEFAULT_LIFE).clamp(DEFAULT_LIFE, LONGEST_LIFE);
         // A tenth early, so that it does not expire on its way.
         let fresh_until = Instant::now() + Duration::from_secs(life - life / 10);
-        Ok(Token { header, fresh_until })
+        Ok(Ok(Token { header, fresh_until }))
     }
 
     fn what(&self, scope: &Scope) -> String {
@@ -252,7 +327,7 @@ impl Counter<'_> {
         }
         persist(patience, patience.attempts, true, || {
             let mut request =
-                self.wires.to(url).request(method.clone(), url.clone()).headers(headers.clone());
+                self.wires.to(url)?.request(method.clone(), url.clone()).headers(headers.clone());
             if let Some(form) = form {
                 request = request.body(form.expose().to_owned());
             }

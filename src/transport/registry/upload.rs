@@ -163,7 +163,7 @@ impl Upload<'_> {
         let mut request = self
             .registry
             .wires()
-            .to(target)
+            .to(target)?
             .put(target.clone())
             .header(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))
             .timeout(self.registry.patience().upload(size))

@@ -235,8 +235,9 @@ fn image_parcel() -> Parcel {
         descriptor,
         synthesized: false,
         from_index: None,
+        origin: None,
     };
-    Parcel { root, graph, satellites: Vec::new(), plain: Vec::new() }
+    Parcel { root, graph, satellites: Vec::new(), plain: Vec::new(), assigned: None }
 }
 
 fn roots(client: &Client, host: &str) -> Result<Descriptor, Error> {

@@ -96,6 +96,15 @@ pub(super) fn common(bytes: &[u8], at: usize, from: usize, end: usize) -> usize 
     length + ours[length..].iter().zip(&theirs[length..]).take_while(|(a, b)| a == b).count()
 }
 
+/// Where a match that was found at `at` begins: the bytes before it may agree too, down to `floor`.
+#[inline]
+pub(super) fn extend_back(bytes: &[u8], mut at: usize, distance: usize, floor: usize) -> usize {
+    while at > floor && at > distance && bytes[at - 1] == bytes[at - 1 - distance] {
+        at -= 1;
+    }
+    at
+}
+
 /// A number of `bits` bits from the lowest four bytes of a word.
 #[inline]
 pub(super) fn hash4(word: u64, bits: u32) -> usize {

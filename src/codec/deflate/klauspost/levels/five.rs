@@ -1,34 +1,22 @@
 //! Level 5, the default: one place for each four bytes, two for each seven.
 
-use super::search::{END_MARGIN, Pairs, Parse, Places, Site};
+use super::search::{BITS, END_MARGIN, Parse, ShortAndLong, Site};
 use crate::codec::deflate::codes::MAX_MATCH;
 use crate::codec::deflate::klauspost::generation::Generation;
-use crate::codec::deflate::klauspost::history::{History, common, hash4, hash7, load64};
+use crate::codec::deflate::klauspost::history::{
+    History, common, extend_back, hash4, hash7, load64,
+};
 use crate::codec::deflate::klauspost::tokens::Tokens;
-
-const BITS: u32 = 15;
 
 /// Matches from so long on are not tried to be bettered from their end.
 const LONG_ENOUGH: usize = 30;
 
-/// The tables of level 5.
-pub(in super::super) struct Five {
-    short: Places<{ 1 << BITS }>,
-    long: Pairs<{ 1 << BITS }>,
-    /// How many bytes of a match may differ in the match that is found from its end.
-    lenient: usize,
-}
+/// Level 5 and its tables.
+pub(in super::super) struct Five(ShortAndLong);
 
 impl Five {
     pub(in super::super) fn new(generation: Generation) -> Self {
-        let lenient = if generation >= Generation::V1_15_11 { 2 } else { 0 };
-        Self { short: Places::new(), long: Pairs::new(), lenient }
-    }
-
-    #[inline]
-    fn note(&mut self, word: u64, stamp: u32) {
-        self.short.note(hash4(word, BITS), stamp);
-        self.long.note(hash7(word, BITS), stamp);
+        Self(ShortAndLong::new(generation))
     }
 }
 
@@ -51,17 +39,17 @@ impl Parse for Five {
                 }
                 let here = Site::of(bytes, base, at, word);
                 let (short, long) = (hash4(word, BITS), hash7(word, BITS));
-                let near = self.short.get(short);
-                let candidates = self.long.get(long);
-                self.short.note(short, here.stamp);
-                self.long.note(long, here.stamp);
+                let near = self.0.short.get(short);
+                let candidates = self.0.long.get(long);
+                self.0.short.note(short, here.stamp);
+                self.0.long.note(long, here.stamp);
                 let following = load64(bytes, next);
                 let there = Site::of(bytes, base, next, following);
 
                 if let Some(distance) = here.reach(candidates[0])
                     && here.agrees(distance)
                 {
-                    self.note(following, there.stamp);
+                    self.0.note(following, there.stamp);
                     (site, length) = ((at, distance), 0);
                     if let Some(farther) = here.matching(candidates[1]) {
                         length = here.up_to_longest(distance);
@@ -75,15 +63,15 @@ impl Parse for Five {
                 if here.reach(candidates[0]).is_some()
                     && let Some(farther) = here.matching(candidates[1])
                 {
-                    self.note(following, there.stamp);
+                    self.0.note(following, there.stamp);
                     (site, length) = ((at, farther), 0);
                     break;
                 }
                 if let Some(distance) = here.matching(near) {
                     (site, length) = ((at, distance), here.up_to_longest(distance));
                     // The seven bytes that follow may have a longer one.
-                    let candidates = self.long.get(hash7(following, BITS));
-                    self.note(following, there.stamp);
+                    let candidates = self.0.long.get(hash7(following, BITS));
+                    self.0.note(following, there.stamp);
                     if there.reach(candidates[0]).is_some() {
                         for candidate in candidates {
                             if let Some(distance) = there.matching(candidate) {
@@ -112,9 +100,9 @@ impl Parse for Five {
             let end = place + length;
             if length < LONG_ENOUGH && end < limit {
                 let after = load64(bytes, end);
-                let candidate = self.long.get(hash7(after, BITS))[0];
+                let candidate = self.0.long.get(hash7(after, BITS))[0];
                 if let Some(other) = Site::of(bytes, base, end, after).reach(candidate) {
-                    let begin = place + self.lenient;
+                    let begin = place + self.0.lenient;
                     if other > 0 && begin >= other {
                         let longer = common(bytes, begin, begin - other, bytes.len());
                         if longer > length {
@@ -124,13 +112,9 @@ impl Parse for Five {
                 }
             }
 
-            while place > done
-                && place > distance
-                && bytes[place - 1] == bytes[place - 1 - distance]
-            {
-                place -= 1;
-                length += 1;
-            }
+            let begin = extend_back(bytes, place, distance, done);
+            length += place - begin;
+            place = begin;
             tokens.push_literals(&bytes[done..place]);
             tokens.push_long_match(length, distance);
             done = place + length;
@@ -145,25 +129,24 @@ impl Parse for Five {
             if inside < last {
                 let stamp = base + inside as u32;
                 let word = load64(bytes, inside);
-                self.note(word, stamp);
-                self.long.note(hash7(word >> 8, BITS), stamp + 1);
-                self.short.note(hash4(word >> 16, BITS), stamp + 2);
+                self.0.note(word, stamp);
+                self.0.long.note(hash7(word >> 8, BITS), stamp + 1);
+                self.0.short.note(hash4(word >> 16, BITS), stamp + 2);
                 inside += 4;
                 while inside < last {
                     let stamp = base + inside as u32;
                     let word = load64(bytes, inside);
-                    self.long.note(hash7(word, BITS), stamp);
-                    self.short.note(hash4(word >> 8, BITS), stamp + 1);
+                    self.0.long.note(hash7(word, BITS), stamp);
+                    self.0.short.note(hash4(word >> 8, BITS), stamp + 1);
                     inside += 3;
                 }
             }
-            self.note(load64(bytes, last), base + last as u32);
+            self.0.note(load64(bytes, last), base + last as u32);
         }
         done
     }
 
     fn renumber(&mut self, excess: u32) {
-        self.short.renumber(excess);
-        self.long.renumber(excess);
+        self.0.renumber(excess);
     }
 }

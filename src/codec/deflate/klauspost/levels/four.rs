@@ -2,7 +2,9 @@
 
 use super::search::{END_MARGIN, Parse, Places, Site};
 use crate::codec::deflate::klauspost::generation::Generation;
-use crate::codec::deflate::klauspost::history::{History, common, hash4, hash7, load64};
+use crate::codec::deflate::klauspost::history::{
+    History, common, extend_back, hash4, hash7, load64,
+};
 use crate::codec::deflate::klauspost::tokens::Tokens;
 
 const BITS: u32 = 15;
@@ -70,9 +72,7 @@ impl Parse for Four {
             };
             let mut end = at + 4;
             end += common(bytes, end, end - distance, bytes.len());
-            while at > done && at > distance && bytes[at - 1] == bytes[at - 1 - distance] {
-                at -= 1;
-            }
+            at = extend_back(bytes, at, distance, done);
             tokens.push_literals(&bytes[done..at]);
             tokens.push_long_match(end - at, distance);
             done = end;

@@ -1,7 +1,8 @@
 //! What levels 1 to 6 share: tables of places, and the place for which a match is sought.
 
 use crate::codec::deflate::codes::{MAX_MATCH, WINDOW};
-use crate::codec::deflate::klauspost::history::{History, common, load32, load64};
+use crate::codec::deflate::klauspost::generation::Generation;
+use crate::codec::deflate::klauspost::history::{History, common, hash4, hash7, load32, load64};
 use crate::codec::deflate::klauspost::tokens::Tokens;
 
 /// How many bytes before the end of a chunk no match begins.
@@ -65,6 +66,35 @@ impl<const N: usize> Pairs<N> {
         for stamp in self.0.as_flattened_mut() {
             *stamp = stamp.saturating_sub(excess);
         }
+    }
+}
+
+/// Bits of the hashes in [`ShortAndLong`].
+pub(super) const BITS: u32 = 15;
+
+/// What levels 5 and 6 look in: one place for each four bytes, two for each seven.
+pub(super) struct ShortAndLong {
+    pub(super) short: Places<{ 1 << BITS }>,
+    pub(super) long: Pairs<{ 1 << BITS }>,
+    /// How many bytes of a match may differ in the match that is found from its end.
+    pub(super) lenient: usize,
+}
+
+impl ShortAndLong {
+    pub(super) fn new(generation: Generation) -> Self {
+        let lenient = if generation >= Generation::V1_15_11 { 2 } else { 0 };
+        Self { short: Places::new(), long: Pairs::new(), lenient }
+    }
+
+    #[inline]
+    pub(super) fn note(&mut self, word: u64, stamp: u32) {
+        self.short.note(hash4(word, BITS), stamp);
+        self.long.note(hash7(word, BITS), stamp);
+    }
+
+    pub(super) fn renumber(&mut self, excess: u32) {
+        self.short.renumber(excess);
+        self.long.renumber(excess);
     }
 }
 

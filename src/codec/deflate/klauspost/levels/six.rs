@@ -1,20 +1,15 @@
 //! Level 6, the default of Go from 1.27 on: like level 5, with more care for what it finds.
 
-use super::search::{END_MARGIN, Pairs, Parse, Places, Site};
+use super::search::{BITS, END_MARGIN, Parse, ShortAndLong, Site};
 use crate::codec::deflate::codes::{MAX_MATCH, WINDOW};
 use crate::codec::deflate::klauspost::generation::Generation;
-use crate::codec::deflate::klauspost::history::{History, common, hash4, hash7, load64};
+use crate::codec::deflate::klauspost::history::{
+    History, common, extend_back, hash4, hash7, load64,
+};
 use crate::codec::deflate::klauspost::tokens::Tokens;
 
-const BITS: u32 = 15;
-
-/// The tables of level 6.
-pub(in super::super) struct Six {
-    short: Places<{ 1 << BITS }>,
-    long: Pairs<{ 1 << BITS }>,
-    /// How many bytes of a match may differ in the match that is found from its end.
-    lenient: usize,
-}
+/// Level 6 and its tables.
+pub(in super::super) struct Six(ShortAndLong);
 
 /// A match that may be bettered.
 #[derive(Clone, Copy)]
@@ -27,14 +22,7 @@ struct Found {
 
 impl Six {
     pub(in super::super) fn new(generation: Generation) -> Self {
-        let lenient = if generation >= Generation::V1_15_11 { 2 } else { 0 };
-        Self { short: Places::new(), long: Pairs::new(), lenient }
-    }
-
-    #[inline]
-    fn note(&mut self, word: u64, stamp: u32) {
-        self.short.note(hash4(word, BITS), stamp);
-        self.long.note(hash7(word, BITS), stamp);
+        Self(ShortAndLong::new(generation))
     }
 
     /// A match at `here`, or at `there`, the place that is looked at next, if that has a longer one.
@@ -42,16 +30,16 @@ impl Six {
     #[inline]
     fn find(&mut self, here: Site, there: Site, repeat: usize) -> Option<Found> {
         let (short, long) = (hash4(here.word, BITS), hash7(here.word, BITS));
-        let near = self.short.get(short);
-        let candidates = self.long.get(long);
-        self.short.note(short, here.stamp);
-        self.long.note(long, here.stamp);
+        let near = self.0.short.get(short);
+        let candidates = self.0.long.get(long);
+        self.0.short.note(short, here.stamp);
+        self.0.long.note(long, here.stamp);
         let found = |site: Site, distance, length| Found { at: site.at, distance, length };
 
         if let Some(distance) = here.reach(candidates[0]) {
             let farther = here.matching(candidates[1]);
             if here.agrees(distance) {
-                self.note(there.word, there.stamp);
+                self.0.note(there.word, there.stamp);
                 let Some(farther) = farther else {
                     return Some(found(here, distance, 0));
                 };
@@ -64,15 +52,15 @@ impl Six {
                 });
             }
             if let Some(farther) = farther {
-                self.note(there.word, there.stamp);
+                self.0.note(there.word, there.stamp);
                 return Some(found(here, farther, 0));
             }
         }
 
         let distance = here.matching(near)?;
         let mut best = found(here, distance, here.up_to_longest(distance));
-        let candidates = self.long.get(hash7(there.word, BITS));
-        self.note(there.word, there.stamp);
+        let candidates = self.0.long.get(hash7(there.word, BITS));
+        self.0.note(there.word, there.stamp);
         // The distance of the last match, from the next byte on.
         let after = here.next();
         if after.agrees(repeat) {
@@ -98,9 +86,9 @@ impl Six {
     #[inline]
     fn beyond_its_end(&self, bytes: &[u8], base: u32, mut best: Found) -> Found {
         let start = best.at;
-        let begin = start + self.lenient;
+        let begin = start + self.0.lenient;
         let end = start + best.length;
-        let candidates = self.long.get(hash7(load64(bytes, end), BITS));
+        let candidates = self.0.long.get(hash7(load64(bytes, end), BITS));
         // Later places are no candidates, but do not keep the one before them from being one.
         if (WINDOW..1 << 31).contains(&Site::new(bytes, base, end).back_to(candidates[0])) {
             return best;
@@ -152,11 +140,9 @@ impl Parse for Six {
             if best.at + best.length < limit {
                 best = self.beyond_its_end(bytes, base, best);
             }
-            let Found { mut at, distance, mut length } = best;
-            while at > done && at > distance && bytes[at - 1] == bytes[at - 1 - distance] {
-                at -= 1;
-                length += 1;
-            }
+            let Found { at: found, distance, mut length } = best;
+            let mut at = extend_back(bytes, found, distance, done);
+            length += found - at;
             tokens.push_literals(&bytes[done..at]);
             tokens.push_long_match(length, distance);
             repeat = distance;
@@ -166,7 +152,7 @@ impl Parse for Six {
             if at >= limit {
                 let mut inside = next + 1;
                 while inside + 8 < bytes.len() {
-                    self.note(load64(bytes, inside), base + inside as u32);
+                    self.0.note(load64(bytes, inside), base + inside as u32);
                     inside += 2;
                 }
                 return done;
@@ -174,8 +160,8 @@ impl Parse for Six {
             let mut inside = next + 1;
             while inside < at - 1 {
                 let (word, stamp) = (load64(bytes, inside), base + inside as u32);
-                self.note(word, stamp);
-                self.long.note(hash7(word >> 8, BITS), stamp + 1);
+                self.0.note(word, stamp);
+                self.0.long.note(hash7(word >> 8, BITS), stamp + 1);
                 inside += 2;
             }
             there = Site::new(bytes, base, at);
@@ -183,7 +169,6 @@ impl Parse for Six {
     }
 
     fn renumber(&mut self, excess: u32) {
-        self.short.renumber(excess);
-        self.long.renumber(excess);
+        self.0.renumber(excess);
     }
 }

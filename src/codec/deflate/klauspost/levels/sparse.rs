@@ -3,7 +3,9 @@
 use super::search::{END_MARGIN, Parse, Site};
 use crate::codec::deflate::codes::WINDOW;
 use crate::codec::deflate::klauspost::generation::Generation;
-use crate::codec::deflate::klauspost::history::{History, common, hash4, hash5, load64};
+use crate::codec::deflate::klauspost::history::{
+    History, common, extend_back, hash4, hash5, load64,
+};
 use crate::codec::deflate::klauspost::tokens::Tokens;
 
 /// The table of level 1 or 2.
@@ -95,9 +97,7 @@ impl Parse for Sparse {
             loop {
                 let mut end = at + 4;
                 end += common(bytes, end, end - distance, bytes.len());
-                while at > done && at > distance && bytes[at - 1] == bytes[at - 1 - distance] {
-                    at -= 1;
-                }
+                at = extend_back(bytes, at, distance, done);
                 let length = end - at;
                 tokens.push_literals(&bytes[done..at]);
                 tokens.push_long_match(length, distance);

@@ -1,0 +1,159 @@
+//! `hosts.toml` for containerd: a mirror for each registry that images came from.
+//!
+//! containerd asks a mirror for the same path and the same tag below one prefix, so that is all
+//! that can be said here (containerd, docs/hosts.md: `override_path`).
+
+use std::collections::BTreeMap;
+
+use super::piece::{About, Known, Piece, known, most_common, prefix, quoted};
+use crate::operation::map::Mapped;
+
+/// A piece for each registry.
+pub(super) fn hosts(images: &[Mapped], about: &About) -> Vec<Piece> {
+    let (known, mut left_out) = known(images);
+    let mut registries: BTreeMap<String, Vec<&Known<'_>>> = BTreeMap::new();
+    for image in &known {
+        registries.entry(image.source.registry().to_owned()).or_default().push(image);
+    }
+    let mut pieces = Vec::new();
+    for (registry, images) in &registries {
+        match mirror(registry, images, &known, about) {
+            Ok(piece) => pieces.push(piece),
+            Err(why) => left_out.push(why),
+        }
+    }
+    match pieces.first_mut() {
+        Some(piece) => piece.left_out.extend(left_out),
+        None => pieces.push(Piece::opened("", &["There is no mirror to name."], about, left_out)),
+    }
+    pieces
+}
+
+/// The piece for a registry, or why there is none.
+fn mirror(
+    registry: &str,
+    images: &[&Known<'_>],
+    all: &[Known<'_>],
+    about: &About,
+) -> Result<Piece, String> {
+    let none = || format!("{registry}: none of its images keeps its path below a prefix");
+    let most = most_common(images.iter().filter_map(|known| prefix(known))).ok_or_else(none)?;
+    let (fits, others): (Vec<&Known<'_>>, Vec<&Known<'_>>) =
+        images.iter().partition(|known| prefix(known) == Some(most));
+    // What does not fit is asked for below the prefix all the same. It must not find another image.
+    for other in &others {
+        let path = format!("{most}{}", other.source.repository());
+        let instead = all.iter().find(|known| {
+            let target = &known.image.target;
+            target.repository() == path
+                && target.tag() == other.source.tag()
+                && known.image.target_digest != other.image.target_digest
+        });
+        if let Some(instead) = instead {
+            return Err(format!(
+                "{registry}: asked for {}, the mirror would answer with {}",
+                other.source, instead.source
+            ));
+        }
+    }
+    let left_out = others.iter().map(|known| {
+        format!("{}: it is {}, and a mirror keeps path and tag", known.source, known.image.target)
+    });
+    let scheme = if about.plain_http { "http" } else { "https" };
+    let path = most.trim_end_matches('/');
+    let shown = if path.is_empty() { "its root" } else { path };
+    let what = [
+        format!("For containerd: of {registry}, {} can be had below {shown}", count(fits.len())),
+        format!("at {}. This file is DIR/{registry}/hosts.toml, where config_path", about.host),
+        "of containerd's registry plugin is DIR: /etc/containerd/certs.d, usually.".to_owned(),
+    ];
+    let what: Vec<&str> = what.iter().map(String::as_str).collect();
+    let mut piece = Piece::opened("", &what, about, left_out.collect());
+    piece.folder = registry.to_owned();
+    let server = match registry {
+        "docker.io" => "registry-1.docker.io",
+        other => other,
+    };
+    piece.line(format!("server = {}", quoted(&format!("https://{server}"))));
+    piece.line("");
+    let root = format!("{scheme}://{}", about.host);
+    let url = if path.is_empty() { root } else { format!("{root}/v2/{path}") };
+    piece.line(format!("[host.{}]", quoted(&url)));
+    piece.line("  capabilities = [\"pull\", \"resolve\"]");
+    if !path.is_empty() {
+        piece.line("  override_path = true");
+    }
+    Ok(piece)
+}
+
+fn count(images: usize) -> String {
+    if images == 1 { "1 image".to_owned() } else { format!("{images} images") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::piece::tests::{about, mapped};
+    use super::*;
+
+    fn body(piece: &Piece) -> String {
+        let lines = piece.text.lines().filter(|line| !line.starts_with('#'));
+        lines.fold(String::new(), |text, line| text + line + "\n")
+    }
+
+    #[test]
+    fn each_registry_has_its_mirror() {
+        let images = [
+            mapped("nginx:1", "h.example/m/library/nginx:1"),
+            mapped("r.example:5000/a:1", "h.example/a:1"),
+        ];
+        let pieces = hosts(&images, &about());
+        assert_eq!(pieces.len(), 2);
+        assert_eq!(pieces[0].folder, "docker.io");
+        assert_eq!(
+            body(&pieces[0]),
+            "server = \"https://registry-1.docker.io\"\n\n\
+             [host.\"https://h.example/v2/m\"]\n  capabilities = [\"pull\", \"resolve\"]\n  \
+             override_path = true\n"
+        );
+        assert_eq!(pieces[1].folder, "r.example:5000");
+        assert_eq!(
+            body(&pieces[1]),
+            "server = \"https://r.example:5000\"\n\n\
+             [host.\"https://h.example\"]\n  capabilities = [\"pull\", \"resolve\"]\n"
+        );
+        assert!(pieces.iter().all(|piece| piece.left_out.is_empty()));
+    }
+
+    #[test]
+    fn what_does_not_keep_its_path_is_left_out() {
+        let images = [
+            mapped("r.example/a:1", "h.example/m/a:1"),
+            mapped("r.example/b:1", "h.example/apps/b:1"),
+            mapped("r.example/c:1", "h.example/m/c:2"),
+            mapped("r.example/d:1", "h.example/m/d:1"),
+            mapped("s.example/e:1", "h.example/m/f:1"),
+        ];
+        let pieces = hosts(&images, &about());
+        assert_eq!(pieces.len(), 1);
+        assert!(body(&pieces[0]).contains("https://h.example/v2/m"));
+        let left_out = pieces[0].left_out.join("\n");
+        for name in ["r.example/b:1", "r.example/c:1", "s.example"] {
+            assert!(left_out.contains(name), "{left_out}");
+        }
+        assert_eq!(pieces[0].left_out.len(), 3);
+    }
+
+    #[test]
+    fn a_mirror_that_would_lie_is_none() {
+        // What was s.example/b stands where r.example/b would be looked for.
+        let images = [
+            mapped("r.example/a:1", "h.example/m/a:1"),
+            mapped("r.example/b:1", "h.example/apps/b:1"),
+            mapped("s.example/b:1", "h.example/m/b:1"),
+        ];
+        let pieces = hosts(&images, &about());
+        assert_eq!(pieces.len(), 1);
+        assert_eq!(pieces[0].folder, "s.example");
+        assert!(pieces[0].left_out[0].starts_with("r.example: asked for r.example/b:1"));
+    }
+}
