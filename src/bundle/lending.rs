@@ -91,7 +91,11 @@ impl Bundle<Authentic> {
     }
 
     /// A blob of the base, whole.
-    pub(super) fn blob_of_base(&self, number: u32, form: Form) -> Result<Box<dyn Read + Send + '_>> {
+    pub(super) fn blob_of_base(
+        &self,
+        number: u32,
+        form: Form,
+    ) -> Result<Box<dyn Read + Send + '_>> {
         let blob = &self.contents().index.borrowed().blobs[number as usize];
         for held in self.bases() {
             if let Some(reader) = held.whole(blob, form)? {

@@ -304,11 +304,7 @@ impl Packs {
     }
 
     /// The table of these packs: of each, its chunks and those of its prefix.
-    fn table<'a>(
-        &self,
-        all: impl Iterator<Item = (Vec<u32>, &'a [u32])>,
-        kept: &[u32],
-    ) -> Table {
+    fn table<'a>(&self, all: impl Iterator<Item = (Vec<u32>, &'a [u32])>, kept: &[u32]) -> Table {
         let mut place = vec![0; self.chunks.len()];
         let mut next = 0u32;
         let (mut packs, mut prefixes) = (Vec::new(), Vec::new());

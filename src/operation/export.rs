@@ -12,8 +12,8 @@ use super::gather::{Wanted, display_name, gather};
 use super::sources::Sources;
 use crate::bundle::{Base, BundleTarget, Partial, Sealed, Writer, WriterOptions};
 use crate::endpoint::{
-    Event, Fed, Feed, Form, Intake, Origin, Parcel, Plan, Progress, Satellite, Source,
-    Target as _, Transfers,
+    Event, Fed, Feed, Form, Intake, Origin, Parcel, Plan, Progress, Satellite, Source, Target as _,
+    Transfers,
 };
 use crate::model::graph::distinct_leaves;
 use crate::model::{Digest, Error, Graph, ImageName, Kind, Result, Role, limits};

@@ -7,5 +7,8 @@ mod support;
 mod archives;
 mod daemon;
 mod deltas;
+mod kill;
+mod many;
 mod registry;
+mod resume;
 mod round_trip;

@@ -4,6 +4,7 @@
 
 pub(crate) mod carry;
 pub(crate) mod command;
+pub(crate) mod crowd;
 pub(crate) mod dockerd;
 pub(crate) mod gallery;
 pub(crate) mod images;
