@@ -45,7 +45,7 @@ const SHARE_OF_TIME: u32 = 30;
 const SHARE_OF_BYTES: u64 = 4;
 
 /// this long ago: on a slow line a minute is all that is lost.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// Decides when checkpoints are due, and writes them.
 pub(super) struct Checkpoints {

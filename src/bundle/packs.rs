@@ -338,7 +338,9 @@ impl Packs {
             Table { packs, prefixes: Vec::new(), borrowed, place, borrowed_place, base_blobs };
         let prefixes = prefixes.into_iter().map(|prefix| {
             let mut runs = Vec::new();
-            prefix.iter().for_each(|&number| push_chunk(&mut runs, table.place(number)));
+            for &number in prefix {
+                push_chunk(&mut runs, table.place(number));
+            }
             runs
         });
         table.prefixes = prefixes.collect();

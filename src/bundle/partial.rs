@@ -107,12 +107,9 @@ impl Partial {
     /// What interrupted exports have left: each has something that those before it have not. What
     /// is of no use is removed.
     pub fn remains(&self, base: Option<&Arc<Base>>) -> Vec<Remains> {
-        let opened = |run: &PathBuf| match Remains::open(run, base.cloned()) {
-            Ok(remains) => Some(remains),
-            Err(_) => {
-                let _ = std::fs::remove_dir_all(run);
-                None
-            }
+        let opened = |run: &PathBuf| {
+            let remains = Remains::open(run, base.cloned());
+            remains.inspect_err(|_| drop(std::fs::remove_dir_all(run))).ok()
         };
         let mut all: Vec<Remains> = self.older.iter().filter_map(opened).collect();
         all.sort_by_key(|remains| std::cmp::Reverse(remains.digests().count()));

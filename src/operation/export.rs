@@ -75,7 +75,9 @@ pub fn preview(origins: &[Origin], wanted: &Wanted, progress: &dyn Progress) -> 
         }
     }
     let parcels = gather(sources.iter().copied(), wanted)?;
-    sources.iter().for_each(|source| tell(*source, progress));
+    for source in sources {
+        tell(source, progress);
+    }
     let parcels: Vec<Parcel> = parcels.into_iter().flatten().collect();
     let mut plan = Plan::default();
     for leaf in distinct_leaves(parcels.iter().flat_map(Parcel::graphs)) {

@@ -24,6 +24,7 @@ pub(in crate::cli) struct Sealing {
 
 /// `sealift export`.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(in crate::cli) struct Export {
     /// Where the images are, in the order given; at least one.
     pub(in crate::cli) sources: Vec<Location>,
