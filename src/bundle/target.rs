@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::layer;
+use super::layer::{self, Permits};
 use super::manifest::{Attached, ImageEntry};
 use super::turns::Turns;
 use super::writer::{Sealed, Writer};
@@ -43,6 +43,8 @@ pub struct BundleTarget {
     lanes: usize,
     /// Layers that are kept in files at once.
     at_once: usize,
+    /// Layers that are looked at at once: one for each thread.
+    permits: Permits,
     aside: Option<PathBuf>,
 }
 
@@ -51,7 +53,7 @@ impl BundleTarget {
     pub fn new(name: String, writer: Writer) -> Self {
         let aside = writer.aside().map(Path::to_path_buf);
         // One more than there are threads, so that one layer is fetched while others are proved.
-        let at_once = writer.threads() + 1;
+        let at_once = writer.threads().max(1) + 1;
         Self {
             name,
             writer: Mutex::new(Some(writer)),
@@ -60,6 +62,7 @@ impl BundleTarget {
             order: Mutex::default(),
             lanes: if aside.is_some() { at_once.max(LANES) } else { 1 },
             at_once,
+            permits: Permits::new(at_once - 1),
             aside,
         }
     }
@@ -253,7 +256,7 @@ impl Target for BundleTarget {
         let mut content = open()?;
         if let (Some(folder), "layer") = (&self.aside, &*step.place) {
             let algorithm = step.descriptor.digest.algorithm();
-            let prepared = layer::prepare(&mut content, algorithm, folder)?;
+            let prepared = layer::prepare(&mut content, algorithm, folder, &self.permits)?;
             turn.wait()?;
             self.with(|writer| writer.add_prepared(prepared))?;
             turn.done();
