@@ -164,7 +164,7 @@ impl RegistrySource {
     fn missing(&self, place: &ImageName, what: &str) -> Error {
         let host = place.registry();
         Error::remote(format!("{what} is not at registry {host}")).hint(format!(
-            "check the name and the tag; if it is private, sign in with `docker login {host}`"
+            "check the name and the tag; if it is private, sign in with `sealift login {host}`"
         ))
     }
 
