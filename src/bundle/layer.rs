@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::sync::{Condvar, Mutex, PoisonError};
 
 use crate::codec::checked::HashingReader;
 use crate::codec::compression::Compression;
@@ -11,7 +12,7 @@ use crate::codec::deflate::{Proof, prove};
 use crate::model::{Algorithm, Digest, Error, Result};
 
 /// Bytes of a layer that are kept in memory; longer ones go to a temporary file.
-const IN_MEMORY: u64 = 1 << 20;
+pub(super) const IN_MEMORY: u64 = 1 << 20;
 
 /// A shorter layer is not worth opening: its recipe would be about as long as itself.
 pub const SMALLEST_OPENED: u64 = 512;
@@ -28,11 +29,41 @@ pub(super) struct Prepared {
     pub(super) proof: Option<Proof>,
 }
 
+/// How many layers may be looked at at once: each takes memory for the encoders that are tried.
+pub(super) struct Permits {
+    free: Mutex<usize>,
+    freed: Condvar,
+}
+
+/// Leave to look at a layer.
+struct Permit<'a>(&'a Permits);
+
+impl Permits {
+    pub(super) fn new(count: usize) -> Self {
+        Self { free: Mutex::new(count), freed: Condvar::new() }
+    }
+
+    fn take(&self) -> Permit<'_> {
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.freed.wait_while(free, |free| *free == 0);
+        *waited.unwrap_or_else(PoisonError::into_inner) -= 1;
+        Permit(self)
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.0.freed.notify_one();
+    }
+}
+
 /// Takes a layer aside and looks for what made it. `folder` takes a temporary file without a name.
 pub(super) fn prepare(
     content: &mut dyn Read,
     algorithm: Algorithm,
     folder: &Path,
+    permits: &Permits,
 ) -> Result<Prepared> {
     let mut content = HashingReader::new(content, algorithm);
     let mut aside = Aside::take(&mut content, folder)?;
@@ -43,7 +74,9 @@ pub(super) fn prepare(
     let is_gzip = Compression::detect(&head[..filled]) == Compression::Gzip;
     aside.rewind().map_err(odd)?;
     let proof = if is_gzip && size >= SMALLEST_OPENED {
+        let permit = permits.take();
         let proof = prove(&mut aside).map_err(odd)?;
+        drop(permit);
         aside.rewind().map_err(odd)?;
         Some(proof)
     } else {
