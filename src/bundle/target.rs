@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::layer::{self, Permits};
+use super::layer::{self, Provers};
 use super::manifest::{Attached, ImageEntry};
 use super::turns::Turns;
 use super::writer::{Sealed, Writer};
@@ -43,8 +43,7 @@ pub struct BundleTarget {
     lanes: usize,
     /// Layers that are kept in files at once.
     at_once: usize,
-    /// Layers that are looked at at once: one for each thread.
-    permits: Permits,
+    provers: Provers,
     aside: Option<PathBuf>,
 }
 
@@ -62,7 +61,7 @@ impl BundleTarget {
             order: Mutex::default(),
             lanes: if aside.is_some() { at_once.max(LANES) } else { 1 },
             at_once,
-            permits: Permits::new(at_once - 1),
+            provers: Provers::start(if aside.is_some() { at_once - 1 } else { 0 }),
             aside,
         }
     }
@@ -256,7 +255,7 @@ impl Target for BundleTarget {
         let mut content = open()?;
         if let (Some(folder), "layer") = (&self.aside, &*step.place) {
             let algorithm = step.descriptor.digest.algorithm();
-            let prepared = layer::prepare(&mut content, algorithm, folder, &self.permits)?;
+            let prepared = layer::prepare(&mut content, algorithm, folder, Some(&self.provers))?;
             turn.wait()?;
             self.with(|writer| writer.add_prepared(prepared))?;
             turn.done();

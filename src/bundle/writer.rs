@@ -12,7 +12,7 @@ use super::base::Base;
 use super::checkpoint::Checkpoints;
 use super::class::Class;
 use super::index::{BlobEntry, Index};
-use super::layer::{self, Permits, Prepared};
+use super::layer::{self, Prepared};
 use super::manifest::{self, Content, Encoder, ImageEntry, Manifest, PackEntry, VolumeEntry};
 use super::names::FileName;
 use super::packs::Packs;
@@ -441,7 +441,7 @@ impl Intake for Writer {
         let algorithm = expected.map_or(Algorithm::Sha256, |digest| digest.algorithm());
         let added = match self.aside() {
             Some(folder) if is_layer => {
-                let prepared = layer::prepare(content, algorithm, folder, &Permits::new(1))?;
+                let prepared = layer::prepare(content, algorithm, folder, None)?;
                 self.add_prepared(prepared)?
             }
             _ => self.add_blob(is_layer, algorithm, content)?,
