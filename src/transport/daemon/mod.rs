@@ -21,6 +21,7 @@ mod feed;
 mod load;
 mod recall;
 mod target;
+mod upload;
 
 pub use endpoint::Endpoint;
 pub use feed::DaemonFeed;
