@@ -9,3 +9,4 @@ mod daemon;
 mod deltas;
 mod registry;
 mod round_trip;
+mod uploads;

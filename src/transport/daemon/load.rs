@@ -19,6 +19,9 @@ use crate::model::{Error, Result, limits};
 /// How long to wait for the reason when a daemon hangs up in the middle of an upload.
 const REASON: Duration = Duration::from_secs(10);
 
+/// What a daemon says whose disk is full.
+pub(super) const NO_ROOM: &str = "no space left";
+
 /// What the thread of the answer has heard.
 #[derive(Debug)]
 enum Heard {
@@ -111,7 +114,7 @@ impl Load {
 
 /// The error for what a daemon found wrong.
 pub(super) fn refused(shown: &str, message: &str) -> Error {
-    let hint = if message.contains("no space left") {
+    let hint = if message.contains(NO_ROOM) {
         "the daemon unpacks a copy in its data directory first: make room there"
     } else {
         "names in the daemon are as they were; its own log may say more"

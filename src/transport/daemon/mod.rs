@@ -15,7 +15,9 @@
 
 mod api;
 mod classic;
+mod consign;
 mod containerd;
+mod convoy;
 mod endpoint;
 mod feed;
 mod load;
