@@ -16,3 +16,4 @@ mod resume;
 mod round_trip;
 mod routes;
 mod sign_in;
+mod uploads;
