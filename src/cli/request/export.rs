@@ -114,7 +114,7 @@ impl Export {
             created_is_pinned: environment.created_is_pinned,
             temporary: environment.temporary.clone(),
             json: args.json,
-            connection: Connection::resolve(args.registry, environment),
+            connection: Connection::resolve(args.registry, environment).reading(args.mirrors),
         })
     }
 }
