@@ -5,8 +5,10 @@
 pub(crate) mod authority;
 pub(crate) mod carry;
 pub(crate) mod command;
+pub(crate) mod containerd;
 pub(crate) mod dockerd;
 pub(crate) mod gallery;
+pub(crate) mod harbor;
 pub(crate) mod images;
 pub(crate) mod judge;
 pub(crate) mod nginx;

@@ -6,10 +6,10 @@
 //! distribution 1.1; tokens as in Docker's registry token authentication.
 //!
 //! ```text
-//! source ──▶ manifest, blob, referrers ─┐            ┌─ token ◀── challenge, credentials ◀── helper
+//! source ──▶ manifest, blob, referrers ─┐            ┌─ authority ◀── token, challenge, credentials
 //! target ──▶ naming, upload, the same ──┼─▶ client ──┼─ exchange ◀── retry
-//!    └─────▶ preflight ──▶ harbor ──────┘            └─ wire ◀── tls ◀── route
-//!                                     one `Registry` for each host
+//!    ├─────▶ preflight ──▶ harbor ──────┤            └─ wire ◀── tls ◀── route
+//! login ────────────────────────────────┘   one `Registry` for each host
 //! ```
 //!
 //! Before a target takes anything, [`preflight`] finds out all that speaks against it; [`harbor`]
@@ -27,6 +27,7 @@
 
 mod address;
 mod asking;
+mod authority;
 mod blob;
 mod challenge;
 mod client;
@@ -34,8 +35,8 @@ mod credentials;
 mod exchange;
 mod failure;
 mod harbor;
-mod helper;
 mod identity;
+mod login;
 mod manifest;
 mod naming;
 mod peer;
@@ -54,9 +55,10 @@ mod upload;
 mod wire;
 
 pub use client::Client;
-pub use credentials::{CredentialPaths, CredentialStore};
+pub use credentials::{CredentialPaths, CredentialStore, Keeper};
 pub use harbor::NewProjects;
 pub use identity::{Credentials, Secret};
+pub use login::SignedIn;
 pub use naming::names;
 pub use retry::Patience;
 pub use route::{CertificateFolders, Proxies, ProxySettings, RegistryRules, RuleFiles, Setting};

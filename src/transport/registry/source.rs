@@ -275,7 +275,7 @@ impl Source for RegistrySource {
 fn missing(place: &ImageName, what: &str) -> Error {
     let host = place.registry();
     Error::remote(format!("{what} is not at registry {host}")).hint(format!(
-        "check the name and the tag; if it is private, sign in with `docker login {host}`"
+        "check the name and the tag; if it is private, sign in with `sealift login {host}`"
     ))
 }
 
