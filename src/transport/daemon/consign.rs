@@ -165,8 +165,9 @@ mod tests {
             (blob(name), Plain { digest: Digest::of(name.as_bytes()), size: *size })
         });
         let plain = plain.filter(|_| open).collect();
-        let root = Root { name: None, descriptor, synthesized: false, from_index: None };
-        let parcel = Parcel { root, graph, satellites: Vec::new(), plain };
+        let root =
+            Root { name: None, descriptor, synthesized: false, from_index: None, origin: None };
+        let parcel = Parcel { root, assigned: None, graph, satellites: Vec::new(), plain };
         let platform = "linux/amd64".parse().unwrap();
         Portion::of(&parcel, &platform).unwrap().unwrap()
     }
