@@ -14,4 +14,6 @@ mod mapping;
 mod registry;
 mod resume;
 mod round_trip;
+mod routes;
 mod sign_in;
+mod uploads;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::registry::RegistryArgs;
+use super::registry::{MirrorArgs, RegistryArgs};
 
 pub(super) const EXPORT_EXAMPLES: &str = "\
 Examples:
@@ -88,4 +88,7 @@ pub(in crate::cli) struct ExportArgs {
 
     #[command(flatten)]
     pub(in crate::cli) registry: RegistryArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) mirrors: MirrorArgs,
 }

@@ -126,7 +126,8 @@ impl Export {
             created_is_pinned: environment.created_is_pinned,
             temporary: environment.temporary.clone(),
             json: args.json,
-            connection: Connection::resolve(args.registry, environment, &registries)?,
+            connection: Connection::resolve(args.registry, environment, &registries)?
+                .reading(args.mirrors),
         })
     }
 }
