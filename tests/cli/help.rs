@@ -31,6 +31,7 @@ help_of! {
     export: ["export"];
     verify: ["verify"];
     import: ["import"];
+    map: ["map"];
     inspect: ["inspect"];
     login: ["login"];
     logout: ["logout"];
@@ -47,7 +48,7 @@ fn save_and_load_are_export_and_import() {
 
 #[test]
 fn no_line_is_wider_than_a_page() {
-    for command in ["export", "verify", "import", "inspect", "login", "logout", "key"] {
+    for command in ["export", "verify", "import", "map", "inspect", "login", "logout", "key"] {
         for line in help(&[command]).lines() {
             assert!(line.chars().count() <= 100, "{command}: {line}");
         }

@@ -61,7 +61,7 @@ impl Import {
         Ok(Self {
             bundle: args.bundle,
             bases: args.base,
-            naming: naming(args.rules, &target)?,
+            naming: naming(&args.rules, &target)?,
             new_projects: args.create_projects.then_some(wish),
             target,
             keys: trusted(args.key, environment)?,

@@ -99,20 +99,25 @@ impl Authority {
         wires: &Wires,
         repository: &str,
     ) -> Result<Result<HeaderValue, SignIn>> {
-        let Some(found) = wires.options.credentials.find(&peer.name, repository)? else {
-            return Ok(Err(SignIn::Nobody));
-        };
-        match self.challenge() {
-            None => Ok(Err(SignIn::Accepted)),
+        let found = wires.options.credentials.find(&peer.name, repository)?;
+        let (realm, service) = match self.challenge() {
+            None => return Ok(Err(SignIn::Accepted)),
             Some(Challenge::Basic) => {
-                Ok(Self::basic(peer, wires, repository)?.ok_or(SignIn::Nobody))
+                return Ok(Self::basic(peer, wires, repository)?.ok_or(SignIn::Nobody));
             }
-            Some(Challenge::Bearer { realm, service }) => {
-                let counter = Counter { peer, wires, realm: &realm, service: service.as_deref() };
-                let granted = counter.grant(&Scope::none(), Some(&found))?;
-                Ok(granted.map(|token| token.header).map_err(|_| SignIn::Refused))
-            }
+            Some(Challenge::Bearer { realm, service }) => (realm, service),
+        };
+        let counter = Counter { peer, wires, realm: &realm, service: service.as_deref() };
+        if let Some(found) = &found {
+            let granted = counter.grant(&Scope::none(), Some(found))?;
+            return Ok(granted.map(|token| token.header).map_err(|_| SignIn::Refused));
         }
+        // Some services give strangers a token, for what is open to all; others do not.
+        let scope = Scope::push(repository);
+        let Ok(token) = counter.grant(&scope, None)? else { return Ok(Err(SignIn::Refused)) };
+        let (_, slot) = self.slot(&scope);
+        *lock(&slot) = Some(token);
+        Ok(Err(SignIn::Nobody))
     }
 
     /// The challenge, and the place of the token for `scope` under it.

@@ -179,7 +179,8 @@ impl Registry {
             ));
         }
         // Some registries hide `/v2/`, so any answer will do that is not plainly wrong.
-        if answer.status == StatusCode::BAD_REQUEST || answer.status.is_server_error() {
+        let wrong = [StatusCode::BAD_REQUEST, StatusCode::PROXY_AUTHENTICATION_REQUIRED];
+        if wrong.contains(&answer.status) || answer.status.is_server_error() {
             return Err(Fault::Final(failure::refused(&self.peer, &ask.what, answer)));
         }
         Ok(())

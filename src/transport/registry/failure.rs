@@ -216,9 +216,9 @@ fn hint(peer: &Peer, status: StatusCode, said: &str, whom: Option<&Whom>) -> Opt
         }
         403 => format!("{}, and make sure that the place is not read-only", sign_in()),
         404 => format!("check the name and the tag, and that {host} is the right registry"),
-        405 if said.contains("UNSUPPORTED") => format!(
-            "{host} takes nothing in: it may be a mirror, which only hands on what another registry has; send the images to that one"
-        ),
+        405 if said.contains("UNSUPPORTED") => mirror(host),
+        // What docker-registry says as a mirror that cannot fetch something.
+        500 if said.contains("MANIFEST_UNKNOWN") => mirror(host),
         408 | 500 | 502 | 503 | 504 => {
             format!("try again later; if it stays, the log of {host} knows why")
         }
@@ -228,6 +228,12 @@ fn hint(peer: &Peer, status: StatusCode, said: &str, whom: Option<&Whom>) -> Opt
         300..=399 => format!("check the address of the registry; {host} points elsewhere"),
         _ => return None,
     })
+}
+
+fn mirror(host: &str) -> String {
+    format!(
+        "{host} seems to be a mirror, which hands on what another registry has and takes nothing in; bring images to that one"
+    )
 }
 
 /// The error for a request that has no answer.
