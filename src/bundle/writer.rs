@@ -9,12 +9,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_channel::{Receiver, bounded};
 
 use super::base::Base;
+use super::checkpoint::Checkpoints;
 use super::class::Class;
 use super::index::{BlobEntry, Index};
 use super::layer::{self, Prepared};
 use super::manifest::{self, Content, Encoder, ImageEntry, Manifest, PackEntry, VolumeEntry};
 use super::names::FileName;
-use super::packs::{Packs, Table};
+use super::packs::Packs;
+use super::partial::Partial;
 use super::preset::Preset;
 use super::press::{Output, Press, write_error};
 use super::recipe::{Body, Encoding, Recipe, Run, push_chunk};
@@ -82,13 +84,33 @@ pub struct Writer {
     /// Blobs of the base that are needed whole.
     kept: Vec<u32>,
     options: WriterOptions,
+    /// For a bundle that takes long: notes of what there is of it, and where it is written.
+    checkpoints: Option<Checkpoints>,
+    partial: Option<Partial>,
 }
 
 impl Writer {
     /// Begins a bundle that will be `path`.
     /// With a `base`, only what the base lacks is written.
     pub fn create(path: &Path, options: WriterOptions, base: Option<Base>) -> Result<Self> {
-        let file = AtomicFile::create(path, 0o644)?;
+        Self::begin(AtomicFile::create(path, 0o644)?, options, base.map(Arc::new))
+    }
+
+    /// Begins a bundle in a place that is kept where it fails. With `checkpoints`, notes are taken
+    /// of what there is of it, for the next export to go on from.
+    pub fn create_in(
+        partial: Partial,
+        checkpoints: bool,
+        options: WriterOptions,
+        base: Option<Arc<Base>>,
+    ) -> Result<Self> {
+        let mut writer = Self::begin(partial.create()?, options, base)?;
+        writer.checkpoints = checkpoints.then(|| Checkpoints::new(partial.folder()));
+        writer.partial = Some(partial);
+        Ok(writer)
+    }
+
+    fn begin(file: AtomicFile, options: WriterOptions, base: Option<Arc<Base>>) -> Result<Self> {
         let mut output = Output { file, at: 0, time: options.created };
         output.member(volume::README, volume::README_TEXT.as_bytes())?;
         output.member(volume::VOLUME, volume::volume_text(&options.set, 1).as_bytes())?;
@@ -100,7 +122,16 @@ impl Writer {
             chunker: Chunker::default(),
             kept: Vec::new(),
             options,
+            checkpoints: None,
+            partial: None,
         })
+    }
+
+    /// Notes what there is by now, before it is given up.
+    pub fn give_up(&mut self) {
+        if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.write(&self.packs, &self.blobs);
+        }
     }
 
     /// Whether the blob is in the bundle already.
@@ -234,8 +265,14 @@ impl Writer {
     }
 
     fn record(&mut self, blob: BlobEntry) {
+        let size = blob.size;
         self.by_digest.insert(blob.digest, self.blobs.len());
         self.blobs.push(blob);
+        if let Some(checkpoints) = &mut self.checkpoints
+            && checkpoints.is_due(size)
+        {
+            checkpoints.write(&self.packs, &self.blobs);
+        }
     }
 
     /// Stores what shares nothing and shrinks no more, in pieces of one size; `tee` sees each.
@@ -331,11 +368,11 @@ impl Writer {
 
     /// Seals the bundle: index, manifest, signatures, tail; then it gets its name.
     pub fn finish(self, images: Vec<ImageEntry>, signers: &[SecretKey]) -> Result<Sealed> {
-        let Self { packs, mut blobs, kept, options, .. } = self;
+        let Self { packs, mut blobs, kept, options, partial, .. } = self;
         let base = packs.base().map(Base::entry);
         let (press, table) = packs.finish(&kept)?;
         for blob in &mut blobs {
-            settle(&mut blob.recipe, &table);
+            table.settle(&mut blob.recipe);
         }
         let count = table.packs.len();
         let index = Index::new(&table.packs, table.prefixes, table.borrowed, blobs);
@@ -385,6 +422,9 @@ impl Writer {
         std::io::Write::write_all(&mut output.file, &[0; END_BYTES as usize])
             .map_err(|e| write_error(&target, e))?;
         output.file.commit()?;
+        if let Some(partial) = partial {
+            partial.clear();
+        }
         Ok(Sealed { digest: Digest::of(&bytes), manifest, bytes: output.at + END_BYTES })
     }
 }
@@ -401,7 +441,7 @@ impl Intake for Writer {
         let algorithm = expected.map_or(Algorithm::Sha256, |digest| digest.algorithm());
         let added = match self.aside() {
             Some(folder) if is_layer => {
-                let prepared = layer::prepare(content, algorithm, folder)?;
+                let prepared = layer::prepare(content, algorithm, folder, None)?;
                 self.add_prepared(prepared)?
             }
             _ => self.add_blob(is_layer, algorithm, content)?,
@@ -485,21 +525,6 @@ impl Parts for TarParts<'_> {
     fn file_end(&mut self) {
         let Self { packs, content, file, failed, .. } = self;
         content.end(&mut |chunk| file.put(packs, failed, chunk));
-    }
-}
-
-fn settle(recipe: &mut Recipe, table: &Table) {
-    match &mut recipe.body {
-        Body::Inline(_) => {}
-        Body::Base(number) => *number = table.base_blob(*number),
-        Body::Chunks(runs) => *runs = table.settle(runs),
-        Body::Tar { meta, content, .. } => {
-            *meta = table.settle(meta);
-            *content = table.settle(content);
-        }
-    }
-    if let Encoding::Gzip { corrections, .. } = &mut recipe.encoding {
-        *corrections = table.settle(corrections);
     }
 }
 
