@@ -2,4 +2,5 @@
 
 mod help;
 mod interrupt;
+mod mapping;
 mod refusals;

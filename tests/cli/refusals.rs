@@ -6,7 +6,7 @@ use assert_cmd::Command;
 use tempfile::TempDir;
 
 /// Runs in an empty folder that is also its home; gives the exit code and stderr.
-fn refused(home: &TempDir, arguments: &[&str]) -> (i32, String) {
+pub(crate) fn refused(home: &TempDir, arguments: &[&str]) -> (i32, String) {
     let output = sealift(home.path()).args(arguments).output().expect("the binary runs");
     assert!(output.stdout.is_empty(), "{output:?}");
     let place = home.path().to_str().expect("temporary folders have plain names");
@@ -20,7 +20,7 @@ fn sealift(home: &Path) -> Command {
     command
 }
 
-fn home() -> TempDir {
+pub(crate) fn home() -> TempDir {
     tempfile::tempdir().expect("a temporary folder")
 }
 

@@ -8,5 +8,8 @@ mod archives;
 mod daemon;
 mod deltas;
 mod harbor;
+mod mapping;
 mod registry;
 mod round_trip;
+mod routes;
+mod sign_in;

@@ -326,7 +326,7 @@ fn a_registry_with_passwords_takes_what_docker_login_left() {
     assert!(error.message().contains("401"), "{error:?}");
     assert_eq!(
         error.get_hint(),
-        Some(&*format!("sign in with `docker login {host}`, as somebody who may do this"))
+        Some(&*format!("sign in with `sealift login {host}`, as somebody who may do this"))
     );
 
     let folder = tempfile::tempdir().unwrap();

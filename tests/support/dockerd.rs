@@ -113,6 +113,11 @@ impl Dockerd {
         Endpoint::Unix(self.socket.clone())
     }
 
+    /// Its address as `DOCKER_HOST` wants it.
+    pub(crate) fn host(&self) -> String {
+        format!("unix://{}", self.socket.display())
+    }
+
     /// Runs the docker command line against it.
     pub(crate) fn docker(&self, arguments: &[&str]) -> Output {
         Command::new("docker")

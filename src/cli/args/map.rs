@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::registry::EVERY_HOST;
+
 pub(super) const MAP_EXAMPLES: &str = "\
 Examples:
   sealift map app.sealift --to harbor.example/mirror
@@ -77,9 +79,16 @@ pub(in crate::cli) struct MapArgs {
     #[arg(long, requires = "output")]
     pub(in crate::cli) force: bool,
 
-    /// The registry speaks plain HTTP: for hosts.toml and registries.conf
-    #[arg(long)]
-    pub(in crate::cli) plain_http: bool,
+    /// The registry, this one or any, speaks plain HTTP: for hosts.toml and registries.conf
+    /// (repeatable)
+    #[arg(
+        long,
+        value_name = "HOST[:PORT]",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = EVERY_HOST,
+    )]
+    pub(in crate::cli) plain_http: Vec<String>,
 
     /// Trust only this public key (repeatable) [default: every *.pub in ~/.config/sealift/trust
     /// and /etc/sealift/trust]

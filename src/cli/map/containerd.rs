@@ -69,7 +69,7 @@ fn mirror(
     ];
     let what: Vec<&str> = what.iter().map(String::as_str).collect();
     let mut piece = Piece::opened("", &what, about, left_out.collect());
-    piece.folder = registry.to_owned();
+    registry.clone_into(&mut piece.folder);
     let server = match registry {
         "docker.io" => "registry-1.docker.io",
         other => other,

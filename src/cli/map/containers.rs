@@ -1,25 +1,29 @@
-//! `registries.conf` for podman, skopeo, buildah and CRI-O: mirrors, down to single images.
+//! `registries.conf` for podman, skopeo, buildah and CRI-O: mirrors, down to single repositories.
 //!
-//! Of several prefixes that fit a name the longest counts, and what follows it is kept
-//! (containers-registries.conf(5)). So one entry serves a whole registry, and whatever does not
-//! keep its path gets entries of its own.
+//! Of several prefixes that fit a repository the longest counts, and what follows it is kept
+//! (containers-registries.conf(5)). So one entry serves a whole registry, and repositories that do
+//! not keep their path get entries of their own. Tags are kept always: the manual speaks of
+//! prefixes with a tag, and the programs never look at it.
 
 use std::collections::BTreeMap;
 
-use super::piece::{About, Known, Piece, known, most_common, prefix, quoted, repository, untagged};
+use super::piece::{
+    About, Known, Piece, keeps_tag, known, most_common, prefix, quoted, repository, untagged,
+};
 use crate::operation::map::Mapped;
 
-/// One mirror.
+/// What becomes of a prefix.
 struct Entry {
     /// What the old name begins with.
     prefix: String,
-    /// What the new one begins with.
-    location: String,
+    /// What the new one begins with; `None` where no mirror is asked.
+    location: Option<String>,
 }
 
-/// The piece. Every image with a name can be said in it.
+/// The piece.
 pub(super) fn mirrors(images: &[Mapped], about: &About) -> Piece {
-    let (known, left_out) = known(images);
+    let (known, mut left_out) = known(images);
+    let entries = entries(&known, &about.host, &mut left_out);
     let what = [
         format!("For podman, skopeo, buildah and CRI-O: mirrors at {}.", about.target),
         "Put it into /etc/containers/registries.conf.d/ or ~/.config/containers/registries.conf.d/."
@@ -27,13 +31,14 @@ pub(super) fn mirrors(images: &[Mapped], about: &About) -> Piece {
     ];
     let what: Vec<&str> = what.iter().map(String::as_str).collect();
     let mut piece = Piece::opened("", &what, about, left_out);
-    for entry in entries(&known, &about.host) {
+    for entry in entries {
         piece.line("");
         piece.line("[[registry]]");
         piece.line(format!("prefix = {}", quoted(&entry.prefix)));
         piece.line(format!("location = {}", quoted(&entry.prefix)));
+        let Some(location) = entry.location else { continue };
         piece.line("[[registry.mirror]]");
-        piece.line(format!("location = {}", quoted(&entry.location)));
+        piece.line(format!("location = {}", quoted(&location)));
         if about.plain_http {
             piece.line("insecure = true");
         }
@@ -42,7 +47,7 @@ pub(super) fn mirrors(images: &[Mapped], about: &About) -> Piece {
 }
 
 /// As few entries as say where everything is.
-fn entries(known: &[Known<'_>], host: &str) -> Vec<Entry> {
+fn entries(known: &[Known<'_>], host: &str, left_out: &mut Vec<String>) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
     let mut by_repository: BTreeMap<String, Vec<&Known<'_>>> = BTreeMap::new();
     let mut by_registry: BTreeMap<&str, Vec<&Known<'_>>> = BTreeMap::new();
@@ -53,42 +58,64 @@ fn entries(known: &[Known<'_>], host: &str) -> Vec<Entry> {
     for (registry, images) in by_registry {
         if let Some(most) = most_common(images.iter().filter_map(|image| prefix(image))) {
             let location = format!("{host}/{most}").trim_end_matches('/').to_owned();
-            entries.push(Entry { prefix: registry.to_owned(), location });
+            entries.push(Entry { prefix: registry.to_owned(), location: Some(location) });
         }
     }
     // A path comes before what is below it, so that an entry is there when it is looked at.
     for (old, images) in by_repository {
-        let new: Vec<String> = images.iter().map(|known| untagged(known.image)).collect();
-        let Some(most) = most_common(new.iter().map(String::as_str)) else { continue };
-        need(&mut entries, old.clone(), most.to_owned());
-        for (known, new) in images.into_iter().zip(&new) {
-            if let (Some(tag), Some(there)) = (known.source.tag(), known.image.target.tag()) {
-                need(&mut entries, format!("{old}:{tag}"), format!("{new}:{there}"));
+        let places: Vec<String> = images
+            .iter()
+            .filter(|known| keeps_tag(known))
+            .map(|known| untagged(known.image))
+            .collect();
+        let place = most_common(places.iter().map(String::as_str)).filter(|place| {
+            let wrong = images.iter().find_map(|image| instead(image, place, known));
+            if let Some(wrong) = &wrong {
+                left_out.push(wrong.clone());
             }
-            let digest = known.image.digest;
-            if digest == known.image.target_digest {
-                need(&mut entries, format!("{old}@{digest}"), format!("{new}@{digest}"));
+            wrong.is_none()
+        });
+        if resolve(&entries, &old).as_deref() != place {
+            let location = place.map(str::to_owned);
+            entries.push(Entry { prefix: old, location });
+        }
+        for known in images {
+            if !keeps_tag(known) || place != Some(&*untagged(known.image)) {
+                left_out.push(format!(
+                    "{}: it is {}, and a mirror is for a repository and keeps tags",
+                    known.source, known.image.target
+                ));
             }
         }
     }
     entries
 }
 
-/// Adds an entry unless those that are there lead to the right place already.
-fn need(entries: &mut Vec<Entry>, old: String, new: String) {
-    if resolve(entries, &old).as_deref() != Some(&*new) {
-        entries.push(Entry { prefix: old, location: new });
-    }
+/// What a mirror at `place` would answer with instead of an image, if it is another one.
+fn instead(image: &Known<'_>, place: &str, all: &[Known<'_>]) -> Option<String> {
+    image.source.tag()?;
+    let found = all.iter().find(|other| {
+        let target = &other.image.target;
+        untagged(other.image) == place
+            && target.tag() == image.source.tag()
+            && other.image.target_digest != image.image.target_digest
+    })?;
+    Some(format!(
+        "{}: asked for {}, a mirror would answer with {}",
+        repository(&image.source),
+        image.source,
+        found.source
+    ))
 }
 
-/// Where a name leads.
+/// Where a repository leads.
 fn resolve(entries: &[Entry], name: &str) -> Option<String> {
     let fits = |entry: &&Entry| {
         name.strip_prefix(&*entry.prefix)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', ':', '@']))
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', ':']))
     };
     let entry = entries.iter().filter(fits).max_by_key(|entry| entry.prefix.len())?;
-    Some(format!("{}{}", entry.location, &name[entry.prefix.len()..]))
+    Some(format!("{}{}", entry.location.as_ref()?, &name[entry.prefix.len()..]))
 }
 
 #[cfg(test)]
@@ -97,10 +124,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn shown(images: &[Mapped]) -> Vec<String> {
-        let (known, _) = known(images);
-        let entries = entries(&known, "h.example");
-        entries.iter().map(|entry| format!("{} {}", entry.prefix, entry.location)).collect()
+    fn shown(images: &[Mapped]) -> (Vec<String>, Vec<String>) {
+        let (known, mut left_out) = known(images);
+        let entries = entries(&known, "h.example", &mut left_out);
+        let shown = entries
+            .iter()
+            .map(|entry| format!("{} {}", entry.prefix, entry.location.as_deref().unwrap_or("-")));
+        (shown.collect(), left_out)
     }
 
     #[test]
@@ -110,7 +140,9 @@ mod tests {
             mapped("r.example/b:1", "h.example/m/b:1"),
             mapped("nginx:1", "h.example/library/nginx:1"),
         ];
-        assert_eq!(shown(&images), ["docker.io h.example", "r.example h.example/m"]);
+        let (entries, left_out) = shown(&images);
+        assert_eq!(entries, ["docker.io h.example", "r.example h.example/m"]);
+        assert!(left_out.is_empty());
     }
 
     #[test]
@@ -118,27 +150,43 @@ mod tests {
         let images = [
             mapped("r.example/a:1", "h.example/m/a:1"),
             mapped("r.example/b:1", "h.example/m/b:1"),
-            mapped("r.example/b/sub:1", "h.example/m/b/sub:1"),
-            mapped("r.example/b:2", "h.example/apps/b:stable"),
+            mapped("r.example/b:2", "h.example/apps/b:2"),
             mapped("r.example/c:1", "h.example/apps/c:1"),
             mapped("r.example/c/sub:1", "h.example/m/c/sub:1"),
+            mapped("r.example/d:1", "h.example/m/d:stable"),
         ];
-        let digest = images[3].digest;
+        let (entries, left_out) = shown(&images);
         assert_eq!(
-            shown(&images),
+            entries,
             [
-                "r.example h.example/m".to_owned(),
-                "r.example/b:2 h.example/apps/b:stable".to_owned(),
-                format!("r.example/b@{digest} h.example/apps/b@{digest}"),
-                "r.example/c h.example/apps/c".to_owned(),
-                "r.example/c/sub h.example/m/c/sub".to_owned(),
+                "r.example h.example/m",
+                "r.example/c h.example/apps/c",
+                "r.example/c/sub h.example/m/c/sub",
+                "r.example/d -",
             ]
         );
+        assert_eq!(left_out.len(), 2);
+        assert!(left_out[0].starts_with("r.example/b:2: it is h.example/apps/b:2"));
+        assert!(left_out[1].starts_with("r.example/d:1: it is h.example/m/d:stable"));
+    }
+
+    #[test]
+    fn a_mirror_that_would_lie_is_none() {
+        let images = [
+            mapped("r.example/a:1", "h.example/m/a:1"),
+            mapped("r.example/b:1", "h.example/m/b:2"),
+            mapped("r.example/b:2", "h.example/m/b:old"),
+            mapped("r.example/b:3", "h.example/m/b:3"),
+        ];
+        let (entries, left_out) = shown(&images);
+        assert_eq!(entries, ["r.example h.example/m", "r.example/b -"]);
+        assert_eq!(left_out.len(), 4, "{left_out:?}");
+        assert!(left_out[0].contains("asked for r.example/b:2, a mirror would answer with"));
     }
 
     proptest! {
         #[test]
-        fn every_name_leads_to_its_image(names in prop::collection::vec(
+        fn every_name_leads_to_its_image_or_is_left_out(names in prop::collection::vec(
             ("(r|r:5|s)/[ab](/[ab]){0,2}:[12]", "[mn](/[ab]){1,3}:[12]"), 1..12
         )) {
             let images: Vec<Mapped> = names
@@ -148,21 +196,17 @@ mod tests {
                     mapped(&old, &format!("h.example/{new}"))
                 })
                 .collect();
-            let (known, _) = known(&images);
-            let entries = entries(&known, "h.example");
+            let (known, mut left_out) = known(&images);
+            let entries = entries(&known, "h.example", &mut left_out);
             for known in &known {
-                let there = resolve(&entries, &known.source.to_string());
-                prop_assert_eq!(there, Some(known.image.target.to_string()));
-                let digest = known.image.digest;
-                let by_digest = format!("{}@{digest}", repository(&known.source));
-                let there = resolve(&entries, &by_digest);
-                // One image under two names of a repository may be had by either.
-                let wanted: Vec<String> = images
-                    .iter()
-                    .filter(|image| image.digest == digest)
-                    .map(|image| format!("{}@{digest}", untagged(image)))
-                    .collect();
-                prop_assert!(wanted.contains(&there.unwrap()));
+                let old = repository(&known.source);
+                let there = resolve(&entries, &old)
+                    .map(|place| format!("{place}:{}", known.source.tag().unwrap()));
+                let told = left_out.iter().any(|text| text.starts_with(&format!("{}: ", known.source)));
+                prop_assert_eq!(there == Some(known.image.target.to_string()), !told);
+                // Nobody gets another image for the one that was asked for.
+                let found = images.iter().find(|image| Some(image.target.to_string()) == there);
+                prop_assert!(found.is_none_or(|found| found.digest == known.image.digest));
             }
         }
     }

@@ -42,7 +42,8 @@ pub(super) fn images(images: &[Mapped], about: &About) -> Piece {
     }
     let entries = without_chains(entries, &mut left_out);
     let what = format!("For a kustomization.yaml: images as they are called at {}.", about.target);
-    let mut piece = Piece::opened("", &[&what], about, left_out);
+    let every = "kustomize looks at names alone: an entry is for every tag of its name.";
+    let mut piece = Piece::opened("", &[&what, every], about, left_out);
     if entries.is_empty() {
         piece.line("images: []");
         return piece;

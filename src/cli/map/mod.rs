@@ -108,9 +108,8 @@ fn write(
     force: bool,
     console: &Console,
 ) -> Result<()> {
-    let place = |piece: &Piece| match folders {
-        true => path.join(&piece.folder).join("hosts.toml"),
-        false => path.to_owned(),
+    let place = |piece: &Piece| {
+        if folders { path.join(&piece.folder).join("hosts.toml") } else { path.to_owned() }
     };
     let places: Vec<PathBuf> = pieces.iter().map(place).collect();
     if let Some(there) = places.iter().find(|place| !force && place.symlink_metadata().is_ok()) {

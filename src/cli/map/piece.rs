@@ -123,11 +123,16 @@ pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
+/// Whether it can be asked for under the tag that it had.
+pub(super) fn keeps_tag(known: &Known<'_>) -> bool {
+    known.source.tag().is_none_or(|tag| known.image.target.tag() == Some(tag))
+}
+
 /// The path that stands before the old repository in the new one, if tag and path are kept else.
 pub(super) fn prefix<'a>(known: &'a Known<'_>) -> Option<&'a str> {
     let (old, new) = (&known.source, &known.image.target);
     let prefix = new.repository().strip_suffix(old.repository())?;
-    (old.tag() == new.tag() && (prefix.is_empty() || prefix.ends_with('/'))).then_some(prefix)
+    (keeps_tag(known) && (prefix.is_empty() || prefix.ends_with('/'))).then_some(prefix)
 }
 
 /// What most of several things are; of equals, the first.

@@ -37,7 +37,12 @@ pub(in crate::cli) struct Map {
 impl Map {
     pub(in crate::cli) fn resolve(args: args::MapArgs, environment: &Environment) -> Result<Self> {
         let target: Destination = args.to.parse()?;
-        let naming = naming(args.rules, &target)?;
+        let naming = naming(&args.rules, &target)?;
+        let is_target = |host: &String| match &target {
+            Destination::Registry { host: own, .. } => host == args::EVERY_HOST || host == own,
+            _ => false,
+        };
+        let plain_http = args.plain_http.iter().any(is_target);
         Ok(Self {
             bundle: args.bundle,
             naming,
@@ -48,13 +53,13 @@ impl Map {
             format: if args.json { MapFormat::Json } else { args.format },
             output: args.output,
             force: args.force,
-            plain_http: args.plain_http,
+            plain_http,
         })
     }
 }
 
 /// The names that images get at a target: by rules, those of files after those that were typed.
-pub(super) fn naming(rules: args::RuleArgs, target: &Destination) -> Result<Naming> {
+pub(super) fn naming(rules: &args::RuleArgs, target: &Destination) -> Result<Naming> {
     let mut mapping = Mapping::default();
     for rule in &rules.map {
         mapping.add(rule)?;

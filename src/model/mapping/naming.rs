@@ -59,27 +59,24 @@ impl Naming {
     fn check(&self, rule: &Rule) -> Result<()> {
         let first = rule.to.first_part().unwrap_or_default();
         match &self.base {
-            Base::Registry { host, .. } if !rule.to.is_rooted() => {
-                if first == host || first.contains(':') {
-                    return Err(Error::usage(format!(
-                        "the rule {rule} names the host {first}, and TO is a name below {}",
-                        self.shown()
-                    ))
-                    .hint(
-                        "leave the host out; a TO that begins with / leaves the prefix of --to, \
-                         and another host needs an import of its own",
-                    ));
-                }
-            }
-            Base::Whole if rule.to.is_rooted() => {
-                return Err(Error::usage(format!(
-                    "the rule {rule} leaves the prefix of a registry, and this target is none"
+            Base::Registry { host, .. }
+                if !rule.to.is_rooted() && (first == host || first.contains(':')) =>
+            {
+                Err(Error::usage(format!(
+                    "the rule {rule} names the host {first}, and TO is a name below {}",
+                    self.shown()
                 ))
-                .hint("write the whole name, as in registry.example/app"));
+                .hint(
+                    "leave the host out; a TO that begins with / leaves the prefix of --to, and \
+                     another host needs an import of its own",
+                ))
             }
-            _ => {}
+            Base::Whole if rule.to.is_rooted() => Err(Error::usage(format!(
+                "the rule {rule} leaves the prefix of a registry, and this target is none"
+            ))
+            .hint("write the whole name, as in registry.example/app")),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn shown(&self) -> String {

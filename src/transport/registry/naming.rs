@@ -150,7 +150,7 @@ mod tests {
             Parcel { assigned, ..parcel(Some("r.example/a:1"), content, None) }
         };
         let one = chosen("r.example/a", "a", "apps/a:2");
-        assert_eq!(names("m", &[one.clone()]).unwrap(), ["h.example:5000/apps/a:2"]);
+        assert_eq!(names("m", std::slice::from_ref(&one)).unwrap(), ["h.example:5000/apps/a:2"]);
         // The digest is the one that the image has when it is sent.
         let by_digest = chosen("r.example/a", "a", &format!("apps/a@{digest}"));
         let root = by_digest.graph.root().descriptor.digest;

@@ -6,12 +6,12 @@ use reqwest::header::LOCATION;
 use reqwest::{Method, StatusCode};
 
 use super::super::address;
+use super::super::authority::SignIn;
 use super::super::client::Registry;
 use super::super::exchange::Ask;
 use super::super::failure::Refusal;
 use super::super::identity::Credentials;
 use super::super::scope::Scope;
-use super::super::token::SignIn;
 use super::ledger::{Ledger, Remark};
 use super::{Area, Ground};
 use crate::model::Result;
@@ -54,7 +54,7 @@ pub(super) fn sign_in<'a>(
 
 fn nobody(host: &str) -> Remark {
     Remark::hindrance("nobody is signed in to ", host)
-        .advice(format!("sign in with `docker login {host}`"))
+        .advice(format!("sign in with `sealift login {host}`"))
 }
 
 fn not_accepted(host: &str, credentials: &Credentials) -> Remark {
@@ -63,10 +63,10 @@ fn not_accepted(host: &str, credentials: &Credentials) -> Remark {
     match credentials {
         Credentials::Password { user, .. } if user.starts_with("robot") && !user.contains('$') => {
             remark.advice(format!(
-                "sign in again with `docker login {host}`; the name of a robot account has a $ in it, which a shell takes away unless the name stands in single quotes"
+                "sign in again with `sealift login {host}`; the name of a robot account has a $ in it, which a shell takes away unless the name stands in single quotes"
             ))
         }
-        _ => remark.advice(format!("sign in again with `docker login {host}`")),
+        _ => remark.advice(format!("sign in again with `sealift login {host}`")),
     }
 }
 
@@ -107,19 +107,19 @@ pub(super) fn refused(registry: &Registry, area: &Area, refusal: &Refusal) -> Re
         return Ok(match registry.credentials(&area.sample)? {
             None => {
                 Remark::hindrance(format!("nobody is signed in to {host}, as it wants for "), place)
-                    .advice(format!("sign in with `docker login {host}`"))
+                    .advice(format!("sign in with `sealift login {host}`"))
             }
             Some(credentials) => {
                 let who = match &credentials {
                     Credentials::Password { user, .. } => user.escape_debug().to_string(),
-                    Credentials::Identity(_) => "whoever is signed in".to_owned(),
+                    Credentials::Identity { .. } => "whoever is signed in".to_owned(),
                 };
                 Remark::hindrance(format!("{who} may not push to "), place)
                     .after(status(refusal))
                     .advice(match area.ground {
                         Ground::Project => "have its administrator make the account a developer or maintainer of the project; a robot account needs leave to push and to pull".to_owned(),
                         Ground::Path => format!(
-                            "ask for the right to push, or sign in with `docker login {host}` as somebody who has it"
+                            "ask for the right to push, or sign in with `sealift login {host}` as somebody who has it"
                         ),
                     })
             }
