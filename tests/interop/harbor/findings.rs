@@ -152,8 +152,16 @@ fn a_path_that_is_too_short_and_a_project_of_its_own() {
 fn nobody_may_write() {
     let crossing = Crossing::new(Harbor::start());
     crossing.harbor.project("mirror", developer());
+    let small = format!("{}/app:1", crossing.from.host());
+    crossing.import("/mirror", &["--image", &small]).succeeds();
     crossing.harbor.read_only();
-    snapshot!(crossing.refused("/mirror", &[]), @r"
+    // What is there already needs nobody to write.
+    crossing.import("/mirror", &["--image", &small]).succeeds();
+    let before = crossing.changes().len();
+    let told = crossing.import("/mirror", &[]).refused(8);
+    assert_eq!(crossing.changes().len(), before);
+    let told = crossing.anonymous(&told);
+    snapshot!(told, @r"
     error: registry HARBOR/mirror does not take this import; nothing was sent
       - HARBOR is in read-only mode
         hint: wait until its administrators end it; it is for maintenance and garbage collection
