@@ -45,7 +45,7 @@ fn nobody_signed_in() {
     snapshot!(crossing.refused("/mirror", &[]), @r"
     error: registry HARBOR/mirror does not take this import; nothing was sent
       - nobody is signed in to HARBOR
-        hint: sign in with `docker login HARBOR`
+        hint: sign in with `sealift login HARBOR`
     ");
 }
 
@@ -57,13 +57,13 @@ fn a_wrong_password() {
     snapshot!(crossing.refused("/mirror", &[]), @r#"
     error: registry HARBOR/mirror does not take this import; nothing was sent
       - the credentials of "dev" were not accepted by HARBOR
-        hint: sign in again with `docker login HARBOR`
+        hint: sign in again with `sealift login HARBOR`
     "#);
     crossing.sign_in("robot+ci", "canary-robot");
     snapshot!(crossing.refused("/mirror", &[]), @r#"
     error: registry HARBOR/mirror does not take this import; nothing was sent
       - the credentials of "robot+ci" were not accepted by HARBOR
-        hint: sign in again with `docker login HARBOR`; the name of a robot account has a $ in it, which a shell takes away unless the name stands in single quotes
+        hint: sign in again with `sealift login HARBOR`; the name of a robot account has a $ in it, which a shell takes away unless the name stands in single quotes
     "#);
 }
 
