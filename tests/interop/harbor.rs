@@ -91,6 +91,7 @@ impl Crossing {
 
     /// A text without what differs from run to run.
     pub(crate) fn anonymous(&self, text: &str) -> String {
+        let text = text.replace(self.station.home().to_str().unwrap(), "HOME");
         let text = text.replace(&self.from.host(), "SOURCE");
         text.replace(&self.harbor.host(), "HARBOR")
     }
