@@ -13,7 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use zeroize::Zeroizing;
 
 use crate::model::{Error, Result};
-use crate::transport::registry::CredentialPaths;
+use crate::transport::registry::{CredentialPaths, Secret};
 
 use self::routes::Routes;
 
@@ -62,6 +62,16 @@ fn welcomes_colours(variable: &dyn Fn(&str) -> Option<OsString>) -> bool {
         && variable("TERM").is_none_or(|term| term != "dumb")
 }
 
+/// The number of the user, where the system has such numbers.
+fn user() -> Option<u32> {
+    #[cfg(target_os = "linux")]
+    return std::fs::metadata("/proc/self")
+        .ok()
+        .map(|process| std::os::unix::fs::MetadataExt::uid(&process));
+    #[cfg(not(target_os = "linux"))]
+    None
+}
+
 impl Environment {
     /// Reads the environment of the process.
     ///
@@ -70,7 +80,8 @@ impl Environment {
     pub(super) fn of_process() -> Result<Self> {
         let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         let jobs = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        Self::resolve(&|name| std::env::var_os(name), std::env::temp_dir(), clock, jobs)
+        let variable = |name: &str| std::env::var_os(name);
+        Self::resolve(&variable, std::env::temp_dir(), clock, jobs, user())
     }
 
     fn resolve(
@@ -78,6 +89,7 @@ impl Environment {
         temporary: PathBuf,
         clock: u64,
         processors: usize,
+        user: Option<u32>,
     ) -> Result<Self> {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         // The XDG specification: a relative path is to be ignored.
@@ -96,7 +108,9 @@ impl Environment {
         let credentials = CredentialPaths {
             registry_auth_file: set("REGISTRY_AUTH_FILE").map(PathBuf::from),
             runtime_dir: folder("XDG_RUNTIME_DIR"),
+            per_user: user.map(|user| format!("/run/containers/{user}/auth.json").into()),
             config_home: configs,
+            docker_auth_config: text("DOCKER_AUTH_CONFIG")?.map(Secret::new),
             docker_config: set("DOCKER_CONFIG").map(PathBuf::from),
             home,
             helper_path: None,
@@ -183,7 +197,7 @@ impl Environment {
         let variable = |name: &str| {
             variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).into())
         };
-        Self::resolve(&variable, PathBuf::from("/tmp"), 1000, 2)
+        Self::resolve(&variable, PathBuf::from("/tmp"), 1000, 2, Some(7))
     }
 }
 
@@ -210,6 +224,7 @@ mod tests {
             ("XDG_RUNTIME_DIR", "/run/user/1"),
             ("REGISTRY_AUTH_FILE", "mine.json"),
             ("DOCKER_CONFIG", "/d"),
+            ("DOCKER_AUTH_CONFIG", "{}"),
         ])
         .unwrap();
         let paths = environment.credentials;
@@ -218,6 +233,8 @@ mod tests {
         assert_eq!(paths.config_home.as_deref(), Some(Path::new("/h/.config")));
         assert_eq!(paths.docker_config.as_deref(), Some(Path::new("/d")));
         assert_eq!(paths.home.as_deref(), Some(Path::new("/h")));
+        assert_eq!(paths.per_user.as_deref(), Some(Path::new("/run/containers/7/auth.json")));
+        assert_eq!(paths.docker_auth_config.unwrap().expose(), "{}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::output::{Align, Output, Table, count, size};
 use super::{places, request};
 use crate::bundle::Bundle;
 use crate::endpoint::{Action, Gravity, Plan};
-use crate::model::{Destination, Result};
+use crate::model::{Destination, Error, Result};
 use crate::operation::import;
 use crate::trust::Trust;
 
@@ -43,7 +43,15 @@ pub(super) fn run(request: &request::Import, console: &Console) -> Result<()> {
         console.warn(note);
     }
     show(&report.plan, &target.describe(), request)?;
-    import::hindered(&*target, &report.plan)
+    match report.plan.hindrances().count() {
+        0 => Ok(()),
+        // Only a dry run gets here; the rest is in its result.
+        number => Err(Error::remote(format!(
+            "{} would not take this import: {} in the way",
+            target.describe(),
+            if number == 1 { "1 thing is".to_owned() } else { format!("{number} things are") }
+        ))),
+    }
 }
 
 /// Bytes and number of blobs for each kind of action.

@@ -15,9 +15,11 @@ mod export;
 mod import;
 mod inspect;
 mod key;
+mod login;
 mod map;
 mod output;
 mod passphrase;
+mod password;
 mod places;
 mod progress;
 mod report;
@@ -76,6 +78,12 @@ fn execute(cli: Cli) -> Result<()> {
             inspect::run(&request::Inspect::resolve(args, &environment)?, &console)
         }
         Command::Diff(args) => diff::run(&request::Diff::resolve(args, &environment)?),
+        Command::Login(args) => {
+            login::login(&request::Login::resolve(args, &environment)?, &console)
+        }
+        Command::Logout(args) => {
+            login::logout(&request::Logout::resolve(args, &environment)?, &console)
+        }
         Command::Key { command: KeyCommand::Generate(args) } => {
             key::generate(&request::Generate::resolve(args, &environment)?, &console)
         }

@@ -76,17 +76,25 @@ impl Passphrase {
 }
 
 fn read(path: &Path) -> Result<Zeroizing<String>> {
-    let cannot = || format!("cannot read the passphrase in {}", path.display());
+    let what = format!("the passphrase in {}", path.display());
+    let mut file = File::open(path).map_err(|e| Error::io(format!("cannot read {what}"), e))?;
+    one_line(&mut file, &what)
+}
+
+/// The secret that is all that `input` holds, a line with or without its end. `what` names it.
+///
+/// # Errors
+/// [`Kind::Io`] where it cannot be read, [`Kind::Usage`] where it is not one line.
+pub(super) fn one_line(input: &mut dyn Read, what: &str) -> Result<Zeroizing<String>> {
+    let cannot = || format!("cannot read {what}");
     let mut text = Zeroizing::new(String::new());
-    File::open(path)
-        .and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text))
-        .map_err(|e| Error::io(cannot(), e))?;
+    input.take(LONGEST + 1).read_to_string(&mut text).map_err(|e| Error::io(cannot(), e))?;
     let line = text.strip_suffix('\n').unwrap_or(&text);
     let line = line.strip_suffix('\r').unwrap_or(line);
     if line.is_empty() || line.len() as u64 > LONGEST || line.contains('\n') {
         return Err(Error::new(Kind::Usage, cannot())
-            .because("it must hold one line")
-            .hint("write the passphrase, and nothing else, on its first line"));
+            .because("it must be one line that is not empty")
+            .hint("write the secret, and nothing else, on the first line"));
     }
     Ok(Zeroizing::new(line.to_owned()))
 }

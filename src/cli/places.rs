@@ -9,7 +9,7 @@ use crate::transport::layout::{LayoutSource, LayoutTarget};
 use crate::transport::registry::{Client, NewProjects, RegistrySource, RegistryTarget};
 
 /// A client for every registry that this command talks to.
-fn client(connection: &Connection) -> Result<Client> {
+pub(super) fn client(connection: &Connection) -> Result<Client> {
     Client::new(connection.options()?)
 }
 

@@ -67,7 +67,7 @@ mod tests {
 
     fn sample() -> Error {
         Error::remote("401 from https://registry.example/v2/")
-            .hint("sign in with docker login registry.example")
+            .hint("sign in with sealift login registry.example")
             .context("cannot push registry.example/app:1")
     }
 
@@ -77,7 +77,7 @@ mod tests {
             render(&sample(), false),
             "error: cannot push registry.example/app:1\n  \
              caused by: 401 from https://registry.example/v2/\n  \
-             hint: sign in with docker login registry.example\n"
+             hint: sign in with sealift login registry.example\n"
         );
     }
 
@@ -89,7 +89,7 @@ mod tests {
             render(&error, false),
             "error: nothing was sent\n  \
              - cannot push registry.example/app:1\n    \
-             hint: sign in with docker login registry.example\n  \
+             hint: sign in with sealift login registry.example\n  \
              - no room\\n\n  \
              hint: run it again\n"
         );

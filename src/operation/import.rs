@@ -46,7 +46,7 @@ pub struct Report {
 ///
 /// # Errors
 /// [`Kind::Remote`](crate::model::Kind::Remote) for a plan that the target hinders, with every
-/// hindrance as a part, unless it is a dry run: [`hindered`] gives the same error for that;
+/// hindrance as a part, unless it is a dry run;
 /// [`Kind::Usage`](crate::model::Kind::Usage) for an image that the bundle does not hold, and for
 /// names that cannot be;
 /// [`Kind::Damaged`](crate::model::Kind::Damaged) where a blob turns out bad, at the latest at its
@@ -97,7 +97,7 @@ pub fn import(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> 
 /// # Errors
 /// [`Kind::Remote`](crate::model::Kind::Remote) where the target hinders it, with every hindrance as
 /// a part.
-pub fn hindered(target: &dyn Target, plan: &Plan) -> Result<()> {
+fn hindered(target: &dyn Target, plan: &Plan) -> Result<()> {
     let parts: Vec<Error> = plan
         .hindrances()
         .map(|finding| match finding.advice.as_str() {

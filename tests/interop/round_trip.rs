@@ -7,10 +7,21 @@ mod whole;
 
 use crate::support::registry::{Access, Registry};
 
-/// Requests that change something, or begin to.
+/// Requests that change something. An upload that is begun and given up again only asks whether
+/// one may.
 pub(crate) fn changes(accesses: &[Access]) -> Vec<&Access> {
-    let asking = |access: &&Access| !matches!(access.method.as_str(), "GET" | "HEAD");
-    accesses.iter().filter(asking).collect()
+    let sessions = |method: &str| {
+        let of =
+            |access: &&Access| access.method == method && access.path.contains("/blobs/uploads/");
+        accesses.iter().filter(of).count()
+    };
+    let given_up = sessions("POST") == sessions("DELETE");
+    let changing = |access: &&Access| match access.method.as_str() {
+        "GET" | "HEAD" => false,
+        "POST" | "DELETE" if access.path.contains("/blobs/uploads/") => !given_up,
+        _ => true,
+    };
+    accesses.iter().filter(changing).collect()
 }
 
 /// How often the content of each blob was fetched, by its digest.

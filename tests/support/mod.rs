@@ -2,12 +2,16 @@
 // Each test binary uses a part of it.
 #![allow(dead_code)]
 
+pub(crate) mod authority;
 pub(crate) mod carry;
 pub(crate) mod command;
 pub(crate) mod containerd;
 pub(crate) mod dockerd;
 pub(crate) mod gallery;
+pub(crate) mod harbor;
 pub(crate) mod images;
 pub(crate) mod judge;
+pub(crate) mod nginx;
 pub(crate) mod pictures;
 pub(crate) mod registry;
+pub(crate) mod tinyproxy;

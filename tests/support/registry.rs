@@ -26,6 +26,8 @@ pub(crate) struct Setup {
     pub(crate) tokens: Option<TokenService>,
     /// Where it sends those who want a blob.
     pub(crate) redirect: Option<String>,
+    /// The address of the registry that it is a mirror of: it fetches what it is asked for.
+    pub(crate) mirror_of: Option<String>,
 }
 
 /// A token service: `test` is the name of the registry there, `issuer` its own.
@@ -100,6 +102,11 @@ impl Registry {
     /// `http://127.0.0.1:PORT` or `https://…`.
     pub(crate) fn url(&self) -> String {
         format!("{}://{}", if self.setup.tls { "https" } else { "http" }, self.host())
+    }
+
+    /// The port of it.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// Name and password that it wants.
@@ -177,13 +184,17 @@ fn spawn(folder: &Path, port: u16, setup: &Setup, auth: &str) -> Child {
     let redirect = setup.redirect.as_ref().map_or_else(String::new, |place| {
         format!("middleware: {{storage: [{{name: redirect, options: {{baseurl: \"{place}\"}}}}]}}")
     });
+    let mirror = setup
+        .mirror_of
+        .as_ref()
+        .map_or_else(String::new, |place| format!("proxy: {{remoteurl: \"{place}\"}}"));
     let config = format!(
         "version: 0.1\n\
          log: {{level: warn, accesslog: {{disabled: false}}}}\n\
          storage: {{filesystem: {{rootdirectory: {at}/data}}, delete: {{enabled: true}}}}\n\
          http: {{addr: \"127.0.0.1:{port}\", secret: test{certificates}}}\n\
          validation: {{manifests: {{urls: {{allow: [\"^https://elsewhere[.]invalid/\"]}}}}}}\n\
-         {auth}\n{redirect}\n"
+         {auth}\n{redirect}\n{mirror}\n"
     );
     let path = folder.join("config.yml");
     fs::write(&path, config).unwrap();

@@ -16,7 +16,7 @@ Examples:
   sealift export --dry-run registry.example/app:1.2       what would be carried, and how much
   sealift export registry.example/app:1.3 --base app.sealift -o update.sealift     a delta
 
-Sign-ins are those of docker and podman: docker login registry.example
+Sign-ins are those of sealift login, docker login and podman login.
 ";
 
 /// How hard a bundle is packed, as the user spells it.

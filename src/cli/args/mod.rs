@@ -12,9 +12,11 @@
 mod export;
 mod import;
 mod key;
+mod login;
 mod look;
 mod map;
 mod registry;
+mod sign_in;
 
 use clap::{Parser, Subcommand};
 
@@ -24,11 +26,14 @@ use self::import::IMPORT_EXAMPLES;
 pub(super) use self::import::ImportArgs;
 use self::key::KEY_EXAMPLES;
 pub(super) use self::key::{GenerateArgs, KeyCommand, ShowArgs};
+use self::login::{LOGIN_EXAMPLES, LOGOUT_EXAMPLES};
+pub(super) use self::login::{LoginArgs, LogoutArgs};
 use self::look::{DIFF_EXAMPLES, INSPECT_EXAMPLES, VERIFY_EXAMPLES};
 pub(super) use self::look::{DiffArgs, InspectArgs, VerifyArgs};
 use self::map::MAP_EXAMPLES;
 pub(super) use self::map::{MapArgs, MapFormat, RuleArgs};
 pub(super) use self::registry::{EVERY_HOST, RegistryArgs};
+pub(super) use self::sign_in::SignInArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -99,6 +104,18 @@ pub(super) enum Command {
     #[command(after_help = DIFF_EXAMPLES)]
     Diff(DiffArgs),
 
+    /// Sign in to a registry, as docker login does
+    ///
+    /// The registry is asked whether it takes the sign-in before it is written down. It is kept
+    /// where docker keeps it: in ~/.docker/config.json (or below DOCKER_CONFIG), or by the
+    /// credential helper that this file names. Docker, podman and skopeo read it there.
+    #[command(after_help = LOGIN_EXAMPLES)]
+    Login(LoginArgs),
+
+    /// Forget the sign-in to a registry
+    #[command(after_help = LOGOUT_EXAMPLES)]
+    Logout(LogoutArgs),
+
     /// Make and show keys
     #[command(after_help = KEY_EXAMPLES)]
     Key {
@@ -160,6 +177,8 @@ mod tests {
             MAP_EXAMPLES,
             INSPECT_EXAMPLES,
             DIFF_EXAMPLES,
+            LOGIN_EXAMPLES,
+            LOGOUT_EXAMPLES,
         ];
         let help = help.iter().chain(&[KEY_EXAMPLES, GENERATE_EXAMPLES, SHOW_EXAMPLES]);
         let shown = documents
@@ -173,7 +192,7 @@ mod tests {
         for line in shown.chain(examples) {
             // What stands behind two spaces explains; what stands behind a pipe is another program's.
             let command = line.split("  ").next().unwrap_or(line);
-            let command = command.split(['|', '>']).next().unwrap_or(command);
+            let command = command.split(['|', '>', '<']).next().unwrap_or(command);
             assert!(parse(command).is_ok(), "{command:?}: {:?}", parse(command).err());
             count += 1;
         }

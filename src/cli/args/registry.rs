@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::sign_in::SignInArgs;
+
 /// What `--plain-http` says without a host.
 pub(in crate::cli) const EVERY_HOST: &str = "*";
 
@@ -42,4 +44,7 @@ pub(in crate::cli) struct RegistryArgs {
     /// Send the sign-in to this token service although it is not the registry's own (repeatable)
     #[arg(long, value_name = "HOST")]
     pub(in crate::cli) token_host: Vec<String>,
+
+    #[command(flatten)]
+    pub(in crate::cli) sign_in: SignInArgs,
 }

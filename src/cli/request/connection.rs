@@ -1,13 +1,15 @@
 //! How registries and daemons are reached.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use super::sign_in::sign_in;
 use crate::cli::args::{self, EVERY_HOST};
 use crate::cli::environment::Environment;
 use crate::model::Result;
 use crate::transport::registry::{
-    CertificateFolders, CredentialPaths, CredentialStore, Options, Proxies, ProxySettings,
-    RegistryRules, RuleFiles,
+    CertificateFolders, CredentialPaths, CredentialStore, Credentials, Options, Proxies,
+    ProxySettings, RegistryRules, RuleFiles,
 };
 
 /// How registries and daemons are reached.
@@ -33,17 +35,25 @@ pub(in crate::cli) struct Connection {
     pub(in crate::cli) token_hosts: Vec<String>,
     /// Where sign-ins are kept.
     pub(in crate::cli) credentials: CredentialPaths,
+    /// Who somebody says to be for this command, by registry; goes before what is kept.
+    pub(in crate::cli) given: BTreeMap<String, Credentials>,
     /// `DOCKER_HOST`, if it is set.
     pub(in crate::cli) docker_host: Option<String>,
 }
 
 impl Connection {
-    pub(in crate::cli) fn resolve(args: args::RegistryArgs, environment: &Environment) -> Self {
+    /// For a command that talks to `registries`; asks for a password where one is needed.
+    pub(in crate::cli) fn resolve(
+        args: args::RegistryArgs,
+        environment: &Environment,
+        registries: &BTreeSet<String>,
+    ) -> Result<Self> {
+        let (credentials, given) = sign_in(args.sign_in, environment, registries)?;
         let (all, plain_hosts): (Vec<String>, Vec<String>) =
             args.plain_http.into_iter().partition(|host| host == EVERY_HOST);
         let mut certificates = environment.routes.certificates.clone();
         certificates.only = args.cert_dir;
-        Self {
+        Ok(Self {
             plain_http: !all.is_empty(),
             plain_hosts,
             ca_files: args.ca_file,
@@ -53,9 +63,10 @@ impl Connection {
             rules: environment.routes.rules.clone(),
             proxies: environment.routes.proxies.clone(),
             token_hosts: args.token_host,
-            credentials: environment.credentials.clone(),
+            credentials,
+            given,
             docker_host: environment.docker_host.clone(),
-        }
+        })
     }
 
     /// What a client for registries is to know. Reads the configuration that speaks of them.
@@ -72,7 +83,7 @@ impl Connection {
             proxies: Proxies::read(&self.proxies)?,
             rules: if self.straight { rules.straight() } else { rules },
             token_hosts: self.token_hosts.clone(),
-            credentials: CredentialStore::new(self.credentials.clone()),
+            credentials: CredentialStore::with(self.given.clone(), self.credentials.clone()),
             ..Options::default()
         })
     }

@@ -84,7 +84,15 @@ impl Export {
         args: args::ExportArgs,
         environment: &Environment,
     ) -> Result<Self> {
-        let sources = args.sources.iter().map(|text| text.parse()).collect::<Result<_>>()?;
+        let sources: Vec<Location> =
+            args.sources.iter().map(|text| text.parse()).collect::<Result<_>>()?;
+        let registries = sources
+            .iter()
+            .filter_map(|source| match source {
+                Location::Registry(name) => Some(name.registry().to_owned()),
+                _ => None,
+            })
+            .collect();
         let platforms = args.platform.iter().map(|text| text.parse()).collect::<Result<_>>()?;
         let passphrase = Passphrase::resolve(args.passphrase_file, environment);
         let sealing = match args.output {
@@ -114,7 +122,7 @@ impl Export {
             created_is_pinned: environment.created_is_pinned,
             temporary: environment.temporary.clone(),
             json: args.json,
-            connection: Connection::resolve(args.registry, environment),
+            connection: Connection::resolve(args.registry, environment, &registries)?,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! What `sealift import` is asked for.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
@@ -47,6 +48,10 @@ impl Import {
         environment: &Environment,
     ) -> Result<Self> {
         let target: Destination = args.to.parse()?;
+        let registries = match &target {
+            Destination::Registry { host, .. } => [host.clone()].into(),
+            _ => BTreeSet::new(),
+        };
         if args.create_projects && !matches!(target, Destination::Registry { .. }) {
             return Err(Error::usage(format!("{} has no projects to create", args.to))
                 .hint("leave out --create-projects: it is for Harbor registries"));
@@ -65,7 +70,7 @@ impl Import {
             temporary: environment.temporary.clone(),
             dry_run: args.dry_run,
             json: args.json,
-            connection: Connection::resolve(args.registry, environment),
+            connection: Connection::resolve(args.registry, environment, &registries)?,
         })
     }
 }

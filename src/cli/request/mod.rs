@@ -4,7 +4,9 @@
 mod connection;
 mod export;
 mod import;
+mod login;
 mod map;
+mod sign_in;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -17,6 +19,7 @@ use crate::model::{Error, Kind, Result};
 pub(super) use self::connection::Connection;
 pub(super) use self::export::{Export, Sealing};
 pub(super) use self::import::Import;
+pub(super) use self::login::{Login, Logout};
 pub(super) use self::map::Map;
 
 /// `sealift verify`.

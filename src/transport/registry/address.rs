@@ -17,6 +17,11 @@ pub(super) fn authority(registry: &str) -> &str {
     if registry == "docker.io" { DOCKER_HUB } else { registry }
 }
 
+/// The key under which sign-ins for the registry that images name `registry` are filed.
+pub(super) fn file_key(registry: &str) -> &str {
+    if registry == "docker.io" { DOCKER_HUB_KEY } else { registry }
+}
+
 /// The address of the API of a registry, `https://HOST/v2/`.
 ///
 /// # Errors

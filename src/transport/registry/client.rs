@@ -10,6 +10,7 @@ use reqwest::{Method, StatusCode};
 use url::Url;
 
 use super::address;
+use super::authority::{Authority, SignIn};
 use super::challenge::Challenge;
 use super::exchange::{self, Answer, Ask, Fault, Fetched, persist};
 use super::failure::Refusal;
@@ -18,7 +19,6 @@ use super::peer::Peer;
 use super::retry::Patience;
 use super::route::Place;
 use super::scope::Scope;
-use super::token::{Authority, SignIn};
 use super::wire::{Options, Wires};
 use super::{failure, tls};
 use crate::model::{Error, ImageName, Result};
@@ -117,7 +117,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) struct Registry {
     peer: Peer,
     wires: Arc<Wires>,
-    authority: Mutex<Authority>,
+    authority: Authority,
 }
 
 impl Registry {
@@ -130,7 +130,7 @@ impl Registry {
             address::base(scheme, name).map(|base| Self {
                 peer: Peer { name: name.to_owned(), base, options: Arc::clone(options) },
                 wires: Arc::clone(&wires),
-                authority: Mutex::default(),
+                authority: Authority::default(),
             })
         };
         let is_plain = options.is_plain(name);
@@ -165,11 +165,9 @@ impl Registry {
         }
         let attempts = if once { 1 } else { self.patience().attempts };
         let answer = persist(self.patience(), attempts, false, || self.follow(&ask, None))?;
-        let mut authority = lock(&self.authority);
         if address::same_origin(&answer.url, &self.peer.base) {
-            authority.learn(Challenge::of(&answer.headers));
+            self.authority.learn(Challenge::of(&answer.headers));
         }
-        drop(authority);
         let (asked, answered) = (&self.peer.base, &answer.url);
         if asked.scheme() == "http"
             && answered.scheme() == "https"
@@ -181,7 +179,8 @@ impl Registry {
             ));
         }
         // Some registries hide `/v2/`, so any answer will do that is not plainly wrong.
-        if answer.status == StatusCode::BAD_REQUEST || answer.status.is_server_error() {
+        let wrong = [StatusCode::BAD_REQUEST, StatusCode::PROXY_AUTHENTICATION_REQUIRED];
+        if wrong.contains(&answer.status) || answer.status.is_server_error() {
             return Err(Fault::Final(failure::refused(&self.peer, &ask.what, answer)));
         }
         Ok(())
@@ -195,6 +194,11 @@ impl Registry {
     /// What it is called and where it answers.
     pub(super) fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    /// What it wants to see, as far as it has said so.
+    pub(super) fn challenge(&self) -> Option<Challenge> {
+        self.authority.challenge()
     }
 
     pub(super) fn wires(&self) -> &Wires {
@@ -257,7 +261,7 @@ impl Registry {
 
     /// What to ask with. Only an upload needs to know: its content cannot be sent twice.
     pub(super) fn authorization(&self, scope: &Scope) -> Result<Option<HeaderValue>> {
-        lock(&self.authority).authorization(&self.peer, &self.wires, scope)
+        self.authority.authorization(&self.peer, &self.wires, scope)
     }
 
     /// Makes sure that the next request comes with another authorization than `used`, which was
@@ -268,25 +272,22 @@ impl Registry {
         used: Option<&HeaderValue>,
         headers: &HeaderMap,
     ) -> Result<Option<HeaderValue>> {
-        let mut authority = lock(&self.authority);
-        authority.learn(Challenge::of(headers));
-        authority.renew(&self.peer, &self.wires, scope, used)
+        self.authority.learn(Challenge::of(headers));
+        self.authority.renew(&self.peer, &self.wires, scope, used)
     }
 
     /// Who we are when it comes to a repository; `None` for nobody.
     pub(super) fn credentials(&self, repository: &str) -> Result<Option<Credentials>> {
-        lock(&self.authority).credentials(&self.peer, &self.wires, repository)
+        let found = self.wires.options.credentials.find(&self.peer.name, repository)?;
+        Ok(found.map(|found| found.credentials))
     }
 
     /// Whether the registry knows us as who we are when it comes to a repository. It asks what
-    /// `docker login` asks: that needs no right to anything.
+    /// `sealift login` asks: that needs no right to anything.
     pub(super) fn sign_in(&self, repository: &str) -> Result<SignIn> {
-        let header = {
-            let mut authority = lock(&self.authority);
-            match authority.sign_in(&self.peer, &self.wires, repository)? {
-                Ok(header) => header,
-                Err(signed_in) => return Ok(signed_in),
-            }
+        let header = match self.authority.sign_in(&self.peer, &self.wires, repository)? {
+            Ok(header) => header,
+            Err(signed_in) => return Ok(signed_in),
         };
         let ask = Ask::get(self.peer.base.clone(), Scope::none(), self.greeting());
         let answer = self.send_as(&ask, Some(&header))?;
@@ -299,23 +300,23 @@ impl Registry {
 
     /// The name by which the token service knows the registry, if it wants tokens.
     pub(super) fn service(&self) -> Option<String> {
-        lock(&self.authority).service()
+        self.authority.service()
     }
 
     /// Makes sure that no token is used again: tokens list rights as they were when they were
     /// given out.
     pub(super) fn forget_tokens(&self) {
-        lock(&self.authority).forget_tokens();
+        self.authority.forget_tokens();
     }
 
     /// Asks something that is not part of the registry protocol and takes no tokens, with the name
     /// and password that count for a repository, if there are any.
     pub(super) fn send_plainly(&self, ask: &Ask, repository: &str) -> Result<Answer> {
-        let header = lock(&self.authority).basic(&self.peer, &self.wires, repository)?;
+        let header = Authority::basic(&self.peer, &self.wires, repository)?;
         self.send_as(ask, header.as_ref())
     }
 
-    fn send_as(&self, ask: &Ask, authorization: Option<&HeaderValue>) -> Result<Answer> {
+    pub(super) fn send_as(&self, ask: &Ask, authorization: Option<&HeaderValue>) -> Result<Answer> {
         persist(self.patience(), self.patience().attempts, true, || self.follow(ask, authorization))
             .map_err(|fault| failure::fault(&self.peer, &ask.what, fault))
     }
@@ -327,16 +328,33 @@ impl Registry {
         if answer.status != StatusCode::UNAUTHORIZED
             || !address::same_origin(&answer.url, &self.peer.base)
         {
-            return Ok(answer);
+            return Ok(self.signed(ask, answer));
         }
         match self.renew(&ask.scope, used.as_ref(), &answer.headers).map_err(Fault::Final)? {
-            Some(renewed) => self.follow(ask, Some(&renewed)),
-            None => Ok(answer),
+            Some(renewed) => {
+                self.follow(ask, Some(&renewed)).map(|answer| self.signed(ask, answer))
+            }
+            None => Ok(self.signed(ask, answer)),
         }
     }
 
+    /// Notes as whom we asked, where the registry refused because of it.
+    fn signed(&self, ask: &Ask, mut answer: Answer) -> Answer {
+        if matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+            && address::same_origin(&answer.url, &self.peer.base)
+        {
+            let store = &self.wires.options.credentials;
+            answer.whom = store.whom(&self.peer.name, ask.scope.repository());
+        }
+        answer
+    }
+
     /// Asks and follows redirects, the authorization staying at home.
-    fn follow(&self, ask: &Ask, authorization: Option<&HeaderValue>) -> Result<Answer, Fault> {
+    pub(super) fn follow(
+        &self,
+        ask: &Ask,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Answer, Fault> {
         let mut url = ask.url.clone();
         for _ in 0..=exchange::REDIRECTS {
             let at_home = address::same_origin(&url, &self.peer.base);

@@ -9,6 +9,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Method, StatusCode};
 use url::Url;
 
+use super::identity::Whom;
 use super::retry::{Patience, is_passing, retry_after};
 use super::scope::Scope;
 use super::tls::tls_problem;
@@ -68,12 +69,16 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Response,
+    /// The authorization that it was asked with, where that may have to be renewed.
+    pub(super) used: Option<HeaderValue>,
+    /// As whom it was asked, where that may be why it refused.
+    pub(super) whom: Option<Whom>,
 }
 
 impl Answer {
     pub(super) fn new(url: Url, mut response: Response) -> Self {
         let headers = std::mem::take(response.headers_mut());
-        Self { url, status: response.status(), headers, body: response }
+        Self { url, status: response.status(), headers, body: response, used: None, whom: None }
     }
 
     /// A header as text; `None` where it is missing or not ASCII.

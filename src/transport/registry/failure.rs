@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::address::same_origin;
 use super::exchange::{Answer, Fault};
+use super::identity::Whom;
 use super::peer::Peer;
 use super::reason::{self, Reason};
 use super::unreached;
@@ -92,11 +93,14 @@ pub(super) fn refusal(peer: &Peer, what: &str, mut answer: Answer) -> Refusal {
     if !said.is_empty() {
         let _ = write!(message, ": {said}");
     }
+    if let (Some(whom), None) = (&answer.whom, &reason) {
+        let _ = write!(message, "; {}", whom.told());
+    }
     let error = Error::remote(message);
     let hint = reason
         .as_ref()
         .map(|reason| reason.advice(&peer.name))
-        .or_else(|| hint(peer, status, &said));
+        .or_else(|| hint(peer, status, &said, answer.whom.as_ref()));
     let error = match hint {
         Some(hint) => error.hint(hint),
         None => error,
@@ -189,8 +193,12 @@ pub(super) fn printable(text: &str) -> String {
     out
 }
 
-fn hint(peer: &Peer, status: StatusCode, said: &str) -> Option<String> {
+fn hint(peer: &Peer, status: StatusCode, said: &str, whom: Option<&Whom>) -> Option<String> {
     let host = &peer.name;
+    let sign_in = || match whom {
+        Some(whom) => whom.advice(host),
+        None => format!("sign in with `sealift login {host}`, as somebody who may do this"),
+    };
     Some(match status.as_u16() {
         // Go's server and nginx say so themselves.
         400 if peer.base.scheme() == "http"
@@ -202,26 +210,30 @@ fn hint(peer: &Peer, status: StatusCode, said: &str) -> Option<String> {
         400 | 500 if said.contains("MANIFEST_BLOB_UNKNOWN") => {
             "the registry misses a blob of this image: an image with foreign layers needs its leave (docker-registry: validation.manifests.urls.allow); a blob that was removed meanwhile is sent by running it again".to_owned()
         }
-        401 => format!("sign in with `docker login {host}`, as somebody who may do this"),
+        401 => sign_in(),
         403 if said.contains("quota") || said.contains("exceed") => {
             format!("make room at {host}, or have the quota raised; run it again, and only what is missing is sent")
         }
-        403 => format!(
-            "sign in with `docker login {host}` as somebody who may do this, and make sure that the place is not read-only"
-        ),
+        403 => format!("{}, and make sure that the place is not read-only", sign_in()),
         404 => format!("check the name and the tag, and that {host} is the right registry"),
-        405 if said.contains("UNSUPPORTED") => format!(
-            "{host} takes nothing in: it may be a mirror, which only hands on what another registry has; send the images to that one"
-        ),
+        405 if said.contains("UNSUPPORTED") => mirror(host),
+        // What docker-registry says as a mirror that cannot fetch something.
+        500 if said.contains("MANIFEST_UNKNOWN") => mirror(host),
         408 | 500 | 502 | 503 | 504 => {
             format!("try again later; if it stays, the log of {host} knows why")
         }
         412 => "a rule of the registry forbids it: an immutable tag, or a policy for images".to_owned(),
         413 => format!("a proxy in front of {host} refuses uploads over its limit; have the limit raised (nginx: client_max_body_size 0)"),
-        429 => format!("{host} limits how often it is asked: wait, or sign in with `docker login {host}`"),
+        429 => format!("{host} limits how often it is asked: wait, or sign in with `sealift login {host}`"),
         300..=399 => format!("check the address of the registry; {host} points elsewhere"),
         _ => return None,
     })
+}
+
+fn mirror(host: &str) -> String {
+    format!(
+        "{host} seems to be a mirror, which hands on what another registry has and takes nothing in; bring images to that one"
+    )
 }
 
 /// The error for a request that has no answer.

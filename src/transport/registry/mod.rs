@@ -6,10 +6,10 @@
 //! distribution 1.1; tokens as in Docker's registry token authentication.
 //!
 //! ```text
-//! source ──▶ manifest, blob, referrers ─┐            ┌─ token ◀── challenge, credentials ◀── helper
+//! source ──▶ manifest, blob, referrers ─┐            ┌─ authority ◀── token, challenge, credentials
 //! target ──▶ naming, upload, the same ──┼─▶ client ──┼─ exchange ◀── retry
-//!    └─────▶ preflight ──▶ harbor ──────┘            └─ wire ◀── tls, address
-//!                                     one `Registry` for each host
+//!    ├─────▶ preflight ──▶ harbor ──────┤            └─ wire ◀── tls, address
+//! login ────────────────────────────────┘   one `Registry` for each host
 //! ```
 //!
 //! Before a target takes anything, [`preflight`] finds out all that speaks against it; [`harbor`]
@@ -18,14 +18,15 @@
 //! An `Ask` says what is wanted; a `Registry` sends it with the right authorization, follows
 //! redirects without taking the authorization along, renews a refused token once and waits out a
 //! registry that is busy. What comes back is judged by whoever asked; `failure` turns an answer
-//! that was not hoped for into an error that people understand, `reason` knows Harbor's words. Modules know only those to their
-//! right; `address`, `scope`, `identity` and `retry` know nobody.
+//! that was not hoped for into an error that people understand, `reason` knows Harbor's words.
+//! Modules know only those to their right; `address`, `scope`, `identity` and `retry` know nobody.
 //!
 //! Nothing here reads the environment (but for the proxy variables, which the HTTP library reads):
 //! [`Options`] is pure data, filled in by the command line.
 
 mod address;
 mod asking;
+mod authority;
 mod blob;
 mod challenge;
 mod client;
@@ -33,8 +34,8 @@ mod credentials;
 mod exchange;
 mod failure;
 mod harbor;
-mod helper;
 mod identity;
+mod login;
 mod manifest;
 mod naming;
 mod peer;
@@ -53,9 +54,10 @@ mod upload;
 mod wire;
 
 pub use client::Client;
-pub use credentials::{CredentialPaths, CredentialStore};
+pub use credentials::{CredentialPaths, CredentialStore, Keeper};
 pub use harbor::NewProjects;
 pub use identity::{Credentials, Secret};
+pub use login::SignedIn;
 pub use naming::names;
 pub use retry::Patience;
 pub use route::{CertificateFolders, Proxies, ProxySettings, RegistryRules, RuleFiles, Setting};

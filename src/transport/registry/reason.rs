@@ -63,7 +63,7 @@ impl Reason {
         match self {
             Self::NoProject(project) => format!("project {project} is not there"),
             Self::Quota(project) => {
-                format!("the quota of project {project} does not hold it, or not any more")
+                format!("project {project} has no room left for it")
             }
             Self::ProxyCache(project) => {
                 format!("project {project} is a proxy cache, to which nobody can push")

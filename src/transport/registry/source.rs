@@ -79,12 +79,12 @@ impl RegistrySource {
         let mut failures = Vec::new();
         loop {
             let Some(place) = places.first() else {
-                return Err(self.missing(&self.name, &self.name.to_string()));
+                return Err(missing(&self.name, &self.name.to_string()));
             };
             let found = self.root_at(place);
             let Some(mirror) = &place.mirror else {
                 let found = found.and_then(|held| {
-                    held.ok_or_else(|| self.missing(&place.name, &place.name.to_string()))
+                    held.ok_or_else(|| missing(&place.name, &place.name.to_string()))
                 });
                 let held = found.map_err(|error| with_mirrors(error, &failures))?;
                 self.places.get_or_init(|| places);
@@ -138,7 +138,7 @@ impl RegistrySource {
         }
         self.wherever(|place| {
             self.manifest_at(place, Named::Digest(digest))?.ok_or_else(|| {
-                self.missing(&place.name, &format!("manifest {digest} of {}", place.name))
+                missing(&place.name, &format!("manifest {digest} of {}", place.name))
             })
         })
     }
@@ -161,13 +161,6 @@ impl RegistrySource {
         }
     }
 
-    fn missing(&self, place: &ImageName, what: &str) -> Error {
-        let host = place.registry();
-        Error::remote(format!("{what} is not at registry {host}")).hint(format!(
-            "check the name and the tag; if it is private, sign in with `docker login {host}`"
-        ))
-    }
-
     fn resolve(&self) -> Result<Descriptor> {
         if self.places.get().is_none() {
             let places = self.client.places(&self.name)?;
@@ -175,7 +168,7 @@ impl RegistrySource {
         }
         let place = self.place()?;
         let held = self.root_at(place)?;
-        let held = held.ok_or_else(|| self.missing(&place.name, &place.name.to_string()))?;
+        let held = held.ok_or_else(|| missing(&place.name, &place.name.to_string()))?;
         Ok(held.descriptor)
     }
 
@@ -276,6 +269,14 @@ impl Source for RegistrySource {
     fn notes(&self) -> Vec<String> {
         std::mem::take(&mut lock(&self.notes))
     }
+}
+
+/// The error for something that a place does not have.
+fn missing(place: &ImageName, what: &str) -> Error {
+    let host = place.registry();
+    Error::remote(format!("{what} is not at registry {host}")).hint(format!(
+        "check the name and the tag; if it is private, sign in with `sealift login {host}`"
+    ))
 }
 
 /// Whether another place may do better. What is wrong on this machine stays wrong.

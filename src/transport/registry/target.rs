@@ -12,6 +12,7 @@ use super::harbor::{self, Making, NewProjects};
 use super::manifest::{Found, Held, Named};
 use super::naming::{self, Place};
 use super::preflight::Preflight;
+use super::reason::project_of;
 use super::scope::Scope;
 use super::{blob, manifest, referrers, upload};
 use crate::codec::compression;
@@ -297,7 +298,10 @@ impl Target for RegistryTarget {
         take: &mut Take<'_>,
     ) -> Result<()> {
         let registry = self.registry()?;
-        let places: BTreeSet<&str> = plan.manifests.iter().map(|step| &*step.place).collect();
+        // A project that is still to be made has nothing to give.
+        let is_there = |place: &&str| !plan.creates.iter().any(|name| project_of(place) == name);
+        let places = plan.manifests.iter().map(|step| &*step.place).filter(is_there);
+        let places: BTreeSet<&str> = places.collect();
         for (number, blob) in wanted.iter().enumerate() {
             for repository in &places {
                 let scope = Scope::pull(repository);

@@ -1,13 +1,11 @@
-//! Leave to ask: basic credentials, and tokens from a token service.
+//! Tokens from a token service, and basic credentials.
 //!
 //! Shape of the exchange: Docker registry token authentication (`GET`, with the name and password
-//! as basic credentials) and its OAuth 2 form (`POST`, for identity tokens). One token for each
-//! scope is kept until it is about to expire or is refused.
+//! as basic credentials) and its OAuth 2 form (`POST`, for identity tokens).
 //!
 //! A registry says itself where its token service is, so what it says is not simply believed: see
 //! [`realm_address`].
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -18,10 +16,9 @@ use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
 use super::address;
-use super::challenge::Challenge;
 use super::exchange::{Answer, Fault, persist};
 use super::failure;
-use super::identity::{Credentials, Secret};
+use super::identity::{Credentials, Found, IDENTITY, Secret, Whom};
 use super::peer::Peer;
 use super::scope::Scope;
 use super::wire::Wires;
@@ -31,170 +28,30 @@ use crate::model::{Error, Result};
 /// reach some hundred KiB.
 const ANSWER_BYTES: u64 = 1 << 20;
 
-/// How long a token counts that does not say so (Docker registry token authentication).
+/// Seconds that a token counts which does not say so (Docker registry token authentication).
 const DEFAULT_LIFE: u64 = 60;
 
-/// The longest that we believe a token to live.
+/// The longest that we believe a token to live, in seconds.
 const LONGEST_LIFE: u64 = 24 * 3600;
 
+/// How we call ourselves at a token service.
+const CLIENT_ID: &str = "sealift";
+
 /// A token as it goes into the header.
-struct Token {
-    header: HeaderValue,
+pub(super) struct Token {
+    pub(super) header: HeaderValue,
     fresh_until: Instant,
 }
 
-/// What came of showing who we are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SignIn {
-    /// There is nobody to be.
-    Nobody,
-    /// The registry knows us, or does not ask.
-    Accepted,
-    /// It does not.
-    Refused,
-}
-
-/// What one registry wants to see, and what we have to show.
-#[derive(Default)]
-pub(super) struct Authority {
-    challenge: Option<Challenge>,
-    tokens: HashMap<Scope, Token>,
-    /// Who we are, by repository, so that a helper is run once.
-    known: HashMap<String, Option<Credentials>>,
-}
-
-impl Authority {
-    /// Takes in a challenge; none is no news. Nor is a request for a password where tokens are
-    /// wanted: Harbor answers so whenever a token does not do.
-    pub(super) fn learn(&mut self, challenge: Option<Challenge>) {
-        let wants_tokens = matches!(self.challenge, Some(Challenge::Bearer { .. }));
-        if wants_tokens && challenge == Some(Challenge::Basic) {
-            return;
-        }
-        if challenge.is_some() && challenge != self.challenge {
-            self.challenge = challenge;
-            self.tokens.clear();
-        }
-    }
-
-    /// The name by which the token service knows the registry.
-    pub(super) fn service(&self) -> Option<String> {
-        match &self.challenge {
-            Some(Challenge::Bearer { service, .. }) => service.clone(),
-            _ => None,
-        }
-    }
-
-    pub(super) fn forget_tokens(&mut self) {
-        self.tokens.clear();
-    }
-
-    /// Name and password for a repository, if that is what we have.
-    pub(super) fn basic(
-        &mut self,
-        peer: &Peer,
-        wires: &Wires,
-        repository: &str,
-    ) -> Result<Option<HeaderValue>> {
-        match self.credentials(peer, wires, repository)? {
-            Some(Credentials::Password { user, password }) => basic(&user, &password).map(Some),
-            Some(Credentials::Identity(_)) | None => Ok(None),
-        }
-    }
-
-    /// What shows who we are when it comes to a repository, without a right to anything; or what
-    /// is known about it already.
-    pub(super) fn sign_in(
-        &mut self,
-        peer: &Peer,
-        wires: &Wires,
-        repository: &str,
-    ) -> Result<Result<HeaderValue, SignIn>> {
-        let Some(credentials) = self.credentials(peer, wires, repository)? else {
-            return Ok(Err(SignIn::Nobody));
-        };
-        match self.challenge.clone() {
-            None => Ok(Err(SignIn::Accepted)),
-            Some(Challenge::Basic) => {
-                let header = self.basic(peer, wires, repository)?;
-                Ok(header.ok_or(SignIn::Nobody))
-            }
-            Some(Challenge::Bearer { realm, service }) => {
-                let counter = Counter { peer, wires, realm: &realm, service: service.as_deref() };
-                let granted = counter.grant(&Scope::none(), Some(&credentials))?;
-                Ok(granted.map(|token| token.header).map_err(|_| SignIn::Refused))
-            }
-        }
-    }
-
-    /// Who we are.
-    pub(super) fn credentials(
-        &mut self,
-        peer: &Peer,
-        wires: &Wires,
-        repository: &str,
-    ) -> Result<Option<Credentials>> {
-        if let Some(known) = self.known.get(repository) {
-            return Ok(known.clone());
-        }
-        let store = &wires.options.credentials;
-        let found = store.find(&peer.name, repository)?;
-        self.known.insert(repository.to_owned(), found.clone());
-        Ok(found)
-    }
-
-    /// The authorization to ask with.
-    pub(super) fn authorization(
-        &mut self,
-        peer: &Peer,
-        wires: &Wires,
-        scope: &Scope,
-    ) -> Result<Option<HeaderValue>> {
-        match self.challenge.clone() {
-            None => Ok(None),
-            Some(Challenge::Basic) => {
-                match self.credentials(peer, wires, scope.repository())? {
-                    Some(Credentials::Password { user, password }) => {
-                        basic(&user, &password).map(Some)
-                    }
-                    // Basic authentication has no room for an identity token.
-                    Some(Credentials::Identity(_)) | None => Ok(None),
-                }
-            }
-            Some(Challenge::Bearer { realm, service }) => {
-                if let Some(token) = self.tokens.get(scope)
-                    && token.fresh_until > Instant::now()
-                {
-                    return Ok(Some(token.header.clone()));
-                }
-                let credentials = self.credentials(peer, wires, scope.repository())?;
-                let counter = Counter { peer, wires, realm: &realm, service: service.as_deref() };
-                let token = counter.token(scope, credentials.as_ref())?;
-                let header = token.header.clone();
-                self.tokens.insert(scope.clone(), token);
-                Ok(Some(header))
-            }
-        }
-    }
-
-    /// Another authorization than `used`, which was refused; `None` where there is no other.
-    pub(super) fn renew(
-        &mut self,
-        peer: &Peer,
-        wires: &Wires,
-        scope: &Scope,
-        used: Option<&HeaderValue>,
-    ) -> Result<Option<HeaderValue>> {
-        // Another thread may have been here before us: then its token is the newer one.
-        if self.tokens.get(scope).is_some_and(|token| Some(&token.header) == used) {
-            self.tokens.remove(scope);
-        }
-        let renewed = self.authorization(peer, wires, scope)?;
-        Ok(renewed.filter(|renewed| Some(renewed) != used))
+impl Token {
+    /// Whether it is still worth showing.
+    pub(super) fn is_fresh(&self, now: Instant) -> bool {
+        now < self.fresh_until
     }
 }
 
-fn basic(user: &str, password: &Secret) -> Result<HeaderValue> {
+/// Basic credentials (RFC 7617) as they go into the header.
+pub(super) fn basic(user: &str, password: &Secret) -> Result<HeaderValue> {
     let pair = Zeroizing::new(format!("{user}:{}", password.expose()));
     let encoded = Zeroizing::new(base64::engine::general_purpose::STANDARD.encode(pair.as_bytes()));
     sensitive(&Zeroizing::new(format!("Basic {}", encoded.as_str())))
@@ -208,89 +65,136 @@ fn sensitive(text: &str) -> Result<HeaderValue> {
 }
 
 /// A token service, and the registry that sends us there.
-struct Counter<'a> {
-    peer: &'a Peer,
-    wires: &'a Wires,
-    realm: &'a str,
-    service: Option<&'a str>,
+pub(super) struct Counter<'a> {
+    pub(super) peer: &'a Peer,
+    pub(super) wires: &'a Wires,
+    pub(super) realm: &'a str,
+    pub(super) service: Option<&'a str>,
 }
 
+/// What a token service gives.
 #[derive(Deserialize)]
-struct Granted {
+pub(super) struct Granted {
     token: Option<Secret>,
     access_token: Option<Secret>,
-    expires_in: Option<u64>,
+    /// A number of seconds. Anything else counts as not said.
+    expires_in: Option<serde_json::Value>,
+    /// An identity token; only where one was asked for.
+    pub(super) refresh_token: Option<Secret>,
+}
+
+impl Granted {
+    /// The token itself; the two names mean the same.
+    pub(super) fn access(&self) -> Option<&Secret> {
+        let both = [&self.token, &self.access_token];
+        both.into_iter().flatten().find(|token| !token.expose().is_empty())
+    }
+
+    /// How long it may be shown: a tenth less than it lives, so that it does not expire on its way.
+    fn life(&self) -> Duration {
+        let said = self.expires_in.as_ref().and_then(serde_json::Value::as_u64);
+        let seconds = said.filter(|life| *life > 0).unwrap_or(DEFAULT_LIFE).min(LONGEST_LIFE);
+        Duration::from_secs(seconds) * 9 / 10
+    }
 }
 
 impl Counter<'_> {
-    fn token(&self, scope: &Scope, credentials: Option<&Credentials>) -> Result<Token> {
-        self.grant(scope, credentials)?
+    /// A token for `scope`.
+    ///
+    /// # Errors
+    /// A service that may not be asked, or that refuses.
+    pub(super) fn token(&self, scope: &Scope, found: Option<&Found>) -> Result<Token> {
+        self.grant(scope, found)?
     }
 
-    /// A token. The inner error says that the service does not take us for who we say we are.
-    fn grant(&self, scope: &Scope, credentials: Option<&Credentials>) -> Result<Result<Token>> {
-        let options = &self.wires.options;
-        let url = realm_address(
-            &self.peer.base,
-            self.realm,
-            credentials.is_some(),
-            &options.token_hosts,
-        )?;
-        let what = self.what(scope);
-        let (mut answer, url) = match credentials {
-            Some(Credentials::Identity(token)) => {
+    /// The same. The inner error says that the service does not take us for who we say we are.
+    pub(super) fn grant(&self, scope: &Scope, found: Option<&Found>) -> Result<Result<Token>> {
+        let what = match scope.repository() {
+            "" => format!("cannot get a token for registry {}", self.peer.name),
+            repository => format!("cannot get a token for {}/{repository}", self.peer.name),
+        };
+        let asked = Instant::now();
+        let granted = match self.ask(&what, scope, found, false)? {
+            Ok(granted) => granted,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let text = granted.access().ok_or_else(|| {
+            Error::remote(format!("{what}: the token service at {} gave none", self.place()))
+        })?;
+        Ok(Ok(Token { header: bearer(text)?, fresh_until: asked + granted.life() }))
+    }
+
+    /// What the service gives; with `to_stay` we ask for an identity token too. The inner error
+    /// says that it does not take us for who we say we are.
+    pub(super) fn ask(
+        &self,
+        what: &str,
+        scope: &Scope,
+        found: Option<&Found>,
+        to_stay: bool,
+    ) -> Result<Result<Granted>> {
+        let allowed = &self.wires.options.token_hosts;
+        let url = realm_address(&self.peer.base, self.realm, found.is_some(), allowed)?;
+        let mut answer = match found.map(|found| &found.credentials) {
+            Some(Credentials::Identity { user, token }) => {
                 let form = self.form(scope, token);
-                (self.ask(&what, &Method::POST, &url, None, Some(&form))?, url)
+                let answer = self.send(what, &Method::POST, &url, None, Some(&form))?;
+                // A service that does not know this way says so in one of these ways; it may take
+                // the token as a password.
+                if matches!(answer.status.as_u16(), 400 | 401 | 404 | 405) {
+                    let user = user.as_deref();
+                    let authorization = basic(user.unwrap_or(IDENTITY), token)?;
+                    let url = self.query(url, scope, user, to_stay);
+                    self.send(what, &Method::GET, &url, Some(&authorization), None)?
+                } else {
+                    answer
+                }
             }
             Some(Credentials::Password { user, password }) => {
-                let url = self.query(url, scope, Some(user));
+                let url = self.query(url, scope, Some(user), to_stay);
                 let authorization = basic(user, password)?;
-                (self.ask(&what, &Method::GET, &url, Some(&authorization), None)?, url)
+                self.send(what, &Method::GET, &url, Some(&authorization), None)?
             }
             None => {
-                let url = self.query(url, scope, None);
-                (self.ask(&what, &Method::GET, &url, None, None)?, url)
+                let url = self.query(url, scope, None, to_stay);
+                self.send(what, &Method::GET, &url, None, None)?
             }
         };
         if !answer.status.is_success() {
             let is_about_us = matches!(answer.status.as_u16(), 400 | 401 | 403);
-            let error = self.refusal(&what, credentials, answer);
+            let error = self.refusal(what, found, answer);
             return if is_about_us { Ok(Err(error)) } else { Err(error) };
         }
-        let patience = &self.wires.options.patience;
         let body = answer
-            .read_small(ANSWER_BYTES, patience.small_answer)
-            .map_err(|fault| failure::fault(self.peer, &what, fault))?;
-        let body = Zeroizing::new(body);
+            .read_small(ANSWER_BYTES, self.wires.options.patience.small_answer)
+            .map(Zeroizing::new)
+            .map_err(|fault| failure::fault(self.peer, what, fault))?;
         // The parser's own words could quote the token.
-        let granted: Granted = serde_json::from_slice(&body).map_err(|_| {
-            Error::remote(format!("{what}: {} did not answer with a token", url.authority()))
-        })?;
-        let text = [granted.token, granted.access_token]
-            .into_iter()
-            .flatten()
-            .find(|token| !token.expose().is_empty())
-            .ok_or_else(|| Error::remote(format!("{what}: {} gave none", url.authority())))?;
-        let header = sensitive(&Zeroizing::new(format!("Bearer {}", text.expose())))?;
-        let life = granted.expires_in.unwrap_or(DEFAULT_LIFE).clamp(DEFAULT_LIFE, LONGEST_LIFE);
-        // A tenth early, so that it does not expire on its way.
-        let fresh_until = Instant::now() + Duration::from_secs(life - life / 10);
-        Ok(Ok(Token { header, fresh_until }))
+        serde_json::from_slice(&body).map(Ok).map_err(|_| {
+            Error::remote(format!(
+                "{what}: the token service at {} did not answer with a token",
+                self.place()
+            ))
+        })
     }
 
-    fn what(&self, scope: &Scope) -> String {
-        match scope.repository() {
-            "" => format!("cannot get a token for registry {}", self.peer.name),
-            repository => format!("cannot get a token for {}/{repository}", self.peer.name),
-        }
+    /// Where the service is, for messages.
+    fn place(&self) -> String {
+        self.realm.parse().map_or_else(
+            |_| failure::printable(self.realm),
+            |url: Url| url.origin().ascii_serialization(),
+        )
     }
 
-    fn query(&self, mut url: Url, scope: &Scope, account: Option<&str>) -> Url {
+    fn query(&self, mut url: Url, scope: &Scope, account: Option<&str>, to_stay: bool) -> Url {
         {
             let mut pairs = url.query_pairs_mut();
             pairs.extend_pairs(self.service.map(|service| ("service", service)));
             pairs.extend_pairs(scope.texts().iter().map(|scope| ("scope", scope)));
             pairs.extend_pairs(account.map(|account| ("account", account)));
+            if to_stay {
+                pairs.extend_pairs([("client_id", CLIENT_ID), ("offline_token", "true")]);
+            }
         }
         url
     }
@@ -298,7 +202,7 @@ impl Counter<'_> {
     fn form(&self, scope: &Scope, refresh: &Secret) -> Secret {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("grant_type", "refresh_token")
-            .append_pair("client_id", "sealift")
+            .append_pair("client_id", CLIENT_ID)
             .extend_pairs(self.service.map(|service| ("service", service)));
         let scopes = scope.texts().join(" ");
         if !scopes.is_empty() {
@@ -310,7 +214,7 @@ impl Counter<'_> {
 
     /// Asks the token service, waiting out what passes. It is not followed elsewhere: what it is
     /// given is for it alone.
-    fn ask(
+    fn send(
         &self,
         what: &str,
         method: &Method,
@@ -336,20 +240,22 @@ impl Counter<'_> {
         .map_err(|fault| failure::fault(self.peer, what, fault))
     }
 
-    fn refusal(&self, what: &str, credentials: Option<&Credentials>, answer: Answer) -> Error {
-        let host = &self.peer.name;
+    fn refusal(&self, what: &str, found: Option<&Found>, mut answer: Answer) -> Error {
         let status = answer.status.as_u16();
+        let Some(found) = found.filter(|_| matches!(status, 400 | 401 | 403)) else {
+            return failure::refused(self.peer, what, answer);
+        };
+        let whom = Whom::of(found);
+        answer.whom = Some(whom.clone());
         let error = failure::refused(self.peer, what, answer);
-        match credentials {
-            Some(credentials) if matches!(status, 400 | 401 | 403) => Error::remote(format!(
-                "{}; {} were not accepted",
-                error.message(),
-                credentials.describe()
-            ))
-            .hint(format!("sign in again with `docker login {host}`")),
-            _ => error,
-        }
+        Error::remote(format!("{}, which was not accepted", error.message()))
+            .hint(whom.advice(&self.peer.name))
     }
+}
+
+/// A token as it goes into the header.
+pub(super) fn bearer(token: &Secret) -> Result<HeaderValue> {
+    sensitive(&Zeroizing::new(format!("Bearer {}", token.expose())))
 }
 
 /// The address of the token service that a registry names, if it may be asked.
@@ -424,6 +330,34 @@ mod tests {
         assert!(asked(plain, "http://127.0.0.1:5001/token", true));
         assert!(!asked(plain, "http://127.0.0.2:5001/token", true));
         assert!(!asked(plain, "http://169.254.169.254/latest", false));
+    }
+
+    #[test]
+    fn tokens_are_shown_for_nine_tenths_of_their_life() {
+        let life = |text: &str| serde_json::from_str::<Granted>(text).unwrap().life().as_millis();
+        assert_eq!(life(r#"{"token":"t","expires_in":5}"#), 4_500);
+        assert_eq!(life(r#"{"token":"t","expires_in":300}"#), 270_000);
+        for text in [
+            "{}",
+            r#"{"expires_in":0}"#,
+            r#"{"expires_in":-1}"#,
+            r#"{"expires_in":null}"#,
+            r#"{"expires_in":"soon"}"#,
+        ] {
+            assert_eq!(life(text), 54_000, "{text}");
+        }
+        assert_eq!(life(r#"{"expires_in":18446744073709551615}"#), 77_760_000);
+    }
+
+    #[test]
+    fn either_name_of_a_token_is_taken() {
+        let access = |text: &str| {
+            let granted: Granted = serde_json::from_str(text).unwrap();
+            granted.access().map(|token| token.expose().to_owned())
+        };
+        assert_eq!(access(r#"{"token":"a"}"#).as_deref(), Some("a"));
+        assert_eq!(access(r#"{"token":"","access_token":"b"}"#).as_deref(), Some("b"));
+        assert_eq!(access("{}"), None);
     }
 
     #[test]

@@ -54,7 +54,12 @@ fn proxy_finding(peer: &Peer, to: &Url, proxy: &Proxy, error: &reqwest::Error) -
         Some("unsuccessful") => Finding {
             said: format!("the proxy {place} does not connect to {host}"),
             hint: format!(
-                "{set_by} names this proxy: it may not know {host}, or may forbid it; {around}"
+                "{set_by} names this proxy: it may {}not know {host}, or forbid it; {around}",
+                if proxy.has_credentials() {
+                    "not accept our user name and password, "
+                } else {
+                    ""
+                }
             ),
         },
         _ => Finding {
@@ -139,9 +144,7 @@ fn tls_finding(peer: &Peer, to: &Url, problem: &rustls::Error) -> Finding {
     match problem {
         rustls::Error::InvalidMessage(_) => Finding {
             said: format!("{host} does not speak TLS there"),
-            hint: format!(
-                "if it is meant to be so, allow plain HTTP: --plain-http={host}; sealift takes it from nobody else than you or the machine's configuration"
-            ),
+            hint: format!("if it is meant to be so, allow plain HTTP with --plain-http={host}"),
         },
         rustls::Error::InvalidCertificate(certificate) => {
             certificate_finding(peer, to, certificate, problem)
@@ -178,6 +181,11 @@ fn certificate_finding(
             said: format!("the certificate of {host} is not for {bare}{}", names(certificate)),
             hint: "name the registry as its certificate does, or have one made with this name among its subjectAltNames".to_owned(),
         },
+        C::BadSignature => unknown(
+            peer,
+            to,
+            "an authority signed it that bears the name of one that is trusted here, but has another key",
+        ),
         C::UnknownIssuer => unknown(peer, to, "an authority that is not trusted here signed it"),
         _ if is_authority_as_server(problem) => {
             unknown(peer, to, "it signs itself and is not trusted here")
@@ -198,7 +206,7 @@ fn unknown(peer: &Peer, to: &Url, why: &str) -> Finding {
         said = format!("{said}, nor by anything in {}", folder.display());
     }
     let mut hint = format!(
-        "have the certificate of the authority as {}, or name it with --ca-file",
+        "put the certificate of its authority into {}, or name it with --ca-file",
         folder_file(peer, &host)
     );
     if let Some(by) = peer.options.rules.insecure(&peer.name) {
@@ -255,7 +263,14 @@ fn names(certificate: &CertificateError) -> String {
         [] => ", nor for any other name".to_owned(),
         names => {
             let more = if names.len() > TOLD { ", …" } else { "" };
-            format!(", but for {}{more}", names[..names.len().min(TOLD)].join(", "))
+            let told: Vec<&str> = names.iter().take(TOLD).map(|name| bare(name)).collect();
+            format!(", but for {}{more}", told.join(", "))
         }
     }
+}
+
+/// A name out of `WebPKI`'s `DnsName("h.example")`.
+fn bare(name: &str) -> &str {
+    let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(name);
+    inner.trim_matches('"')
 }

@@ -168,11 +168,12 @@ impl Upload<'_> {
             .header(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))
             .timeout(self.registry.patience().upload(size))
             .body(Body::sized(content, size));
-        if let Some(value) = authorization {
-            request = request.header(AUTHORIZATION, value);
+        if let Some(value) = &authorization {
+            request = request.header(AUTHORIZATION, value.clone());
         }
-        let response = request.send().map_err(Fault::broken)?;
-        Ok(Answer::new(target.clone(), response))
+        let mut answer = Answer::new(target.clone(), request.send().map_err(Fault::broken)?);
+        answer.used = authorization;
+        Ok(answer)
     }
 
     fn judge(&self, answer: Answer) -> Result<Outcome> {
@@ -198,8 +199,8 @@ impl Upload<'_> {
             StatusCode::NOT_FOUND => true,
             // The token expired between the two requests; the next session needs another one.
             StatusCode::UNAUTHORIZED => {
-                let used = self.registry.authorization(&self.scope)?;
-                self.registry.renew(&self.scope, used.as_ref(), &answer.headers)?.is_some()
+                let used = answer.used.as_ref();
+                self.registry.renew(&self.scope, used, &answer.headers)?.is_some()
             }
             _ => is_passing(status),
         };

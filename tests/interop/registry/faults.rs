@@ -20,8 +20,8 @@ const CONTENT_LIMIT: u64 = 8 << 20;
 /// A request as it came.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
-    method: String,
-    path: String,
+    pub(super) method: String,
+    pub(super) path: String,
     headers: HashMap<String, String>,
     body: Vec<u8>,
 }
@@ -70,7 +70,7 @@ pub(super) fn reply(status: u16) -> Reply {
 }
 
 impl Reply {
-    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
@@ -125,7 +125,7 @@ impl Server {
         self.seen.lock().unwrap().clone()
     }
 
-    fn count(&self, method: &str, part: &str) -> usize {
+    pub(super) fn count(&self, method: &str, part: &str) -> usize {
         let fits = |seen: &&Seen| seen.method == method && seen.path.contains(part);
         self.seen().iter().filter(fits).count()
     }
@@ -190,7 +190,7 @@ fn write_reply(mut stream: TcpStream, seen: &Seen, reply: &Reply) -> std::io::Re
 }
 
 /// A client that speaks plain HTTP, loses no time and is somebody at `host`.
-fn known_at(hosts: &[String]) -> Client {
+pub(super) fn known_at(hosts: &[String]) -> Client {
     let given =
         hosts.iter().map(|host| (host.clone(), Credentials::password("user", "canary"))).collect();
     client(Options {
@@ -227,7 +227,7 @@ fn manifest_reply() -> Reply {
         .body(raw)
 }
 
-fn image_parcel() -> Parcel {
+pub(super) fn image_parcel() -> Parcel {
     let (raw, descriptor) = image();
     let graph = Graph::walk(&descriptor, &mut |_| Ok(raw.clone().into())).unwrap();
     let root = sealift::endpoint::Root {
@@ -286,7 +286,7 @@ fn a_token_that_expires_on_the_way_is_renewed_once() {
     roots(&client, &server.host()).unwrap();
     assert_eq!(server.count("GET", "/token"), 2);
     let error = source(&client, &format!("{}/app:2", server.host())).roots().unwrap_err();
-    assert!(error.get_hint().is_some_and(|hint| hint.contains("docker login")), "{error:?}");
+    assert!(error.get_hint().is_some_and(|hint| hint.contains("sealift login")), "{error:?}");
     assert_eq!(server.count("GET", "/token"), 3, "renewed once, then given up");
 }
 
@@ -752,7 +752,9 @@ fn a_refusal_without_words_is_asked_for_them() {
             .body(r#"{"errors":[{"code":"UNAUTHORIZED","message":"project team not found"}]}"#),
     });
     let target = RegistryTarget::new(known_at(&[]), server.host(), "team");
-    let error = target.plan(&[image_parcel()]).unwrap_err();
-    assert!(error.message().contains("project team not found"), "{error:?}");
-    assert!(error.get_hint().is_some_and(|hint| hint.contains("create the project")), "{error:?}");
+    let plan = target.plan(&[image_parcel()]).unwrap();
+    let findings: Vec<_> = plan.hindrances().collect();
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert!(findings[0].what.contains("project team is not there"), "{findings:?}");
+    assert!(findings[0].advice.contains("create the project"), "{findings:?}");
 }

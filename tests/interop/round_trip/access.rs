@@ -32,7 +32,7 @@ fn a_private_registry_with_its_own_authority() {
     assert!(told.contains("--ca-file"), "{told}");
     let trusting = ["--ca-file", authority.to_str().unwrap()];
     let told = export("b.sealift", &trusting).refused(8);
-    assert!(told.contains("docker login"), "{told}");
+    assert!(told.contains("sealift login"), "{told}");
 
     sign_in(&station, &from);
     let run = export("b.sealift", &trusting);

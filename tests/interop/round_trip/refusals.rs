@@ -257,12 +257,12 @@ fn places_that_are_not_there() {
     let arguments = ["export", "-q", "-o", "b.sealift", &crossing.name("three:1")];
     snapshot!(crossing.told(&crossing.run(&arguments).refused(8)), @r"
     error: SOURCE/three:1 is not at registry SOURCE
-      hint: check the name and the tag; if it is private, sign in with `docker login SOURCE`
+      hint: check the name and the tag; if it is private, sign in with `sealift login SOURCE`
     ");
     let arguments = ["export", "-q", "-o", "b.sealift", &crossing.name("one:2")];
     snapshot!(crossing.told(&crossing.run(&arguments).refused(8)), @r"
     error: SOURCE/one:2 is not at registry SOURCE
-      hint: check the name and the tag; if it is private, sign in with `docker login SOURCE`
+      hint: check the name and the tag; if it is private, sign in with `sealift login SOURCE`
     ");
     assert!(!crossing.station.path("b.sealift").exists());
     assert!(contents(&crossing.station.temporary()).is_empty());

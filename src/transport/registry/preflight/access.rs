@@ -6,12 +6,12 @@ use reqwest::header::LOCATION;
 use reqwest::{Method, StatusCode};
 
 use super::super::address;
+use super::super::authority::SignIn;
 use super::super::client::Registry;
 use super::super::exchange::Ask;
 use super::super::failure::Refusal;
 use super::super::identity::Credentials;
 use super::super::scope::Scope;
-use super::super::token::SignIn;
 use super::ledger::{Ledger, Remark};
 use super::{Area, Ground};
 use crate::model::Result;
@@ -28,23 +28,22 @@ pub(super) fn sign_in<'a>(
     let mut tried: Vec<(Credentials, SignIn)> = Vec::new();
     for area in areas {
         let Some(credentials) = registry.credentials(&area.sample)? else {
-            if needs_somebody {
+            if needs_somebody || registry.sign_in(&area.sample)? == SignIn::Refused {
                 ledger.add(nobody(registry.name()));
                 closed.push(area);
             }
             continue;
         };
         let known = tried.iter().find(|(known, _)| *known == credentials).map(|(_, came)| *came);
-        let came = match known {
-            Some(came) => came,
-            None => {
-                let came = registry.sign_in(&area.sample)?;
-                if came == SignIn::Refused {
-                    ledger.add(not_accepted(registry.name(), &credentials));
-                }
-                tried.push((credentials, came));
-                came
+        let came = if let Some(came) = known {
+            came
+        } else {
+            let came = registry.sign_in(&area.sample)?;
+            if came == SignIn::Refused {
+                ledger.add(not_accepted(registry.name(), &credentials));
             }
+            tried.push((credentials, came));
+            came
         };
         if came == SignIn::Refused {
             closed.push(area);
@@ -55,7 +54,7 @@ pub(super) fn sign_in<'a>(
 
 fn nobody(host: &str) -> Remark {
     Remark::hindrance("nobody is signed in to ", host)
-        .advice(format!("sign in with `docker login {host}`"))
+        .advice(format!("sign in with `sealift login {host}`"))
 }
 
 fn not_accepted(host: &str, credentials: &Credentials) -> Remark {
@@ -64,10 +63,10 @@ fn not_accepted(host: &str, credentials: &Credentials) -> Remark {
     match credentials {
         Credentials::Password { user, .. } if user.starts_with("robot") && !user.contains('$') => {
             remark.advice(format!(
-                "sign in again with `docker login {host}`; the name of a robot account has a $ in it, which a shell takes away unless the name stands in single quotes"
+                "sign in again with `sealift login {host}`; the name of a robot account has a $ in it, which a shell takes away unless the name stands in single quotes"
             ))
         }
-        _ => remark.advice(format!("sign in again with `docker login {host}`")),
+        _ => remark.advice(format!("sign in again with `sealift login {host}`")),
     }
 }
 
@@ -108,25 +107,30 @@ pub(super) fn refused(registry: &Registry, area: &Area, refusal: &Refusal) -> Re
         return Ok(match registry.credentials(&area.sample)? {
             None => {
                 Remark::hindrance(format!("nobody is signed in to {host}, as it wants for "), place)
-                    .advice(format!("sign in with `docker login {host}`"))
+                    .advice(format!("sign in with `sealift login {host}`"))
             }
             Some(credentials) => {
                 let who = match &credentials {
                     Credentials::Password { user, .. } => user.escape_debug().to_string(),
-                    Credentials::Identity(_) => "whoever is signed in".to_owned(),
+                    Credentials::Identity { .. } => "whoever is signed in".to_owned(),
                 };
                 Remark::hindrance(format!("{who} may not push to "), place)
-                    .after(said(refusal))
+                    .after(status(refusal))
                     .advice(match area.ground {
                         Ground::Project => "have its administrator make the account a developer or maintainer of the project; a robot account needs leave to push and to pull".to_owned(),
                         Ground::Path => format!(
-                            "ask for the right to push, or sign in with `docker login {host}` as somebody who has it"
+                            "ask for the right to push, or sign in with `sealift login {host}` as somebody who has it"
                         ),
                     })
             }
         });
     }
-    let remark = Remark::hindrance("", place).after(format!(" takes no push{}", said(refusal)));
+    let words = match refusal.said.as_str() {
+        "" => String::new(),
+        said => format!(": {said}"),
+    };
+    let remark =
+        Remark::hindrance("", place).after(format!(" takes no push{}{words}", status(refusal)));
     Ok(remark.advice(match refusal.status {
         StatusCode::METHOD_NOT_ALLOWED => "a mirror, or a registry that is read-only, takes none: bring the images to the registry behind it".to_owned(),
         StatusCode::NOT_FOUND => "some registries want a repository to be created before anything is pushed to it".to_owned(),
@@ -134,9 +138,9 @@ pub(super) fn refused(registry: &Registry, area: &Area, refusal: &Refusal) -> Re
     }))
 }
 
-/// The registry's own words, in brackets. What differs from one repository to the next is left out
-/// so that areas with the same trouble can be told together.
-fn said(refusal: &Refusal) -> String {
+/// The status in brackets. What a registry says about rights differs from one repository to the
+/// next, and says no more.
+fn status(refusal: &Refusal) -> String {
     match refusal.status.canonical_reason() {
         Some(reason) => format!(" ({} {reason})", refusal.status.as_u16()),
         None => format!(" ({})", refusal.status.as_u16()),

@@ -48,7 +48,7 @@ fn lacking(graph: &Graph) -> usize {
     let there: HashSet<Digest> = nodes.chain(leaves).chain(omitted).collect();
     let named = graph.nodes.iter().filter_map(|node| match &node.manifest {
         Manifest::Index(index) => Some(&index.manifests),
-        _ => None,
+        Manifest::Image(_) => None,
     });
     named.flatten().filter(|child| !there.contains(&child.digest)).count()
 }

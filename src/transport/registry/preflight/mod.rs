@@ -109,7 +109,7 @@ impl<'a> Preflight<'a> {
         for repository in &nameless {
             ledger.add(
                 Remark::hindrance(
-                    "a Harbor files repositories in projects, and there is none in ",
+                    "a Harbor keeps every repository in a project; these would lie in none: ",
                     format!("{host}/{repository}"),
                 )
                 .advice(Reason::NoProjectInName.advice(host)),
@@ -183,15 +183,13 @@ impl<'a> Preflight<'a> {
         if *standing != Standing::Open {
             return Ok(());
         }
-        *standing = match (&refusal.reason, &self.harbor) {
-            (Some(Reason::NoProject(_)), Some(harbor)) => {
+        *standing =
+            if let (Some(Reason::NoProject(_)), Some(harbor)) = (&refusal.reason, &self.harbor) {
                 projects::missing(harbor, area, host, self.wish, &self.ledger)?
-            }
-            _ => {
+            } else {
                 self.ledger.add(access::refused(self.registry, area, refusal)?);
                 Standing::Closed
-            }
-        };
+            };
         Ok(())
     }
 

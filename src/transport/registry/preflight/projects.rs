@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use bytesize::ByteSize;
 
-use super::super::harbor::{Harbor, Known, LISTS_REFERRERS, NewProjects};
+use super::super::harbor::{Harbor, Known, LISTS_REFERRERS, NewProjects, Quota};
 use super::super::reason::{Reason, project_of};
 use super::ledger::{Ledger, Remark, listed};
 use super::{Area, Standing};
@@ -118,31 +118,39 @@ fn room(
     if coming == 0 {
         return Ok(());
     }
-    let (limit, used) = if standing == Standing::ToBeMade {
-        (wish.and_then(|wish| wish.quota), 0)
-    } else {
-        match harbor.quota(&area.name, &area.sample)? {
-            Known::This(quota) => (quota.limit, quota.used),
-            Known::Nothing => (None, 0),
-            Known::Untold => {
-                ledger.add(
-                    Remark::note(
-                        format!(
-                            "{host} does not tell this account how much room there is in project "
-                        ),
-                        &area.name,
-                    )
-                    .advice("what does not fit is refused when it is sent"),
-                );
-                return Ok(());
-            }
+    let size = |bytes| ByteSize::b(bytes).display().iec();
+    if standing == Standing::ToBeMade {
+        if let Some(limit) = wish.and_then(|wish| wish.quota).filter(|limit| coming > *limit) {
+            ledger.add(
+                Remark::hindrance("project ", &area.name)
+                    .after(format!(
+                        " would be created with a quota of {}, and {} come to it",
+                        size(limit),
+                        size(coming)
+                    ))
+                    .advice("give it a larger --project-quota"),
+            );
+        }
+        return Ok(());
+    }
+    let Quota { limit, used } = match harbor.quota(&area.name, &area.sample)? {
+        Known::This(quota) => quota,
+        Known::Nothing => return Ok(()),
+        Known::Untold => {
+            ledger.add(
+                Remark::note(
+                    format!("{host} does not tell this account how much room there is in project "),
+                    &area.name,
+                )
+                .advice("what does not fit is refused when it is sent"),
+            );
+            return Ok(());
         }
     };
     let Some(limit) = limit else { return Ok(()) };
     let left = limit.saturating_sub(used);
     if coming > left {
         let short = coming - left;
-        let size = |bytes| ByteSize::b(bytes).display().iec();
         ledger.add(
             Remark::hindrance("project ", &area.name)
                 .after(format!(

@@ -18,7 +18,7 @@ pub(super) struct Bypass {
 /// A name, and what lies below it.
 #[derive(Clone, Debug)]
 struct Name {
-    name: String,
+    base: String,
     /// `.h.example` and `*.h.example` mean only what lies below.
     itself: bool,
     port: Option<u16>,
@@ -61,7 +61,7 @@ impl Bypass {
             None => (host, true),
         };
         if !name.is_empty() {
-            self.names.push(Name { name: name.to_owned(), itself, port });
+            self.names.push(Name { base: name.to_owned(), itself, port });
         }
     }
 
@@ -85,7 +85,7 @@ impl Bypass {
 
 impl Name {
     fn covers(&self, host: &str) -> bool {
-        match host.strip_suffix(self.name.as_str()) {
+        match host.strip_suffix(self.base.as_str()) {
             Some("") => self.itself,
             Some(rest) => rest.ends_with('.'),
             None => false,

@@ -125,7 +125,7 @@ mod tests {
     fn nothing_says_nothing_and_nonsense_is_refused() {
         assert!(read(Path::new("/nonexistent/daemon.json")).unwrap().mirrors.is_empty());
         assert!(rules(" \n").unwrap().insecure.is_empty());
-        for text in ["{", "[]", r#"{"registry-mirrors":["nginx"]}"#, r#"{"registry-mirrors":1}"#] {
+        for text in ["{", "[1]", r#"{"registry-mirrors":["nginx"]}"#, r#"{"registry-mirrors":1}"#] {
             let error = rules(text).err().unwrap();
             assert!(error.message().contains("daemon.json"), "{error:?}");
         }

@@ -59,7 +59,10 @@ pub(in super::super) struct Proxy {
 
 impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Proxy").field("place", &self.place()).field("set_by", &self.set_by).finish()
+        f.debug_struct("Proxy")
+            .field("place", &self.place())
+            .field("set_by", &self.set_by)
+            .finish_non_exhaustive()
     }
 }
 
@@ -103,12 +106,16 @@ struct Keyed {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default)]
 struct DockerProxies {
-    https_proxy: Option<Secret>,
-    http_proxy: Option<Secret>,
-    all_proxy: Option<Secret>,
-    no_proxy: Option<Secret>,
+    #[serde(rename = "httpsProxy")]
+    https: Option<Secret>,
+    #[serde(rename = "httpProxy")]
+    http: Option<Secret>,
+    #[serde(rename = "allProxy")]
+    all: Option<Secret>,
+    #[serde(rename = "noProxy")]
+    no: Option<Secret>,
 }
 
 impl Proxies {
@@ -129,10 +136,10 @@ impl Proxies {
                 value.map(|value| Setting { name, value })
             })
         };
-        let https = or(&settings.https, "httpsProxy", docker.https_proxy);
-        let http = or(&settings.http, "httpProxy", docker.http_proxy);
-        let all = or(&settings.all, "allProxy", docker.all_proxy);
-        let no = or(&settings.no, "noProxy", docker.no_proxy);
+        let https = or(&settings.https, "httpsProxy", docker.https);
+        let http = or(&settings.http, "httpProxy", docker.http);
+        let all = or(&settings.all, "allProxy", docker.all);
+        let no = or(&settings.no, "noProxy", docker.no);
         let chosen = |own: Option<Setting>| {
             own.as_ref().or(all.as_ref()).map(proxy).transpose().map(Option::flatten)
         };
@@ -211,8 +218,8 @@ mod tests {
     use super::*;
     use crate::model::Kind;
 
-    fn setting(name: &str, value: &str) -> Option<Setting> {
-        Some(Setting { name: name.to_owned(), value: Secret::new(value) })
+    fn setting(name: &str, value: &str) -> Setting {
+        Setting { name: name.to_owned(), value: Secret::new(value) }
     }
 
     fn through(proxies: &Proxies, url: &str) -> Option<String> {
@@ -223,9 +230,9 @@ mod tests {
     #[test]
     fn each_scheme_has_its_proxy_and_this_machine_has_none() {
         let proxies = Proxies::read(&ProxySettings {
-            https: setting("HTTPS_PROXY", "http://user:canary@p.example:3128"),
-            all: setting("all_proxy", "q.example:1"),
-            no: setting("NO_PROXY", "inside.example"),
+            https: Some(setting("HTTPS_PROXY", "http://user:canary@p.example:3128")),
+            all: Some(setting("all_proxy", "q.example:1")),
+            no: Some(setting("NO_PROXY", "inside.example")),
             ..ProxySettings::default()
         })
         .unwrap();
@@ -259,7 +266,7 @@ mod tests {
         let said = format!("http://d.example:1 httpsProxy in {}", path.display());
         assert_eq!(through(&proxies, "https://h.example/").unwrap(), said);
         assert_eq!(through(&proxies, "https://h.corp/"), None);
-        let proxies = read(text, setting("https_proxy", "e.example:1")).unwrap();
+        let proxies = read(text, Some(setting("https_proxy", "e.example:1"))).unwrap();
         assert_eq!(
             through(&proxies, "https://h.example/").unwrap(),
             "http://e.example:1 https_proxy"
@@ -275,14 +282,16 @@ mod tests {
     #[test]
     fn what_is_no_proxy_is_refused_and_not_quoted() {
         for value in ["ftp://canary", "http://", "http://canary:x@[", "canary canary"] {
-            let settings =
-                ProxySettings { http: setting("HTTP_PROXY", value), ..ProxySettings::default() };
+            let settings = ProxySettings {
+                http: Some(setting("HTTP_PROXY", value)),
+                ..ProxySettings::default()
+            };
             let error = Proxies::read(&settings).unwrap_err();
             assert_eq!(error.kind(), Kind::Usage, "{value}");
             assert!(!format!("{error:?}").contains("canary"), "{error:?}");
         }
         let settings =
-            ProxySettings { http: setting("HTTP_PROXY", ""), ..ProxySettings::default() };
+            ProxySettings { http: Some(setting("HTTP_PROXY", "")), ..ProxySettings::default() };
         assert!(Proxies::read(&settings).unwrap().http.is_none());
     }
 }

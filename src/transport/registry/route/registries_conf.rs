@@ -144,7 +144,7 @@ fn parse(text: &str, path: &Path) -> Result<Vec<Rule>> {
     let name = path.display();
     let parsed: File = toml::from_str(text).map_err(|e| {
         let at = e.span().map_or(0, |span| span.start).min(text.len());
-        let line = text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = text.get(..at).unwrap_or_default().matches('\n').count() + 1;
         let said = e.message().to_owned();
         Error::usage(format!("{name} cannot be understood, line {line}: {said}"))
     })?;
