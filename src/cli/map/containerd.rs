@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::piece::{About, Known, Piece, known, most_common, prefix, quoted};
+use super::piece::{About, Known, Piece, Sorted, instead, most_common, prefix, quoted, sort};
+use crate::model::ImageName;
 use crate::operation::map::Mapped;
 
 /// What can be said of one registry.
@@ -20,14 +21,14 @@ struct Mirror {
 
 /// A piece for each registry that has a mirror. What is said of the others stands in the first.
 pub(super) fn hosts(images: &[Mapped], about: &About) -> Vec<Piece> {
-    let (known, mut left_out) = known(images);
+    let Sorted { known, ambiguous, mut left_out } = sort(images);
     let mut registries: BTreeMap<&str, Vec<&Known<'_>>> = BTreeMap::new();
     for image in &known {
         registries.entry(image.source.registry()).or_default().push(image);
     }
     let mut mirrors = Vec::new();
-    for (registry, images) in &registries {
-        match mirror(registry, images, &known) {
+    for (registry, own) in &registries {
+        match mirror(registry, own, &ambiguous, images) {
             Ok(mirror) => mirrors.push(mirror),
             Err(why) => left_out.push(why),
         }
@@ -44,25 +45,24 @@ pub(super) fn hosts(images: &[Mapped], about: &About) -> Vec<Piece> {
 }
 
 /// The mirror for a registry, or why there is none.
-fn mirror(registry: &str, images: &[&Known<'_>], all: &[Known<'_>]) -> Result<Mirror, String> {
+fn mirror(
+    registry: &str,
+    images: &[&Known<'_>],
+    ambiguous: &[ImageName],
+    all: &[Mapped],
+) -> Result<Mirror, String> {
     let none = || format!("{registry}: none of its images keeps its path below a prefix");
     let most = most_common(images.iter().filter_map(|known| prefix(known))).ok_or_else(none)?;
     let (fits, others): (Vec<&Known<'_>>, Vec<&Known<'_>>) =
         images.iter().partition(|known| prefix(known) == Some(most));
     // What does not fit is asked for below the prefix all the same. It must not find another image.
-    for other in &others {
-        let path = format!("{most}{}", other.source.repository());
-        let instead = all.iter().find(|known| {
-            let target = &known.image.target;
-            target.repository() == path
-                && target.tag() == other.source.tag()
-                && known.image.target_digest != other.image.target_digest
-        });
-        if let Some(instead) = instead {
-            return Err(format!(
-                "{registry}: asked for {}, the mirror would answer with {}",
-                other.source, instead.source
-            ));
+    let host = fits.first().map_or("", |known| known.image.target.registry());
+    let named = others.iter().map(|known| (&known.source, Some(known.image.target_digest)));
+    let unclear = ambiguous.iter().filter(|name| name.registry() == registry);
+    for (asked, own) in named.chain(unclear.map(|name| (name, None))) {
+        let place = format!("{host}/{most}{}", asked.repository());
+        if let Some(wrong) = instead(all, asked, &place, own) {
+            return Err(format!("{registry}: {wrong}"));
         }
     }
     let left_out = others.iter().map(|known| {
@@ -200,5 +200,12 @@ mod tests {
         assert_eq!(pieces.len(), 1);
         assert_eq!(pieces[0].folder, "s.example");
         assert!(pieces[0].left_out[0].starts_with("r.example: asked for r.example/b:1"));
+        // The same where r.example/b has become an image for each of two platforms.
+        let split = ["linux-amd64", "linux-arm64"]
+            .map(|platform| mapped("r.example/b:1", &format!("h.example/m/b:1-{platform}")));
+        let images = [&images[..1], &images[2..], &split[..]].concat();
+        let pieces = hosts(&images, &about());
+        assert_eq!(pieces.len(), 1);
+        assert_eq!(pieces[0].folder, "s.example");
     }
 }
