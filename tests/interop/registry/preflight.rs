@@ -3,8 +3,9 @@
 
 use sealift::endpoint::{Finding, Gravity};
 
-use super::faults::{Reply, Seen, Server, image_parcel, known_at, reply};
+use super::faults::{image_parcel, known_at};
 use super::*;
+use crate::support::mock::{Reply, Seen};
 
 /// The same image under many names.
 fn parcels(names: impl Iterator<Item = String>) -> Vec<Parcel> {
