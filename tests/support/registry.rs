@@ -104,7 +104,7 @@ impl Registry {
         self.setup.tls.then(|| self.folder.path().join("ca.pem")).into_iter().collect()
     }
 
-    /// Where it keeps what it was given.
+    /// The folder in which its storage begins.
     pub(crate) fn storage(&self) -> PathBuf {
         self.folder.path().join("data")
     }

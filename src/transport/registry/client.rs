@@ -17,7 +17,7 @@ use super::challenge::Challenge;
 use super::course::{Course, Tries};
 use super::exchange::{self, Answer, Ask, Fault, Fetched, Opened};
 use super::failure::Refusal;
-use super::identity::Credentials;
+use super::identity::Found;
 use super::peer::Peer;
 use super::retry::{Patience, is_passing};
 use super::route::Place;
@@ -338,9 +338,8 @@ impl Registry {
     }
 
     /// Who we are when it comes to a repository; `None` for nobody.
-    pub(super) fn credentials(&self, repository: &str) -> Result<Option<Credentials>> {
-        let found = self.wires.options.credentials.find(&self.peer.name, repository)?;
-        Ok(found.map(|found| found.credentials))
+    pub(super) fn found(&self, repository: &str) -> Result<Option<Found>> {
+        self.wires.options.credentials.find(&self.peer.name, repository)
     }
 
     /// Whether the registry knows us as who we are when it comes to a repository. It asks what

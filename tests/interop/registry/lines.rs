@@ -192,6 +192,7 @@ impl World {
                 temporary: temporary.clone(),
             },
             base: None,
+            resume: false,
             temporary: &temporary,
         };
         let result = exporting::export(request, &*heard).map(|_| output);

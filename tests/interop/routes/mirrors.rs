@@ -1,6 +1,6 @@
 //! Images that are read from somewhere else than their names say.
 
-use sealift::endpoint::{Action, BlobStep, Form, Target as _};
+use sealift::endpoint::{Action, BlobStep, Form, Source, Target as _};
 use sealift::model::{Descriptor, Error};
 use sealift::operation::gather::{Wanted, gather};
 use sealift::transport::registry::{Client, Options, Patience, RegistrySource, RegistryTarget};
@@ -117,7 +117,7 @@ fn a_mirror_that_does_not_help_is_passed_over() {
     let error: Vec<&str> = told.lines().skip_while(|line| !line.starts_with("error")).collect();
     told!(error.join("\n"), @r#"
     error: REGISTRY/no/such:1 is not at registry REGISTRY; before that, mirror EMPTY/below: it does not have EMPTY/below/no/such:1; mirror 127.0.0.1:1/below: cannot reach registry 127.0.0.1:1: Connection refused (os error 111); mirror PRIVATE/below: cannot read manifest 1 of PRIVATE/below/no/such: registry PRIVATE answered 401 Unauthorized: UNAUTHORIZED: authentication required ([{"Action":"pull","Class":"","Name":"below/no/such","Type":"repository"}])
-      hint: check the name and the tag; if it is private, sign in with `docker login REGISTRY`
+      hint: check the name and the tag; if it is private, sign in with `sealift login REGISTRY`
     "#);
 }
 
@@ -200,7 +200,8 @@ fn a_mirror_takes_nothing_in() {
     let patience = Patience { attempts: 1, ..Patience::default() };
     let client = Client::new(Options { patience, ..Options::default() }).unwrap();
     let source = RegistrySource::new(client.clone(), place.name().parse().unwrap());
-    let parcels = gather(&source, &Wanted::default()).unwrap();
+    let sources = [&source as &dyn Source];
+    let parcels = gather(sources.into_iter(), &Wanted::default()).unwrap().concat();
     let target = RegistryTarget::new(client, place.mirror.host(), "x");
     let tell = |error: &Error| {
         let told = place.tidy(&format!("{error}\n  hint: {}", error.get_hint().unwrap()));
