@@ -240,6 +240,7 @@ impl Progress for Heard {
 
 /// Runs all cases, several at a time, and prints what each came to. `run` does one and returns
 /// what is to be printed; what is wrong with it is the error.
+#[expect(clippy::print_stdout, reason = "the table, for who asks for it with --nocapture")]
 fn run_all(cases: &[Case], run: impl Fn(usize, &Case) -> Result<String, String> + Sync) {
     let (next, lines) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
