@@ -159,7 +159,9 @@ mod tests {
         let mut permits: Vec<_> = (0..8).map(|_| limiter.enter()).collect();
         assert_eq!(limiter.places(), UNLIMITED);
         // Eight that were turned away together are one refusal.
-        permits.iter().for_each(|permit| permit.answered(BUSY));
+        for permit in &permits {
+            permit.answered(BUSY);
+        }
         assert_eq!(limiter.places(), 4);
         permits.clear();
         let late = limiter.enter();

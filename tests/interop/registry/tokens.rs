@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -117,12 +118,15 @@ fn sign(
     lives: u64,
     access: &[serde_json::Value],
 ) -> String {
+    // No two are alike, or a new one could not be told from one that was refused.
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let number = NUMBER.fetch_add(1, Ordering::SeqCst);
     let pem = fs::read_to_string(certificate).unwrap();
     let der: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
     let header = serde_json::json!({"typ": "JWT", "alg": "RS256", "x5c": [der]});
     let claims = serde_json::json!({
-        "iss": "issuer", "sub": subject, "aud": "test", "jti": now.to_string(),
+        "iss": "issuer", "sub": subject, "aud": "test", "jti": number.to_string(),
         "nbf": now - 600, "iat": now, "exp": now + lives - LEEWAY, "access": access,
     });
     let signed = format!(
