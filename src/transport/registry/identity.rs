@@ -66,16 +66,6 @@ impl Credentials {
         Self::Identity { user: None, token: Secret::new(token) }
     }
 
-    /// What to call whoever this is, in an error.
-    pub(super) fn describe(&self) -> String {
-        match self {
-            Self::Password { user, .. } => {
-                format!("the credentials of {:?}", user.escape_debug().to_string())
-            }
-            Self::Identity { .. } => "the stored identity token".to_owned(),
-        }
-    }
-
     /// The name, where there is one.
     pub fn user(&self) -> Option<&str> {
         match self {
@@ -152,7 +142,7 @@ impl Whom {
                 "see at {host} whether the robot account is still there, has not expired and may do this; sign in with its secret: `sealift login {host} --username '{user}'`"
             ),
             Some(_) if origin.is_none() => {
-                "check the name and the password; an account with a second factor needs a token in place of its password".to_owned()
+                "check the name and the password, and that this account may do this; an account with a second factor needs a token in place of its password".to_owned()
             }
             _ => anew(),
         }
