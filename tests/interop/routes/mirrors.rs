@@ -87,6 +87,7 @@ fn a_mirror_is_asked_first_and_the_bundle_says_so() {
 #[test]
 fn a_mirror_that_does_not_help_is_passed_over() {
     let place = Place::new();
+    place.write(".docker/config.json", "{}");
     let empty = Registry::start();
     let private = Registry::start_with(Setup { login: Some(("user", "pass")), ..Setup::default() });
     let registry = place.registry.host();
@@ -105,7 +106,7 @@ fn a_mirror_that_does_not_help_is_passed_over() {
     told!(hide(&notes.join("\n")), @r#"
     sealift: the mirror EMPTY/below (--mirror) is passed over: it does not have EMPTY/below/app:1
     sealift: the mirror 127.0.0.1:1/below (--mirror) is passed over: cannot reach registry 127.0.0.1:1: Connection refused (os error 111)
-    sealift: the mirror PRIVATE/below (--mirror) is passed over: cannot read manifest 1 of PRIVATE/below/app: registry PRIVATE answered 401 Unauthorized: UNAUTHORIZED: authentication required ([{"Action":"pull","Class":"","Name":"below/app","Type":"repository"}])
+    sealift: the mirror PRIVATE/below (--mirror) is passed over: cannot read manifest 1 of PRIVATE/below/app: registry PRIVATE answered 401 Unauthorized: UNAUTHORIZED: authentication required ([{"Action":"pull","Class":"","Name":"below/app","Type":"repository"}]); nobody is signed in (looked into HOME/.docker/config.json)
     "#);
     run.succeeds();
     let inspected = place.run(&["inspect", "b.sealift", "--json"]).json();
@@ -116,7 +117,7 @@ fn a_mirror_that_does_not_help_is_passed_over() {
     let told = hide(&run.refused(8));
     let error: Vec<&str> = told.lines().skip_while(|line| !line.starts_with("error")).collect();
     told!(error.join("\n"), @r#"
-    error: REGISTRY/no/such:1 is not at registry REGISTRY; before that, mirror EMPTY/below: it does not have EMPTY/below/no/such:1; mirror 127.0.0.1:1/below: cannot reach registry 127.0.0.1:1: Connection refused (os error 111); mirror PRIVATE/below: cannot read manifest 1 of PRIVATE/below/no/such: registry PRIVATE answered 401 Unauthorized: UNAUTHORIZED: authentication required ([{"Action":"pull","Class":"","Name":"below/no/such","Type":"repository"}])
+    error: REGISTRY/no/such:1 is not at registry REGISTRY; before that, mirror EMPTY/below: it does not have EMPTY/below/no/such:1; mirror 127.0.0.1:1/below: cannot reach registry 127.0.0.1:1: Connection refused (os error 111); mirror PRIVATE/below: cannot read manifest 1 of PRIVATE/below/no/such: registry PRIVATE answered 401 Unauthorized: UNAUTHORIZED: authentication required ([{"Action":"pull","Class":"","Name":"below/no/such","Type":"repository"}]); nobody is signed in (looked into HOME/.docker/config.json)
       hint: check the name and the tag; if it is private, sign in with `sealift login REGISTRY`
     "#);
 }
