@@ -78,7 +78,10 @@ impl Checkpoints {
             return;
         }
         let began = Instant::now();
-        if let Ok(size) = self.try_write(packs, blobs) {
+        // In a thread of its own: whoever brings a blob would keep the memory that this takes.
+        let written =
+            std::thread::scope(|scope| scope.spawn(|| self.try_write(packs, blobs)).join());
+        if let Ok(Ok(size)) = written {
             self.size = size;
         }
         (self.took, self.last, self.since) = (began.elapsed(), Instant::now(), 0);

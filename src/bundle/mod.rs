@@ -45,6 +45,7 @@ mod layer;
 mod lending;
 mod manifest;
 mod names;
+mod opener;
 mod packs;
 mod partial;
 mod preset;

@@ -37,11 +37,8 @@ impl Kept {
     /// What interrupted exports to `target` have left; `None` where that is nothing.
     pub fn find(target: &Path) -> Option<Self> {
         let folder = home(target).ok()?;
-        let lengths = runs(&folder).into_iter().filter(|(_, run)| is_whole(run)).map(|(_, run)| {
-            let length = |name| run.join(name).metadata().map_or(0, |meta| meta.len());
-            length(BUNDLE) + length(CHECKPOINT)
-        });
-        let lengths: Vec<u64> = lengths.collect();
+        let whole = runs(&folder).into_iter().filter(|(_, run)| is_whole(run));
+        let lengths: Vec<u64> = whole.map(|(_, run)| length(&run)).collect();
         (!lengths.is_empty()).then(|| Self { folder, bytes: lengths.iter().sum() })
     }
 }
@@ -92,6 +89,11 @@ impl Partial {
             } else {
                 let _ = std::fs::remove_dir_all(&run);
             }
+        }
+        // Whoever never resumes does not fill the disk: what came furthest stays.
+        older.sort_by_key(|run| std::cmp::Reverse(length(run)));
+        for run in older.split_off(older.len().min(MOST)) {
+            let _ = std::fs::remove_dir_all(run);
         }
         let folder = home.join(number.to_string());
         make_folder(&folder).map_err(cannot)?;
@@ -163,6 +165,14 @@ fn is_whole(run: &Path) -> bool {
     [BUNDLE, CHECKPOINT]
         .iter()
         .all(|name| run.join(name).symlink_metadata().is_ok_and(|meta| meta.is_file()))
+}
+
+/// Bytes of what there is to go on from.
+fn length(run: &Path) -> u64 {
+    [BUNDLE, CHECKPOINT]
+        .iter()
+        .map(|name| run.join(name).metadata().map_or(0, |meta| meta.len()))
+        .sum()
 }
 
 /// A folder that others do not look into: what is in it has no signature yet.

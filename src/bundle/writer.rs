@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::bounded;
 
 use super::base::Base;
 use super::checkpoint::Checkpoints;
@@ -15,6 +14,7 @@ use super::index::{BlobEntry, Index};
 use super::layer::{self, Prepared};
 use super::manifest::{self, Content, Encoder, ImageEntry, Manifest, PackEntry, VolumeEntry};
 use super::names::FileName;
+use super::opener::open_layer;
 use super::packs::Packs;
 use super::partial::Partial;
 use super::preset::Preset;
@@ -22,7 +22,7 @@ use super::press::{Output, Press, write_error};
 use super::recipe::{Body, Encoding, Recipe, Run, push_chunk};
 use super::volume::{self, END_BYTES};
 use crate::codec::atomic::AtomicFile;
-use crate::codec::checked::{Hasher, HashingReader};
+use crate::codec::checked::HashingReader;
 use crate::codec::chunk::Chunker;
 use crate::codec::compression::{self, Compression};
 use crate::codec::deflate::Proof;
@@ -560,57 +560,4 @@ fn fill(content: &mut dyn Read, buffer: &mut [u8]) -> Result<usize> {
 /// Whether zstd makes these bytes noticeably smaller.
 fn shrinks(head: &[u8]) -> bool {
     zstd::bulk::compress(head, 1).is_ok_and(|packed| packed.len() < head.len() - head.len() / 32)
-}
-
-/// Opens a compressed layer that comes in pieces and learns what it opens to; `None` where it does
-/// not open, or grows past all measure.
-fn open_layer(form: Compression, pieces: Receiver<Vec<u8>>) -> Option<Plain> {
-    let came = AtomicU64::new(0);
-    let stream = Pieces { coming: pieces, piece: Vec::new(), at: 0, came: &came };
-    let mut reader = compression::open(form, BufReader::with_capacity(256 << 10, stream)).ok()?;
-    let bound = match form {
-        Compression::Zstd => limits::ZSTD_EXPANSION,
-        Compression::Gzip | Compression::None => limits::EXPANSION,
-    };
-    let mut hasher = Hasher::new(Algorithm::Sha256);
-    let mut size = 0u64;
-    let mut buffer = vec![0; 256 << 10];
-    loop {
-        match reader.read(&mut buffer) {
-            Ok(0) => return Some(Plain { digest: hasher.finish(), size }),
-            Ok(n) => {
-                hasher.update(&buffer[..n]);
-                size += n as u64;
-            }
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(_) => return None,
-        }
-        if size / bound > came.load(Ordering::Relaxed) + (64 << 10) {
-            return None;
-        }
-    }
-}
-
-/// Pieces from another thread as one stream.
-struct Pieces<'a> {
-    coming: Receiver<Vec<u8>>,
-    piece: Vec<u8>,
-    at: usize,
-    came: &'a AtomicU64,
-}
-
-impl Read for Pieces<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        while self.at == self.piece.len() {
-            match self.coming.recv() {
-                Ok(piece) => (self.piece, self.at) = (piece, 0),
-                Err(_) => return Ok(0),
-            }
-        }
-        let n = buffer.len().min(self.piece.len() - self.at);
-        buffer[..n].copy_from_slice(&self.piece[self.at..self.at + n]);
-        self.at += n;
-        self.came.fetch_add(n as u64, Ordering::Relaxed);
-        Ok(n)
-    }
 }

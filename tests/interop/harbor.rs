@@ -23,19 +23,28 @@ pub(crate) struct Crossing {
     pub(crate) station: Station,
     pub(crate) from: Registry,
     pub(crate) harbor: Harbor,
-    pub(crate) pushed: Pushed,
 }
 
 impl Crossing {
     /// `app:1` and `team/app:1`, to be brought by `dev`.
     pub(crate) fn new(harbor: Harbor) -> Self {
+        Self::with_attachments(harbor).0
+    }
+
+    /// The same, and what is attached to the second image.
+    pub(crate) fn with_attachments(harbor: Harbor) -> (Self, Pushed) {
         let from = Registry::start();
         push_image(&from);
         let pushed = push(&from, "team/app");
+        (Self::with(from, harbor, &["app:1", "team/app:1"]), pushed)
+    }
+
+    /// Images of a registry, to be brought by `dev`.
+    pub(crate) fn with(from: Registry, harbor: Harbor, names: &[&str]) -> Self {
         let station = Station::new();
-        station
-            .export("b.sealift", ["app:1", "team/app:1"].map(|n| format!("{}/{n}", from.host())));
-        let crossing = Self { station, from, harbor, pushed };
+        let names = names.iter().map(|name| format!("{}/{name}", from.host()));
+        station.export("b.sealift", names);
+        let crossing = Self { station, from, harbor };
         crossing.sign_in("dev", "canary-dev");
         crossing
     }
@@ -82,6 +91,7 @@ impl Crossing {
 
     /// A text without what differs from run to run.
     pub(crate) fn anonymous(&self, text: &str) -> String {
+        let text = text.replace(self.station.home().to_str().unwrap(), "HOME");
         let text = text.replace(&self.from.host(), "SOURCE");
         text.replace(&self.harbor.host(), "HARBOR")
     }
@@ -98,6 +108,8 @@ macro_rules! snapshot {
         settings.add_filter(r"sha256:[0-9a-f]{64}", "DIGEST");
         // Columns are as wide as ports and digests are.
         settings.add_filter(r"(\S) {2,}", "$1  ");
+        // Which blob came first is up to the threads.
+        settings.add_filter(r"usage of [0-9.]+ MiB", "usage of N MiB");
         settings.bind(|| insta::assert_snapshot!($told, @$expected));
     };
 }

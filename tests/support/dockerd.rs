@@ -132,9 +132,15 @@ impl Dockerd {
     /// Ends the containerd of a daemon that could not do it.
     fn end_containerd(&self) {
         let file = self.folder.path().join("exec/containerd/containerd.pid");
-        if let Some(pid) = std::fs::read_to_string(file).ok().and_then(|t| t.parse().ok()) {
-            Self::terminate(pid);
+        let pid = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok());
+        let Some(pid) = pid else { return };
+        Self::terminate(pid);
+        // A new daemon would take one that is ending for its own.
+        let until = Instant::now() + PATIENCE;
+        while Path::new(&format!("/proc/{pid}/exe")).exists() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(20));
         }
+        let _ = std::fs::remove_file(file);
     }
 
     /// What it wrote to its log.

@@ -5,77 +5,101 @@
 
 use std::collections::BTreeMap;
 
-use super::piece::{About, Known, Piece, known, most_common, prefix, quoted};
+use super::piece::{About, Known, Piece, Sorted, instead, most_common, prefix, quoted, sort};
+use crate::model::ImageName;
 use crate::operation::map::Mapped;
 
-/// A piece for each registry.
+/// What can be said of one registry.
+struct Mirror {
+    registry: String,
+    /// Below which its images are; empty, or ends in `/`.
+    prefix: String,
+    /// How many they are.
+    fitting: usize,
+    left_out: Vec<String>,
+}
+
+/// A piece for each registry that has a mirror. What is said of the others stands in the first.
 pub(super) fn hosts(images: &[Mapped], about: &About) -> Vec<Piece> {
-    let (known, mut left_out) = known(images);
-    let mut registries: BTreeMap<String, Vec<&Known<'_>>> = BTreeMap::new();
+    let Sorted { known, ambiguous, mut left_out } = sort(images);
+    let mut registries: BTreeMap<&str, Vec<&Known<'_>>> = BTreeMap::new();
     for image in &known {
-        registries.entry(image.source.registry().to_owned()).or_default().push(image);
+        registries.entry(image.source.registry()).or_default().push(image);
     }
-    let mut pieces = Vec::new();
-    for (registry, images) in &registries {
-        match mirror(registry, images, &known, about) {
-            Ok(piece) => pieces.push(piece),
+    let mut mirrors = Vec::new();
+    for (registry, own) in &registries {
+        match mirror(registry, own, &ambiguous, images) {
+            Ok(mirror) => mirrors.push(mirror),
             Err(why) => left_out.push(why),
         }
     }
-    match pieces.first_mut() {
-        Some(piece) => piece.left_out.extend(left_out),
-        None => pieces.push(Piece::opened("", &["There is no mirror to name."], about, left_out)),
+    for mirror in &mut mirrors {
+        let own = format!("{}/", mirror.registry);
+        mirror.left_out.extend(left_out.extract_if(.., |what| what.starts_with(&own)));
     }
-    pieces
+    match mirrors.first_mut() {
+        Some(first) => first.left_out.extend(left_out),
+        None => return vec![Piece::opened("", &["There is no mirror to name."], about, left_out)],
+    }
+    mirrors.into_iter().map(|mirror| write(mirror, about)).collect()
 }
 
-/// The piece for a registry, or why there is none.
+/// The mirror for a registry, or why there is none.
 fn mirror(
     registry: &str,
     images: &[&Known<'_>],
-    all: &[Known<'_>],
-    about: &About,
-) -> Result<Piece, String> {
+    ambiguous: &[ImageName],
+    all: &[Mapped],
+) -> Result<Mirror, String> {
     let none = || format!("{registry}: none of its images keeps its path below a prefix");
     let most = most_common(images.iter().filter_map(|known| prefix(known))).ok_or_else(none)?;
     let (fits, others): (Vec<&Known<'_>>, Vec<&Known<'_>>) =
         images.iter().partition(|known| prefix(known) == Some(most));
     // What does not fit is asked for below the prefix all the same. It must not find another image.
-    for other in &others {
-        let path = format!("{most}{}", other.source.repository());
-        let instead = all.iter().find(|known| {
-            let target = &known.image.target;
-            target.repository() == path
-                && target.tag() == other.source.tag()
-                && known.image.target_digest != other.image.target_digest
-        });
-        if let Some(instead) = instead {
-            return Err(format!(
-                "{registry}: asked for {}, the mirror would answer with {}",
-                other.source, instead.source
-            ));
+    let host = fits.first().map_or("", |known| known.image.target.registry());
+    let named = others.iter().map(|known| (&known.source, Some(known.image.target_digest)));
+    let unclear = ambiguous.iter().filter(|name| name.registry() == registry);
+    for (asked, own) in named.chain(unclear.map(|name| (name, None))) {
+        let place = format!("{host}/{most}{}", asked.repository());
+        if let Some(wrong) = instead(all, asked, &place, own) {
+            return Err(format!("{registry}: {wrong}"));
         }
     }
     let left_out = others.iter().map(|known| {
         format!("{}: it is {}, and a mirror keeps path and tag", known.source, known.image.target)
     });
-    let scheme = if about.plain_http { "http" } else { "https" };
-    let path = most.trim_end_matches('/');
-    let shown = if path.is_empty() { "its root" } else { path };
+    Ok(Mirror {
+        registry: registry.to_owned(),
+        prefix: most.to_owned(),
+        fitting: fits.len(),
+        left_out: left_out.collect(),
+    })
+}
+
+fn write(mirror: Mirror, about: &About) -> Piece {
+    let registry = mirror.registry;
+    let path = mirror.prefix.trim_end_matches('/');
+    let below = if path.is_empty() { String::new() } else { format!(", below {path}") };
     let what = [
-        format!("For containerd: of {registry}, {} can be had below {shown}", count(fits.len())),
-        format!("at {}. This file is DIR/{registry}/hosts.toml, where config_path", about.host),
-        "of containerd's registry plugin is DIR: /etc/containerd/certs.d, usually.".to_owned(),
+        format!(
+            "For containerd: {} of {registry} can be had at {}{below}.",
+            count(mirror.fitting),
+            about.host
+        ),
+        format!(
+            "This file is {registry}/hosts.toml in the folder that config_path of containerd's"
+        ),
+        "registry plugin names: /etc/containerd/certs.d, usually.".to_owned(),
     ];
     let what: Vec<&str> = what.iter().map(String::as_str).collect();
-    let mut piece = Piece::opened("", &what, about, left_out.collect());
-    registry.clone_into(&mut piece.folder);
-    let server = match registry {
+    let mut piece = Piece::opened("", &what, about, mirror.left_out);
+    let server = match registry.as_str() {
         "docker.io" => "registry-1.docker.io",
         other => other,
     };
     piece.line(format!("server = {}", quoted(&format!("https://{server}"))));
     piece.line("");
+    let scheme = if about.plain_http { "http" } else { "https" };
     let root = format!("{scheme}://{}", about.host);
     let url = if path.is_empty() { root } else { format!("{root}/v2/{path}") };
     piece.line(format!("[host.{}]", quoted(&url)));
@@ -83,7 +107,8 @@ fn mirror(
     if !path.is_empty() {
         piece.line("  override_path = true");
     }
-    Ok(piece)
+    piece.folder = registry;
+    piece
 }
 
 fn count(images: usize) -> String {
@@ -141,6 +166,26 @@ mod tests {
             assert!(left_out.contains(name), "{left_out}");
         }
         assert_eq!(pieces[0].left_out.len(), 3);
+        for what in &pieces[0].left_out {
+            assert!(pieces[0].text.contains(&format!("#   {what}\n")));
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_stands_with_its_registry() {
+        let images = [
+            mapped("a.example/a:1", "h.example/m/a:1"),
+            mapped("b.example/b:1", "h.example/m/b:1-linux-amd64"),
+            mapped("b.example/b:1", "h.example/m/b:1-linux-arm64"),
+            mapped("b.example/c:1", "h.example/m/c:1"),
+            mapped("c.example/d:1", "h.example/m/e:1"),
+        ];
+        let pieces = hosts(&images, &about());
+        let left_out: Vec<&[String]> = pieces.iter().map(|piece| &*piece.left_out).collect();
+        assert_eq!(left_out[0], ["c.example: none of its images keeps its path below a prefix"]);
+        assert_eq!(left_out[1], ["b.example/b:1: it has become 2 images"]);
+        let none = hosts(&images[4..], &about());
+        assert!(none[0].folder.is_empty() && body(&none[0]).is_empty());
     }
 
     #[test]
@@ -155,5 +200,12 @@ mod tests {
         assert_eq!(pieces.len(), 1);
         assert_eq!(pieces[0].folder, "s.example");
         assert!(pieces[0].left_out[0].starts_with("r.example: asked for r.example/b:1"));
+        // The same where r.example/b has become an image for each of two platforms.
+        let split = ["linux-amd64", "linux-arm64"]
+            .map(|platform| mapped("r.example/b:1", &format!("h.example/m/b:1-{platform}")));
+        let images = [&images[..1], &images[2..], &split[..]].concat();
+        let pieces = hosts(&images, &about());
+        assert_eq!(pieces.len(), 1);
+        assert_eq!(pieces[0].folder, "s.example");
     }
 }

@@ -8,8 +8,10 @@
 use std::collections::BTreeMap;
 
 use super::piece::{
-    About, Known, Piece, keeps_tag, known, most_common, prefix, quoted, repository, untagged,
+    About, Known, Piece, Sorted, instead, keeps_tag, most_common, prefix, quoted, repository, sort,
+    untagged,
 };
+use crate::model::ImageName;
 use crate::operation::map::Mapped;
 
 /// What becomes of a prefix.
@@ -22,8 +24,9 @@ struct Entry {
 
 /// The piece.
 pub(super) fn mirrors(images: &[Mapped], about: &About) -> Piece {
-    let (known, mut left_out) = known(images);
-    let entries = entries(&known, &about.host, &mut left_out);
+    let mut sorted = sort(images);
+    let entries = entries(images, &mut sorted, &about.host);
+    let left_out = sorted.left_out;
     let what = [
         format!("For podman, skopeo, buildah and CRI-O: mirrors at {}.", about.target),
         "Put it into /etc/containers/registries.conf.d/ or ~/.config/containers/registries.conf.d/."
@@ -46,14 +49,18 @@ pub(super) fn mirrors(images: &[Mapped], about: &About) -> Piece {
     piece
 }
 
-/// As few entries as say where everything is.
-fn entries(known: &[Known<'_>], host: &str, left_out: &mut Vec<String>) -> Vec<Entry> {
+/// As few entries as say where everything is; what they cannot say is added to what is left out.
+fn entries(all: &[Mapped], sorted: &mut Sorted<'_>, host: &str) -> Vec<Entry> {
+    let Sorted { known, ambiguous, left_out } = sorted;
     let mut entries: Vec<Entry> = Vec::new();
-    let mut by_repository: BTreeMap<String, Vec<&Known<'_>>> = BTreeMap::new();
+    let mut by_repository: BTreeMap<String, (Vec<&Known<'_>>, Vec<&ImageName>)> = BTreeMap::new();
     let mut by_registry: BTreeMap<&str, Vec<&Known<'_>>> = BTreeMap::new();
-    for image in known {
+    for image in known.iter() {
         by_registry.entry(image.source.registry()).or_default().push(image);
-        by_repository.entry(repository(&image.source)).or_default().push(image);
+        by_repository.entry(repository(&image.source)).or_default().0.push(image);
+    }
+    for name in ambiguous.iter() {
+        by_repository.entry(repository(name)).or_default().1.push(name);
     }
     for (registry, images) in by_registry {
         if let Some(most) = most_common(images.iter().filter_map(|image| prefix(image))) {
@@ -62,19 +69,19 @@ fn entries(known: &[Known<'_>], host: &str, left_out: &mut Vec<String>) -> Vec<E
         }
     }
     // A path comes before what is below it, so that an entry is there when it is looked at.
-    for (old, images) in by_repository {
-        let places: Vec<String> = images
-            .iter()
-            .filter(|known| keeps_tag(known))
-            .map(|known| untagged(known.image))
-            .collect();
-        let place = most_common(places.iter().map(String::as_str)).filter(|place| {
-            let wrong = images.iter().find_map(|image| instead(image, place, known));
-            if let Some(wrong) = &wrong {
-                left_out.push(wrong.clone());
-            }
-            wrong.is_none()
+    for (old, (images, unclear)) in by_repository {
+        let kept = images.iter().filter(|known| keeps_tag(known));
+        let places: Vec<String> = kept.map(|known| untagged(known.image)).collect();
+        let mut place = most_common(places.iter().map(String::as_str));
+        let named = images.iter().map(|known| (&known.source, Some(known.image.target_digest)));
+        let asked = named.chain(unclear.into_iter().map(|name| (name, None)));
+        let wrong = place.and_then(|place| {
+            asked.into_iter().find_map(|(asked, own)| instead(all, asked, place, own))
         });
+        if let Some(wrong) = wrong {
+            left_out.push(format!("{old}: {wrong}"));
+            place = None;
+        }
         if resolve(&entries, &old).as_deref() != place {
             let location = place.map(str::to_owned);
             entries.push(Entry { prefix: old, location });
@@ -89,23 +96,6 @@ fn entries(known: &[Known<'_>], host: &str, left_out: &mut Vec<String>) -> Vec<E
         }
     }
     entries
-}
-
-/// What a mirror at `place` would answer with instead of an image, if it is another one.
-fn instead(image: &Known<'_>, place: &str, all: &[Known<'_>]) -> Option<String> {
-    image.source.tag()?;
-    let found = all.iter().find(|other| {
-        let target = &other.image.target;
-        untagged(other.image) == place
-            && target.tag() == image.source.tag()
-            && other.image.target_digest != image.image.target_digest
-    })?;
-    Some(format!(
-        "{}: asked for {}, a mirror would answer with {}",
-        repository(&image.source),
-        image.source,
-        found.source
-    ))
 }
 
 /// Where a repository leads.
@@ -125,12 +115,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn shown(images: &[Mapped]) -> (Vec<String>, Vec<String>) {
-        let (known, mut left_out) = known(images);
-        let entries = entries(&known, "h.example", &mut left_out);
+        let mut sorted = sort(images);
+        let entries = entries(images, &mut sorted, "h.example");
         let shown = entries
             .iter()
             .map(|entry| format!("{} {}", entry.prefix, entry.location.as_deref().unwrap_or("-")));
-        (shown.collect(), left_out)
+        (shown.collect(), sorted.left_out)
     }
 
     #[test]
@@ -196,13 +186,19 @@ mod tests {
                     mapped(&old, &format!("h.example/{new}"))
                 })
                 .collect();
-            let (known, mut left_out) = known(&images);
-            let entries = entries(&known, "h.example", &mut left_out);
-            for known in &known {
+            let mut sorted = sort(&images);
+            let entries = entries(&images, &mut sorted, "h.example");
+            for name in &sorted.ambiguous {
+                let there = resolve(&entries, &repository(name))
+                    .map(|place| format!("{place}:{}", name.tag().unwrap()));
+                let found = images.iter().find(|image| Some(image.target.to_string()) == there);
+                prop_assert!(found.is_none(), "{name} would be {there:?}");
+            }
+            for known in &sorted.known {
                 let old = repository(&known.source);
                 let there = resolve(&entries, &old)
                     .map(|place| format!("{place}:{}", known.source.tag().unwrap()));
-                let told = left_out.iter().any(|text| text.starts_with(&format!("{}: ", known.source)));
+                let told = sorted.left_out.iter().any(|text| text.starts_with(&format!("{}: ", known.source)));
                 prop_assert_eq!(there == Some(known.image.target.to_string()), !told);
                 // Nobody gets another image for the one that was asked for.
                 let found = images.iter().find(|image| Some(image.target.to_string()) == there);

@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use super::piece::{About, Piece, known, untagged};
+use super::piece::{About, Piece, Sorted, sort, untagged};
 use crate::operation::map::Mapped;
 
 /// The script. Images are pulled by their digests, so they are those of the bundle, whatever the
 /// tag at the registry has become. It goes on after a failure, and fails at its end.
 pub(super) fn script(images: &[Mapped], about: &About) -> Piece {
-    let (known, mut left_out) = known(images);
+    let Sorted { known, mut left_out, .. } = sort(images);
     let mut lines = Vec::new();
     for known in known {
         if !known.image.runnable {

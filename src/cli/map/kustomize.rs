@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::piece::{About, Known, Piece, known, quoted, repository, untagged};
+use super::piece::{About, Known, Piece, Sorted, quoted, repository, sort, untagged};
 use crate::model::ImageName;
 use crate::operation::map::Mapped;
 
@@ -20,7 +20,7 @@ struct Entry {
 
 /// The piece.
 pub(super) fn images(images: &[Mapped], about: &About) -> Piece {
-    let (known, mut left_out) = known(images);
+    let Sorted { known, mut left_out, .. } = sort(images);
     let mut repositories: BTreeMap<String, Vec<&Known<'_>>> = BTreeMap::new();
     for known in &known {
         if known.image.runnable {

@@ -108,7 +108,10 @@ fn write(
     force: bool,
     console: &Console,
 ) -> Result<()> {
-    let place = |piece: &Piece| {
+    // There may be no registry that a mirror can be named for.
+    let pieces: Vec<&Piece> =
+        pieces.iter().filter(|piece| !folders || !piece.folder.is_empty()).collect();
+    let place = |piece: &&Piece| {
         if folders { path.join(&piece.folder).join("hosts.toml") } else { path.to_owned() }
     };
     let places: Vec<PathBuf> = pieces.iter().map(place).collect();

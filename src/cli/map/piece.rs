@@ -73,8 +73,18 @@ pub(super) struct Known<'a> {
     pub(super) image: &'a Mapped,
 }
 
-/// The images whose old names mean one image each, and why the others are none of them.
-pub(super) fn known(images: &[Mapped]) -> (Vec<Known<'_>>, Vec<String>) {
+/// Images by what their old names mean.
+pub(super) struct Sorted<'a> {
+    /// Those whose old names mean one image each.
+    pub(super) known: Vec<Known<'a>>,
+    /// Old names that have become several images.
+    pub(super) ambiguous: Vec<ImageName>,
+    /// Why images are not among the known, a sentence each.
+    pub(super) left_out: Vec<String>,
+}
+
+/// Sorts images by what their old names mean.
+pub(super) fn sort(images: &[Mapped]) -> Sorted<'_> {
     let plain = |name: &ImageName| match name.tag() {
         Some(_) => name.without_digest(),
         None => name.clone(),
@@ -85,21 +95,43 @@ pub(super) fn known(images: &[Mapped]) -> (Vec<Known<'_>>, Vec<String>) {
             targets.entry(plain(source)).or_default().insert((&image.target, image.target_digest));
         }
     }
-    let (mut known, mut left_out, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let mut sorted = Sorted { known: Vec::new(), ambiguous: Vec::new(), left_out: Vec::new() };
+    let mut seen = BTreeSet::new();
     for image in images {
         let Some(source) = image.source.as_ref().map(plain) else {
-            left_out.push(format!("{} had no name", image.digest));
+            sorted.left_out.push(format!("{} had no name", image.digest));
             continue;
         };
         if !seen.insert(source.clone()) {
             continue;
         }
         match targets[&source].len() {
-            1 => known.push(Known { source, image }),
-            many => left_out.push(format!("{source}: it has become {many} images")),
+            1 => sorted.known.push(Known { source, image }),
+            many => {
+                sorted.left_out.push(format!("{source}: it has become {many} images"));
+                sorted.ambiguous.push(source);
+            }
         }
     }
-    (known, left_out)
+    sorted
+}
+
+/// What a registry would answer with to somebody who asks for an old name at a new repository, if
+/// that is another image; `own` is the digest of the right one. Says it in a sentence.
+pub(super) fn instead(
+    images: &[Mapped],
+    asked: &ImageName,
+    place: &str,
+    own: Option<Digest>,
+) -> Option<String> {
+    let tag = asked.tag()?;
+    let found = images.iter().find(|image| {
+        untagged(image) == place
+            && image.target.tag() == Some(tag)
+            && Some(image.target_digest) != own
+    })?;
+    let other = found.source.as_ref().map_or_else(|| found.digest.to_string(), ToString::to_string);
+    Some(format!("asked for {asked}, a mirror would answer with {other}"))
 }
 
 /// The new name with its digest.
@@ -182,7 +214,8 @@ pub(super) mod tests {
             mapped("r.example/a:1", "h.example/a:1-linux-arm64"),
             mapped("r.example/b:1", "h.example/b:1"),
         ];
-        let (known, left_out) = known(&images);
+        let Sorted { known, ambiguous, left_out } = sort(&images);
+        assert_eq!(ambiguous.len(), 1);
         assert_eq!(known.len(), 1);
         assert_eq!(known[0].source.to_string(), "r.example/b:1");
         assert_eq!(left_out, ["r.example/a:1: it has become 2 images"]);

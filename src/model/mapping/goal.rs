@@ -207,8 +207,8 @@ impl FromStr for Goal {
             format!("x.example/{path}")
         };
         let name = format!("{path}:{}", tag.unwrap_or_default());
-        name.parse::<ImageName>().map_err(|e| {
-            Error::usage(format!("{text:?} makes no valid name")).because(e).hint(
+        name.parse::<ImageName>().map_err(|_| {
+            Error::usage(format!("{text:?} makes no valid name")).hint(
                 "names are small letters, digits and . _ - between them, parts are set off by /, \
                  and a tag follows a colon",
             )

@@ -56,14 +56,14 @@ fn a_wrong_password() {
     crossing.sign_in("dev", "canary-wrong");
     snapshot!(crossing.refused("/mirror", &[]), @r#"
     error: registry HARBOR/mirror does not take this import; nothing was sent
-      - the credentials of "dev" were not accepted by HARBOR
-        hint: sign in again with `sealift login HARBOR`
+      - HARBOR did not accept the sign-in: asked as "dev", from HOME/.docker/config.json
+        hint: sign in with `sealift login HARBOR`, as somebody who may do this
     "#);
     crossing.sign_in("robot+ci", "canary-robot");
     snapshot!(crossing.refused("/mirror", &[]), @r#"
     error: registry HARBOR/mirror does not take this import; nothing was sent
-      - the credentials of "robot+ci" were not accepted by HARBOR
-        hint: sign in again with `sealift login HARBOR`; the name of a robot account has a $ in it, which a shell takes away unless the name stands in single quotes
+      - HARBOR did not accept the sign-in: asked as "robot+ci", from HOME/.docker/config.json
+        hint: a shell takes the $ and what follows out of a robot's name: write it in single quotes, as in `sealift login HARBOR --username 'robot$name'`
     "#);
 }
 
@@ -152,8 +152,16 @@ fn a_path_that_is_too_short_and_a_project_of_its_own() {
 fn nobody_may_write() {
     let crossing = Crossing::new(Harbor::start());
     crossing.harbor.project("mirror", developer());
+    let small = format!("{}/app:1", crossing.from.host());
+    crossing.import("/mirror", &["--image", &small]).succeeds();
     crossing.harbor.read_only();
-    snapshot!(crossing.refused("/mirror", &[]), @r"
+    // What is there already needs nobody to write.
+    crossing.import("/mirror", &["--image", &small]).succeeds();
+    let before = crossing.changes().len();
+    let told = crossing.import("/mirror", &[]).refused(8);
+    assert_eq!(crossing.changes().len(), before);
+    let told = crossing.anonymous(&told);
+    snapshot!(told, @r"
     error: registry HARBOR/mirror does not take this import; nothing was sent
       - HARBOR is in read-only mode
         hint: wait until its administrators end it; it is for maintenance and garbage collection
