@@ -87,7 +87,7 @@ fn a_mirror_is_asked_first_and_the_bundle_says_so() {
 #[test]
 fn a_mirror_that_does_not_help_is_passed_over() {
     let place = Place::new();
-    place.write(".docker/config.json", "{}");
+    write(&place.station, ".docker/config.json", "{}");
     let empty = Registry::start();
     let private = Registry::start_with(Setup { login: Some(("user", "pass")), ..Setup::default() });
     let registry = place.registry.host();
