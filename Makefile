@@ -1,7 +1,7 @@
 # make help says what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test interop bench micro dist
+.PHONY: help demo check test interop bench many kills micro dist
 
 # dockerd can only be started by root; everyone else's tests go through sudo.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,--config 'target."cfg(unix)".runner="sudo -E"')
@@ -37,6 +37,15 @@ bench: ## measure sizes, times and deltas beside the usual tools on real images;
 	.ci/setup test bench
 	cargo build --locked --release
 	benches/side-by-side.sh target/release/sealift $(if $(QUICK),--quick)
+
+many: ## measure 500 small images beside skopeo sync
+	.ci/setup test bench
+	cargo build --locked --release
+	benches/many.sh target/release/sealift
+
+kills: ## kill exports and imports fifty times each; SEALIFT_KILLS=N for another number
+	.ci/setup test
+	SEALIFT_KILLS=$${SEALIFT_KILLS:-50} cargo test --locked $(AS_ROOT) --test interop kill:: -- --nocapture
 
 micro: ## measure engines, chunker and recipes by themselves
 	cargo bench --locked --bench micro

@@ -192,12 +192,20 @@ impl Base {
         self.files.get(&key).into_iter().flatten().rev().copied()
     }
 
+    /// Whether the content of a piece of a blob can be read.
+    pub(super) fn has(&self, blob: &BaseBlob, piece: Piece) -> bool {
+        self.content.as_ref().is_some_and(|bundle| bundle.has(blob, Some(piece)))
+    }
+
+    /// The content of a piece of a blob.
+    pub(super) fn content(&self, blob: &BaseBlob, piece: Piece) -> Result<Vec<u8>> {
+        let content = self.content.as_ref().map(|bundle| bundle.piece(blob, piece));
+        content.unwrap_or_else(|| Err(Error::usage("the base is not at hand")))
+    }
+
     /// Appends the content of a piece, which a bundle at hand has.
     pub(super) fn read(&self, piece: Piece, out: &mut Vec<u8>) -> Result<()> {
-        let Some(bundle) = &self.content else {
-            return Err(Error::usage("the base is not at hand"));
-        };
-        out.extend(bundle.piece(&self.blobs[piece.blob as usize], piece)?);
+        out.extend(self.content(&self.blobs[piece.blob as usize], piece)?);
         Ok(())
     }
 }

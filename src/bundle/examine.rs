@@ -8,6 +8,7 @@ use std::io::Read;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::blob::rebuild;
 use super::index::BlobEntry;
 use super::reader::{Authentic, Bundle, read_hashed};
 use super::volume;
@@ -173,7 +174,7 @@ impl Bundle<Authentic> {
 
     fn examine_blob(&self, blob: &BlobEntry, advance: &(dyn Fn(u64) + Sync)) -> Result<()> {
         let mut reader = VerifiedReader::new(
-            self.rebuild(blob)?,
+            rebuild(self, blob)?,
             blob.digest,
             blob.size,
             self.path().display().to_string(),

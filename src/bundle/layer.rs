@@ -4,6 +4,9 @@
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Sender, bounded};
 
 use crate::codec::checked::HashingReader;
 use crate::codec::compression::Compression;
@@ -11,7 +14,7 @@ use crate::codec::deflate::{Proof, prove};
 use crate::model::{Algorithm, Digest, Error, Result};
 
 /// Bytes of a layer that are kept in memory; longer ones go to a temporary file.
-const IN_MEMORY: u64 = 1 << 20;
+pub(super) const IN_MEMORY: u64 = 1 << 20;
 
 /// A shorter layer is not worth opening: its recipe would be about as long as itself.
 pub const SMALLEST_OPENED: u64 = 512;
@@ -28,11 +31,58 @@ pub(super) struct Prepared {
     pub(super) proof: Option<Proof>,
 }
 
-/// Takes a layer aside and looks for what made it. `folder` takes a temporary file without a name.
+/// A layer that is to be looked at, and who waits for the answer.
+type Job = (Aside, Sender<(Aside, io::Result<Proof>)>);
+
+/// Threads that find out what made a layer. They are few: each keeps memory for the encoders that it
+/// tries, while those who fetch layers may be many.
+pub(super) struct Provers {
+    jobs: Option<Sender<Job>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Provers {
+    pub(super) fn start(count: usize) -> Self {
+        let (jobs, jobs_in) = bounded::<Job>(0);
+        let threads = (0..count).map(|_| {
+            let jobs_in = jobs_in.clone();
+            std::thread::spawn(move || {
+                for (mut aside, answer) in jobs_in {
+                    let proof = prove(&mut aside);
+                    // Whoever asked may have given up.
+                    let _ = answer.send((aside, proof));
+                }
+            })
+        });
+        Self { jobs: Some(jobs), threads: threads.collect() }
+    }
+
+    fn prove(&self, aside: Aside) -> io::Result<(Aside, Proof)> {
+        let died = || io::Error::other("a thread that looks at layers died");
+        let (answer, answer_in) = bounded(1);
+        let jobs = self.jobs.as_ref().ok_or_else(died)?;
+        jobs.send((aside, answer)).map_err(|_| died())?;
+        let (aside, proof) = answer_in.recv().map_err(|_| died())?;
+        Ok((aside, proof?))
+    }
+}
+
+impl Drop for Provers {
+    fn drop(&mut self) {
+        self.jobs = None;
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Takes a layer aside and looks for what made it, in this thread or in one of `provers`. `folder`
+/// takes a temporary file without a name.
 pub(super) fn prepare(
     content: &mut dyn Read,
     algorithm: Algorithm,
     folder: &Path,
+    provers: Option<&Provers>,
 ) -> Result<Prepared> {
     let mut content = HashingReader::new(content, algorithm);
     let mut aside = Aside::take(&mut content, folder)?;
@@ -43,7 +93,14 @@ pub(super) fn prepare(
     let is_gzip = Compression::detect(&head[..filled]) == Compression::Gzip;
     aside.rewind().map_err(odd)?;
     let proof = if is_gzip && size >= SMALLEST_OPENED {
-        let proof = prove(&mut aside).map_err(odd)?;
+        let proof = match provers {
+            Some(provers) => {
+                let proof;
+                (aside, proof) = provers.prove(aside).map_err(odd)?;
+                proof
+            }
+            None => prove(&mut aside).map_err(odd)?,
+        };
         aside.rewind().map_err(odd)?;
         Some(proof)
     } else {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::sync::{Arc, PoisonError};
 
+use super::blob::Store as _;
 use super::content::content;
 use super::held::{Held, Needs, Places};
 use super::index::{BaseBlob, BlobEntry, Piece, Place};
@@ -73,7 +74,7 @@ impl Bundle<Authentic> {
     }
 
     /// A piece of the base.
-    pub(super) fn of_base_piece(&self, piece: Piece) -> Result<Vec<u8>> {
+    pub(super) fn piece_of_base(&self, piece: Piece) -> Result<Vec<u8>> {
         let blob = &self.contents().index.borrowed().blobs[piece.blob as usize];
         for held in self.bases() {
             if let Some(bytes) = held.piece(blob, piece)? {
@@ -90,7 +91,11 @@ impl Bundle<Authentic> {
     }
 
     /// A blob of the base, whole.
-    pub(super) fn of_base(&self, number: u32, form: Form) -> Result<Box<dyn Read + Send + '_>> {
+    pub(super) fn blob_of_base(
+        &self,
+        number: u32,
+        form: Form,
+    ) -> Result<Box<dyn Read + Send + '_>> {
         let blob = &self.contents().index.borrowed().blobs[number as usize];
         for held in self.bases() {
             if let Some(reader) = held.whole(blob, form)? {
@@ -167,7 +172,7 @@ impl Held for Bundle<Authentic> {
                 let start = at.offset as usize;
                 Ok(Some(content[start..start + at.length as usize].to_vec()))
             }
-            Place::Base(deeper) => self.of_base_piece(deeper).map(Some),
+            Place::Base(deeper) => self.piece_of_base(deeper).map(Some),
         }
     }
 

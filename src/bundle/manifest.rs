@@ -14,7 +14,7 @@ use crate::model::{
 
 /// How long a frame of `content` bytes can be: zstd adds at most 1/256 and a few bytes to what it
 /// cannot compress.
-const fn stored_limit(content: u64) -> u64 {
+pub(super) const fn stored_limit(content: u64) -> u64 {
     content + content / 128 + 4096
 }
 

@@ -24,6 +24,9 @@
 //! base stand for chunks, and blobs that the base holds stand for themselves. Whoever reads a delta
 //! has to say where the base is ([`Held`]).
 //!
+//! A bundle that takes long is written in a [`Partial`], where notes are taken of what there is of
+//! it. What an interrupted one left is read as [`Remains`].
+//!
 //! [`Bundle`] reads it. `Bundle<Unverified>` is bytes from a stick; only
 //! [`Bundle::authenticate`](Bundle::authenticate) makes it a `Bundle<Authentic>`, and only that is
 //! a [`Source`](crate::endpoint::Source). `docs/format.md` is the normative text.
@@ -31,6 +34,7 @@
 mod base;
 mod blob;
 mod cache;
+mod checkpoint;
 mod class;
 mod content;
 mod difference;
@@ -41,12 +45,15 @@ mod layer;
 mod lending;
 mod manifest;
 mod names;
+mod opener;
 mod packs;
+mod partial;
 mod preset;
 mod press;
 mod reader;
 mod receipt;
 mod recipe;
+mod remains;
 mod source;
 mod target;
 mod turns;
@@ -60,9 +67,11 @@ pub use held::{Held, Needs};
 pub use index::{BaseBlob, BlobEntry, Borrowed, Index, Piece};
 pub use layer::SMALLEST_OPENED;
 pub use manifest::{Attached, BaseEntry, ImageEntry, Manifest, PackEntry, Stored};
+pub use partial::{Kept, Partial};
 pub use preset::Preset;
 pub use reader::{Authentic, Bundle, Contents, Unverified};
 pub use receipt::Receipt;
 pub use recipe::{Body, Encoding, Recipe, Run};
+pub use remains::Remains;
 pub use target::BundleTarget;
 pub use writer::{Added, Sealed, Writer, WriterOptions};

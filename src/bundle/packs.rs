@@ -7,16 +7,18 @@
 //! prefix: to open a pack, no more than the packs of its prefix are needed.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
 use super::base::Base;
 use super::class::Class;
 use super::index::{Borrowed, CHUNK_ID_BYTES, ChunkId, Piece};
+use super::manifest::PackEntry;
 use super::names::{FileKey, FileName};
 use super::preset::Preset;
 use super::press::Press;
-use super::recipe::{Run, push_chunk};
+use super::recipe::{Body, Encoding, Recipe, Run, push_chunk};
 use crate::model::{Error, Result};
 
 /// Set in the number of a chunk that is a piece of the base, until everything is packed.
@@ -61,7 +63,7 @@ struct Full {
 pub(super) struct Packs {
     press: Press,
     preset: Preset,
-    base: Option<Base>,
+    base: Option<Arc<Base>>,
     /// Those without a prefix, then those with one, each by class.
     open: [Open; 2 * Class::ALL.len()],
     known: HashMap<[u8; 32], u32>,
@@ -76,7 +78,7 @@ pub(super) struct Packs {
 }
 
 impl Packs {
-    pub(super) fn new(press: Press, preset: Preset, base: Option<Base>) -> Self {
+    pub(super) fn new(press: Press, preset: Preset, base: Option<Arc<Base>>) -> Self {
         Self {
             press,
             preset,
@@ -93,7 +95,7 @@ impl Packs {
     }
 
     pub(super) fn base(&self) -> Option<&Base> {
-        self.base.as_ref()
+        self.base.as_deref()
     }
 
     /// Puts a chunk that lies at `offset` in a file, unless it is there, and returns its number.
@@ -283,15 +285,36 @@ impl Packs {
         for slot in 0..self.open.len() {
             self.seal(slot)?;
         }
+        let full = self.full.iter().map(|pack| (pack.chunks.clone(), &pack.prefix[..]));
+        let table = self.table(full, kept);
+        Ok((self.press, table))
+    }
+
+    /// What there is by now: the packs that were written, the content of those that are open, and
+    /// a chunk table of both, the open ones last. Waits until all that are full were written.
+    pub(super) fn snapshot(&self) -> Result<Snapshot<'_>> {
+        let written = self.press.written(self.full.len())?;
+        let open: Vec<&Open> = self.open.iter().filter(|open| !open.parts.is_empty()).collect();
+        let numbers = |open: &&Open| open.parts.iter().map(|part| part.number).collect();
+        let full = self.full.iter().map(|pack| (pack.chunks.clone(), &pack.prefix[..]));
+        let all = full.chain(open.iter().map(|open| (numbers(open), &[][..])));
+        let table = self.table(all, &[]);
+        let open = open.into_iter().map(|open| &open.content[..]).collect();
+        Ok(Snapshot { written, open, table })
+    }
+
+    /// The table of these packs: of each, its chunks and those of its prefix.
+    fn table<'a>(&self, all: impl Iterator<Item = (Vec<u32>, &'a [u32])>, kept: &[u32]) -> Table {
         let mut place = vec![0; self.chunks.len()];
         let mut next = 0u32;
-        let mut packs = Vec::with_capacity(self.full.len());
-        for pack in &self.full {
-            for &chunk in &pack.chunks {
+        let (mut packs, mut prefixes) = (Vec::new(), Vec::new());
+        for (chunks, prefix) in all {
+            for &chunk in &chunks {
                 place[chunk as usize] = next;
                 next += 1;
             }
-            packs.push(pack.chunks.iter().map(|&chunk| self.chunks[chunk as usize]).collect());
+            packs.push(chunks.iter().map(|&chunk| self.chunks[chunk as usize]).collect());
+            prefixes.push(prefix);
         }
         let mut order: Vec<usize> = (0..self.pieces.len()).collect();
         order.sort_by_key(|&at| (self.pieces[at].blob, self.pieces[at].offset));
@@ -299,7 +322,6 @@ impl Packs {
         for (&at, number) in order.iter().zip(next..) {
             borrowed_place[at] = number;
         }
-        let base = self.base.take();
         let used: BTreeSet<u32> =
             self.pieces.iter().map(|piece| piece.blob).chain(kept.iter().copied()).collect();
         let base_blobs: HashMap<u32, u32> = used.iter().copied().zip(0..).collect();
@@ -307,22 +329,33 @@ impl Packs {
             let piece = self.pieces[at];
             Piece { blob: base_blobs[&piece.blob], ..piece }
         });
+        let base = self.base.as_deref();
         let borrowed = Borrowed {
             blobs: base.iter().flat_map(|base| used.iter().map(|&n| base.blob(n))).collect(),
             pieces: pieces.collect(),
         };
         let mut table =
             Table { packs, prefixes: Vec::new(), borrowed, place, borrowed_place, base_blobs };
-        let prefixes = self.full.iter().map(|pack| {
+        let prefixes = prefixes.into_iter().map(|prefix| {
             let mut runs = Vec::new();
-            for &number in &pack.prefix {
+            for &number in prefix {
                 push_chunk(&mut runs, table.place(number));
             }
             runs
         });
         table.prefixes = prefixes.collect();
-        Ok((self.press, table))
+        table
     }
+}
+
+/// What there is of a bundle that is not finished.
+pub(super) struct Snapshot<'a> {
+    /// The packs in the file.
+    pub(super) written: Vec<PackEntry>,
+    /// The content of the packs that are open.
+    pub(super) open: Vec<&'a [u8]>,
+    /// The table of both.
+    pub(super) table: Table,
 }
 
 fn too_many() -> Error {
@@ -352,13 +385,21 @@ impl Table {
         }
     }
 
-    /// The number that a blob of the base has in the bundle.
-    pub(super) fn base_blob(&self, number: u32) -> u32 {
-        self.base_blobs[&number]
+    /// Turns the runs of a recipe, of chunks by first appearance, into runs by place.
+    pub(super) fn settle(&self, recipe: &mut Recipe) {
+        let settle = |runs: &mut Vec<Run>| *runs = self.settled(runs);
+        match &mut recipe.body {
+            Body::Inline(_) => {}
+            Body::Base(number) => *number = self.base_blobs[number],
+            Body::Chunks(runs) => settle(runs),
+            Body::Tar { meta, content, .. } => [meta, content].into_iter().for_each(settle),
+        }
+        if let Encoding::Gzip { corrections, .. } = &mut recipe.encoding {
+            settle(corrections);
+        }
     }
 
-    /// Turns runs of chunks by first appearance into runs by place.
-    pub(super) fn settle(&self, runs: &[Run]) -> Vec<Run> {
+    fn settled(&self, runs: &[Run]) -> Vec<Run> {
         let mut settled = Vec::new();
         for run in runs {
             for chunk in run.first..run.first + run.count {

@@ -182,6 +182,14 @@ impl Press {
         })
     }
 
+    /// Where the first `count` packs lie, which were handed over; waits until they are written.
+    pub(super) fn written(&self, count: usize) -> Result<Vec<PackEntry>> {
+        if let Some(last) = count.checked_sub(1) {
+            self.shelf.entry(last as u32).ok_or_else(died)?;
+        }
+        Ok(self.shelf.state().entries[..count].to_vec())
+    }
+
     /// Hands over a full pack; waits while too many are on their way. The number that it gets is
     /// its place in the file.
     pub(super) fn push(

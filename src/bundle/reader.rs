@@ -218,7 +218,7 @@ impl Bundle<Authentic> {
     }
 
     /// The threads that make layers again: as many as there are processors.
-    pub(super) fn pool(&self) -> &Arc<Pool> {
+    pub(super) fn threads(&self) -> &Arc<Pool> {
         self.state.pool.get_or_init(|| {
             let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
             Arc::new(Pool::new(threads.min(MOST_THREADS)))

@@ -2,6 +2,7 @@
 
 use std::io::{BufReader, Read};
 
+use super::blob::{body, rebuild};
 use super::manifest::Attached;
 use super::reader::{Authentic, Bundle};
 use super::recipe::{Body, Encoding};
@@ -76,9 +77,9 @@ impl Source for Bundle<Authentic> {
             && (matches!(entry.recipe.encoding, Encoding::Gzip { .. })
                 || matches!(entry.recipe.body, Body::Base(_)))
         {
-            return self.body(entry);
+            return body(self, entry);
         }
-        let exact = self.rebuild(entry)?;
+        let exact = rebuild(self, entry)?;
         if form == Form::Exact || entry.plain.is_none() {
             return Ok(exact);
         }

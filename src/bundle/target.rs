@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::layer;
+use super::layer::{self, Provers};
 use super::manifest::{Attached, ImageEntry};
 use super::turns::Turns;
 use super::writer::{Sealed, Writer};
@@ -18,6 +18,18 @@ use crate::model::manifest::ImageConfig;
 use crate::model::{Descriptor, Digest, Error, Kind, Manifest, Platform, Result, Role, limits};
 use crate::trust::SecretKey;
 
+/// Blobs that are fetched at once: small ones are waited for longer than they take to come.
+const LANES: usize = 8;
+
+/// Where a blob stands in the order.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    number: usize,
+    /// How many must be done before it is fetched: a layer that goes into a file waits until no more
+    /// of those before it are left than there may be at once.
+    after: usize,
+}
+
 /// A bundle that images are brought to. [`BundleTarget::seal`] ends it.
 pub struct BundleTarget {
     name: String,
@@ -27,8 +39,11 @@ pub struct BundleTarget {
     /// Layers are prepared side by side and go into packs in the order of the plan, so that the
     /// bundle does not depend on which is ready first.
     turns: Turns,
-    order: Mutex<HashMap<Digest, usize>>,
+    order: Mutex<HashMap<Digest, Place>>,
     lanes: usize,
+    /// Layers that are kept in files at once.
+    at_once: usize,
+    provers: Provers,
     aside: Option<PathBuf>,
 }
 
@@ -36,19 +51,22 @@ impl BundleTarget {
     /// Wraps a writer; `name` is the file, for messages.
     pub fn new(name: String, writer: Writer) -> Self {
         let aside = writer.aside().map(Path::to_path_buf);
-        let lanes = if aside.is_some() { writer.threads() + 1 } else { 1 };
+        // One more than there are threads, so that one layer is fetched while others are proved.
+        let at_once = writer.threads().max(1) + 1;
         Self {
             name,
             writer: Mutex::new(Some(writer)),
             configs: Mutex::default(),
             turns: Turns::default(),
             order: Mutex::default(),
-            lanes,
+            lanes: if aside.is_some() { at_once.max(LANES) } else { 1 },
+            at_once,
+            provers: Provers::start(if aside.is_some() { at_once - 1 } else { 0 }),
             aside,
         }
     }
 
-    fn order(&self) -> MutexGuard<'_, HashMap<Digest, usize>> {
+    fn order(&self) -> MutexGuard<'_, HashMap<Digest, Place>> {
         self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -82,6 +100,13 @@ impl BundleTarget {
             writer.add_document(descriptor, bytes);
             Ok(())
         })
+    }
+
+    /// Notes what was gathered, so that the next export can go on from it.
+    pub fn give_up(&self) {
+        if let Some(writer) = self.writer().as_mut() {
+            writer.give_up();
+        }
     }
 
     /// Writes index, manifest and signatures, and gives the bundle its name.
@@ -193,7 +218,6 @@ impl Target for BundleTarget {
         Ok(plan)
     }
 
-    /// One more than there are threads, so that one layer is fetched while the others are proved.
     fn lanes(&self) -> usize {
         self.lanes
     }
@@ -206,7 +230,17 @@ impl Target for BundleTarget {
             Ok(())
         })?;
         let sent = plan.blobs.iter().filter(|step| step.action == Action::Send);
-        *self.order() = sent.map(|step| step.descriptor.digest).zip(0..).collect();
+        let mut large: Vec<usize> = Vec::new();
+        let places = sent.zip(0..).map(|(step, number)| {
+            let mut place = Place { number, after: 0 };
+            if step.bytes > layer::IN_MEMORY {
+                let before = large.len().checked_sub(self.at_once);
+                place.after = before.map_or(0, |before| large[before] + 1);
+                large.push(number);
+            }
+            (step.descriptor.digest, place)
+        });
+        *self.order() = places.collect();
         Ok(())
     }
 
@@ -215,18 +249,19 @@ impl Target for BundleTarget {
         step: &BlobStep,
         open: &mut dyn FnMut() -> Result<Box<dyn Read + Send>>,
     ) -> Result<()> {
-        let turn = self.turns.enter();
-        let number = self.order().get(&step.descriptor.digest).copied().unwrap_or_default();
+        let place = self.order().get(&step.descriptor.digest).copied().unwrap_or_default();
+        let turn = self.turns.enter(place.number);
+        turn.wait_for(place.after)?;
         let mut content = open()?;
         if let (Some(folder), "layer") = (&self.aside, &*step.place) {
             let algorithm = step.descriptor.digest.algorithm();
-            let prepared = layer::prepare(&mut content, algorithm, folder)?;
-            turn.wait(number)?;
+            let prepared = layer::prepare(&mut content, algorithm, folder, Some(&self.provers))?;
+            turn.wait()?;
             self.with(|writer| writer.add_prepared(prepared))?;
             turn.done();
             return Ok(());
         }
-        turn.wait(number)?;
+        turn.wait()?;
         if step.place == "document" {
             let bytes = crate::codec::checked::read_bounded(
                 &mut content,

@@ -14,12 +14,14 @@ pub(super) struct Turns {
 #[derive(Debug, Default)]
 struct State {
     next: usize,
-    broken: bool,
+    /// The first of those that ended badly.
+    broken: Option<usize>,
 }
 
 /// Somebody's turn; it ends when this is let go, well or badly.
 pub(super) struct Turn<'a> {
     turns: &'a Turns,
+    number: usize,
     done: bool,
 }
 
@@ -29,8 +31,9 @@ impl Turns {
     }
 
     /// Says that `number` is being prepared: whatever becomes of it, those behind it will hear.
-    pub(super) fn enter(&self) -> Turn<'_> {
-        Turn { turns: self, done: false }
+    /// Those before it go on.
+    pub(super) fn enter(&self, number: usize) -> Turn<'_> {
+        Turn { turns: self, number, done: false }
     }
 
     /// Starts again from the first.
@@ -40,16 +43,25 @@ impl Turns {
 }
 
 impl Turn<'_> {
-    /// Waits until all before `number` are done.
+    /// Waits until all before it are done.
     ///
     /// # Errors
     /// Where one of them failed; that one has said why.
-    pub(super) fn wait(&self, number: usize) -> Result<()> {
+    pub(super) fn wait(&self) -> Result<()> {
+        self.wait_for(self.number)
+    }
+
+    /// Waits until so many are done, which are all before it.
+    ///
+    /// # Errors
+    /// Where one before it failed; that one has said why.
+    pub(super) fn wait_for(&self, count: usize) -> Result<()> {
         let mut state = self.turns.state();
-        while state.next != number && !state.broken {
+        let is_broken = |state: &State| state.broken.is_some_and(|broken| broken < self.number);
+        while state.next < count && !is_broken(&state) {
             state = self.turns.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        if state.broken {
+        if is_broken(&state) {
             return Err(Error::new(Kind::Io, "what comes before it could not be written"));
         }
         Ok(())
@@ -67,7 +79,7 @@ impl Drop for Turn<'_> {
         if self.done {
             state.next += 1;
         } else {
-            state.broken = true;
+            state.broken = Some(state.broken.map_or(self.number, |first| first.min(self.number)));
         }
         drop(state);
         self.turns.changed.notify_all();
@@ -85,8 +97,8 @@ mod tests {
             for number in (0..20).rev() {
                 let (turns, order) = (&turns, &order);
                 scope.spawn(move || {
-                    let turn = turns.enter();
-                    turn.wait(number).unwrap();
+                    let turn = turns.enter(number);
+                    turn.wait().unwrap();
                     order.lock().unwrap().push(number);
                     turn.done();
                 });
@@ -96,12 +108,15 @@ mod tests {
     }
 
     #[test]
-    fn those_behind_one_that_failed_do_not_wait_for_ever() {
+    fn those_behind_one_that_failed_do_not_wait_for_ever_and_those_before_it_go_on() {
         let turns = Turns::default();
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| turns.enter().wait(1).is_err());
-            drop(turns.enter());
+            let waiting = scope.spawn(|| turns.enter(2).wait().is_err());
+            let (first, second) = (turns.enter(0), turns.enter(1));
+            drop(second);
             assert!(waiting.join().unwrap());
+            first.wait().unwrap();
+            first.done();
         });
     }
 }

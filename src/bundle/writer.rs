@@ -4,23 +4,25 @@ use std::collections::HashMap;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::bounded;
 
 use super::base::Base;
+use super::checkpoint::Checkpoints;
 use super::class::Class;
 use super::index::{BlobEntry, Index};
 use super::layer::{self, Prepared};
 use super::manifest::{self, Content, Encoder, ImageEntry, Manifest, PackEntry, VolumeEntry};
 use super::names::FileName;
-use super::packs::{Packs, Table};
+use super::opener::open_layer;
+use super::packs::Packs;
+use super::partial::Partial;
 use super::preset::Preset;
 use super::press::{Output, Press, write_error};
 use super::recipe::{Body, Encoding, Recipe, Run, push_chunk};
 use super::volume::{self, END_BYTES};
 use crate::codec::atomic::AtomicFile;
-use crate::codec::checked::{Hasher, HashingReader};
+use crate::codec::checked::HashingReader;
 use crate::codec::chunk::Chunker;
 use crate::codec::compression::{self, Compression};
 use crate::codec::deflate::Proof;
@@ -82,13 +84,33 @@ pub struct Writer {
     /// Blobs of the base that are needed whole.
     kept: Vec<u32>,
     options: WriterOptions,
+    /// For a bundle that takes long: notes of what there is of it, and where it is written.
+    checkpoints: Option<Checkpoints>,
+    partial: Option<Partial>,
 }
 
 impl Writer {
     /// Begins a bundle that will be `path`.
     /// With a `base`, only what the base lacks is written.
     pub fn create(path: &Path, options: WriterOptions, base: Option<Base>) -> Result<Self> {
-        let file = AtomicFile::create(path, 0o644)?;
+        Self::begin(AtomicFile::create(path, 0o644)?, options, base.map(Arc::new))
+    }
+
+    /// Begins a bundle in a place that is kept where it fails. With `checkpoints`, notes are taken
+    /// of what there is of it, for the next export to go on from.
+    pub fn create_in(
+        partial: Partial,
+        checkpoints: bool,
+        options: WriterOptions,
+        base: Option<Arc<Base>>,
+    ) -> Result<Self> {
+        let mut writer = Self::begin(partial.create()?, options, base)?;
+        writer.checkpoints = checkpoints.then(|| Checkpoints::new(partial.folder()));
+        writer.partial = Some(partial);
+        Ok(writer)
+    }
+
+    fn begin(file: AtomicFile, options: WriterOptions, base: Option<Arc<Base>>) -> Result<Self> {
         let mut output = Output { file, at: 0, time: options.created };
         output.member(volume::README, volume::README_TEXT.as_bytes())?;
         output.member(volume::VOLUME, volume::volume_text(&options.set, 1).as_bytes())?;
@@ -100,7 +122,16 @@ impl Writer {
             chunker: Chunker::default(),
             kept: Vec::new(),
             options,
+            checkpoints: None,
+            partial: None,
         })
+    }
+
+    /// Notes what there is by now, before it is given up.
+    pub fn give_up(&mut self) {
+        if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.write(&self.packs, &self.blobs);
+        }
     }
 
     /// Whether the blob is in the bundle already.
@@ -234,8 +265,14 @@ impl Writer {
     }
 
     fn record(&mut self, blob: BlobEntry) {
+        let size = blob.size;
         self.by_digest.insert(blob.digest, self.blobs.len());
         self.blobs.push(blob);
+        if let Some(checkpoints) = &mut self.checkpoints
+            && checkpoints.is_due(size)
+        {
+            checkpoints.write(&self.packs, &self.blobs);
+        }
     }
 
     /// Stores what shares nothing and shrinks no more, in pieces of one size; `tee` sees each.
@@ -331,11 +368,11 @@ impl Writer {
 
     /// Seals the bundle: index, manifest, signatures, tail; then it gets its name.
     pub fn finish(self, images: Vec<ImageEntry>, signers: &[SecretKey]) -> Result<Sealed> {
-        let Self { packs, mut blobs, kept, options, .. } = self;
+        let Self { packs, mut blobs, kept, options, partial, .. } = self;
         let base = packs.base().map(Base::entry);
         let (press, table) = packs.finish(&kept)?;
         for blob in &mut blobs {
-            settle(&mut blob.recipe, &table);
+            table.settle(&mut blob.recipe);
         }
         let count = table.packs.len();
         let index = Index::new(&table.packs, table.prefixes, table.borrowed, blobs);
@@ -385,6 +422,9 @@ impl Writer {
         std::io::Write::write_all(&mut output.file, &[0; END_BYTES as usize])
             .map_err(|e| write_error(&target, e))?;
         output.file.commit()?;
+        if let Some(partial) = partial {
+            partial.clear();
+        }
         Ok(Sealed { digest: Digest::of(&bytes), manifest, bytes: output.at + END_BYTES })
     }
 }
@@ -401,7 +441,7 @@ impl Intake for Writer {
         let algorithm = expected.map_or(Algorithm::Sha256, |digest| digest.algorithm());
         let added = match self.aside() {
             Some(folder) if is_layer => {
-                let prepared = layer::prepare(content, algorithm, folder)?;
+                let prepared = layer::prepare(content, algorithm, folder, None)?;
                 self.add_prepared(prepared)?
             }
             _ => self.add_blob(is_layer, algorithm, content)?,
@@ -488,21 +528,6 @@ impl Parts for TarParts<'_> {
     }
 }
 
-fn settle(recipe: &mut Recipe, table: &Table) {
-    match &mut recipe.body {
-        Body::Inline(_) => {}
-        Body::Base(number) => *number = table.base_blob(*number),
-        Body::Chunks(runs) => *runs = table.settle(runs),
-        Body::Tar { meta, content, .. } => {
-            *meta = table.settle(meta);
-            *content = table.settle(content);
-        }
-    }
-    if let Encoding::Gzip { corrections, .. } = &mut recipe.encoding {
-        *corrections = table.settle(corrections);
-    }
-}
-
 /// The index as a member.
 fn write_index(output: &mut Output, plain: &[u8], effort: Effort) -> Result<PackEntry> {
     let stored =
@@ -535,57 +560,4 @@ fn fill(content: &mut dyn Read, buffer: &mut [u8]) -> Result<usize> {
 /// Whether zstd makes these bytes noticeably smaller.
 fn shrinks(head: &[u8]) -> bool {
     zstd::bulk::compress(head, 1).is_ok_and(|packed| packed.len() < head.len() - head.len() / 32)
-}
-
-/// Opens a compressed layer that comes in pieces and learns what it opens to; `None` where it does
-/// not open, or grows past all measure.
-fn open_layer(form: Compression, pieces: Receiver<Vec<u8>>) -> Option<Plain> {
-    let came = AtomicU64::new(0);
-    let stream = Pieces { coming: pieces, piece: Vec::new(), at: 0, came: &came };
-    let mut reader = compression::open(form, BufReader::with_capacity(256 << 10, stream)).ok()?;
-    let bound = match form {
-        Compression::Zstd => limits::ZSTD_EXPANSION,
-        Compression::Gzip | Compression::None => limits::EXPANSION,
-    };
-    let mut hasher = Hasher::new(Algorithm::Sha256);
-    let mut size = 0u64;
-    let mut buffer = vec![0; 256 << 10];
-    loop {
-        match reader.read(&mut buffer) {
-            Ok(0) => return Some(Plain { digest: hasher.finish(), size }),
-            Ok(n) => {
-                hasher.update(&buffer[..n]);
-                size += n as u64;
-            }
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(_) => return None,
-        }
-        if size / bound > came.load(Ordering::Relaxed) + (64 << 10) {
-            return None;
-        }
-    }
-}
-
-/// Pieces from another thread as one stream.
-struct Pieces<'a> {
-    coming: Receiver<Vec<u8>>,
-    piece: Vec<u8>,
-    at: usize,
-    came: &'a AtomicU64,
-}
-
-impl Read for Pieces<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        while self.at == self.piece.len() {
-            match self.coming.recv() {
-                Ok(piece) => (self.piece, self.at) = (piece, 0),
-                Err(_) => return Ok(0),
-            }
-        }
-        let n = buffer.len().min(self.piece.len() - self.at);
-        buffer[..n].copy_from_slice(&self.piece[self.at..self.at + n]);
-        self.at += n;
-        self.came.fetch_add(n as u64, Ordering::Relaxed);
-        Ok(n)
-    }
 }

@@ -1,5 +1,7 @@
 //! `sealift export`.
 
+use std::path::Path;
+
 use serde_json::json;
 
 use super::bases;
@@ -7,7 +9,7 @@ use super::console::Console;
 use super::output::{Align, Output, Table, count, size};
 use super::places;
 use super::request::{self, Sealing};
-use crate::bundle::{Base, WriterOptions};
+use crate::bundle::{Base, Kept, WriterOptions};
 use crate::endpoint::Parcel;
 use crate::model::graph::distinct_leaves;
 use crate::model::{Digest, Result};
@@ -30,8 +32,15 @@ pub(super) fn run(request: &request::Export, console: &Console) -> Result<()> {
         return show_preview(&preview, request.json);
     };
     let base = base(request, &signers)?;
+    if let (Some(kept), false) = (Kept::find(&sealing.output), request.resume) {
+        console.say(&format!(
+            "an interrupted export has left {} in {}; --resume would go on from there, this one starts anew",
+            size(kept.bytes),
+            kept.folder.display()
+        ));
+    }
     let progress = console.progress("export");
-    let report = export::export(
+    let result = export::export(
         export::Request {
             origins,
             wanted,
@@ -45,12 +54,26 @@ pub(super) fn run(request: &request::Export, console: &Console) -> Result<()> {
                 temporary: request.temporary.clone(),
             },
             base,
+            resume: request.resume,
             temporary: &request.temporary,
         },
         &*progress,
-    )?;
+    );
     drop(progress);
+    let report = result.inspect_err(|_| {
+        if let Some(kept) = Kept::find(&sealing.output) {
+            console.warn(&is_kept(&kept.folder));
+        }
+    })?;
     show(&report, sealing, request.json, console)
+}
+
+/// What is said where an export ends early.
+pub(super) fn is_kept(folder: &Path) -> String {
+    format!(
+        "what was gathered is kept in {}: the same command with --resume goes on from there",
+        folder.display()
+    )
 }
 
 /// The base of a delta. Who signs the delta is trusted to have signed its base.
@@ -175,6 +198,14 @@ fn show(report: &Report, sealing: &Sealing, as_json: bool, console: &Console) ->
             count(omitted, "foreign layer"),
         ));
     }
+    let (at_hand, bytes_at_hand) = report.at_hand;
+    if at_hand > 0 {
+        console.say(&format!(
+            "{}, {}, came from the interrupted export",
+            count(at_hand, "blob"),
+            size(bytes_at_hand)
+        ));
+    }
     let blobs = distinct_leaves(report.parcels.iter().flat_map(Parcel::graphs)).len();
     if as_json {
         let images: Vec<_> = report
@@ -189,6 +220,7 @@ fn show(report: &Report, sealing: &Sealing, as_json: bool, console: &Console) ->
             "content": report.content,
             "images": images,
             "blobs": blobs,
+            "atHand": {"blobs": at_hand, "bytes": bytes_at_hand},
         }));
     }
     let mut table =

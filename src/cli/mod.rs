@@ -93,11 +93,16 @@ fn execute(cli: Cli) -> Result<()> {
     }
 }
 
-/// Ctrl-C, and being told to end, leave no half-written file under any name.
+/// Ctrl-C, and being told to end, leave no half-written file under any name, and what was gathered
+/// for a bundle where the next export finds it.
 fn leave_nothing_behind_on_interrupt() -> Result<()> {
     ctrlc::set_handler(|| {
-        atomic::remove_unfinished();
-        let _ = writeln!(std::io::stderr(), "\nsealift: interrupted");
+        let kept = atomic::remove_unfinished();
+        let mut stderr = std::io::stderr();
+        let _ = writeln!(stderr, "\nsealift: interrupted");
+        for folder in kept {
+            let _ = report::note(&export::is_kept(&folder), &mut stderr);
+        }
         std::process::exit(INTERRUPTED);
     })
     .map_err(|e| Error::new(Kind::Io, "cannot watch for interrupts").because(e))

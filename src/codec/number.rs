@@ -31,6 +31,11 @@ impl<'a> Cursor<'a> {
         self.rest.is_empty()
     }
 
+    /// Everything that was not read yet.
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// The next `length` bytes.
     pub fn take(&mut self, length: usize) -> Result<&'a [u8], Odd> {
         let (now, rest) = self.rest.split_at_checked(length).ok_or(Odd("it ends early"))?;

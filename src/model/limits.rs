@@ -54,6 +54,11 @@ pub const DAEMON_ANSWER_BYTES: u64 = 64 << 20;
 /// Bytes of one line of the progress that a daemon reports while it loads.
 pub const DAEMON_LINE_BYTES: u64 = 1 << 20;
 
+/// Headers of an answer of a daemon, and bytes of each: real ones send ten short ones.
+pub const DAEMON_HEADERS: usize = 128;
+/// See [`DAEMON_HEADERS`].
+pub const DAEMON_HEADER_BYTES: u64 = 16 << 10;
+
 /// Bytes of the manifest of a bundle: at about 200 bytes a pack this is 80,000 packs, or 1.2 TB.
 pub const BUNDLE_MANIFEST_BYTES: u64 = 16 << 20;
 

@@ -1,19 +1,22 @@
 //! Export: images of any places into one signed bundle.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::at_hand::AtHand;
 use super::copy::{self, Surroundings};
 use super::gather::{Wanted, display_name, gather};
-use crate::bundle::{Base, BundleTarget, Sealed, Writer, WriterOptions};
+use super::sources::Sources;
+use crate::bundle::{Base, BundleTarget, Partial, Sealed, Writer, WriterOptions};
 use crate::endpoint::{
-    Attachment, Event, Fed, Feed, Form, Intake, Origin, Parcel, Plain, Plan, Progress, Root,
-    Satellite, Source, Target as _, Transfers,
+    Event, Fed, Feed, Form, Intake, Origin, Parcel, Plan, Progress, Satellite, Source, Target as _,
+    Transfers,
 };
 use crate::model::graph::distinct_leaves;
-use crate::model::{Descriptor, Digest, Error, Graph, Kind, Result, Role, limits};
+use crate::model::{Digest, Error, Graph, ImageName, Kind, Result, Role, limits};
 use crate::trust::SecretKey;
 
 /// What is to be exported, and how.
@@ -30,6 +33,8 @@ pub struct Request<'a> {
     pub writer: WriterOptions,
     /// What the far side has already; nothing for a bundle that is whole by itself.
     pub base: Option<Base>,
+    /// Whether to go on from what interrupted exports to the same file have left.
+    pub resume: bool,
     /// Takes temporary files.
     pub temporary: &'a Path,
 }
@@ -54,22 +59,26 @@ pub struct Report {
     pub parcels: Vec<Parcel>,
     /// Bytes of all distinct blobs and manifests, as they were at their sources.
     pub content: u64,
+    /// How many blobs came from an interrupted export, and their bytes.
+    pub at_hand: (usize, u64),
 }
 
 /// Says what an export would do. Asks the places, writes nothing.
 pub fn preview(origins: &[Origin], wanted: &Wanted, progress: &dyn Progress) -> Result<Preview> {
     progress.event(Event::Phase { title: "reading what the images consist of", total: None });
-    let mut parcels = Vec::new();
     let mut announced = Vec::new();
+    let mut sources: Vec<&dyn Source> = Vec::new();
     for origin in origins {
         match origin {
-            Origin::Source(source) => {
-                parcels.extend(gather(&**source, wanted)?);
-                tell(&**source, progress);
-            }
+            Origin::Source(source) => sources.push(&**source),
             Origin::Feed(feed) => announced.extend(feed.announce()?),
         }
     }
+    let parcels = gather(sources.iter().copied(), wanted)?;
+    for source in sources {
+        tell(source, progress);
+    }
+    let parcels: Vec<Parcel> = parcels.into_iter().flatten().collect();
     let mut plan = Plan::default();
     for leaf in distinct_leaves(parcels.iter().flat_map(Parcel::graphs)) {
         plan.blobs.push(crate::endpoint::BlobStep {
@@ -85,6 +94,10 @@ pub fn preview(origins: &[Origin], wanted: &Wanted, progress: &dyn Progress) -> 
 
 /// Exports. The bundle has its name when this returns, or does not exist.
 ///
+/// An export from a registry that fails, or is interrupted, leaves what it has gathered beside the
+/// bundle ([`Kept`](crate::bundle::Kept)). One that is to go on from it does all that any export
+/// does, only that it need not fetch those blobs: so it makes the same bundle.
+///
 /// # Errors
 /// [`Kind::Usage`] without a signer; whatever places and disk report.
 pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
@@ -95,44 +108,54 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
     let around = Surroundings { progress, temporary: request.temporary, title: "exporting" };
     // Everything that can be asked beforehand is asked before anything is written.
     progress.event(Event::Phase { title: "reading what the images consist of", total: None });
-    let mut sources = Sources::default();
     let mut feeds: Vec<(usize, Box<dyn Feed>)> = Vec::new();
-    let mut parcels: Vec<(usize, Parcel)> = Vec::new();
+    let mut opened: Vec<(usize, Box<dyn Source>)> = Vec::new();
     for (place, origin) in request.origins.into_iter().enumerate() {
         match origin {
-            Origin::Source(source) => {
-                let found = gather(&*source, &request.wanted)?;
-                tell(&*source, progress);
-                sources.add(source, &found);
-                parcels.extend(found.into_iter().map(|parcel| (place, parcel)));
-            }
+            Origin::Source(source) => opened.push((place, source)),
             Origin::Feed(feed) => {
                 feed.announce()?;
                 feeds.push((place, feed));
             }
         }
     }
-    let writer = Writer::create(&request.output, request.writer, request.base)?;
+    let found = gather(opened.iter().map(|(_, source)| &**source), &request.wanted)?;
+    let mut sources = Sources::default();
+    let mut parcels: Vec<(usize, Parcel)> = Vec::new();
+    for ((place, source), found) in opened.into_iter().zip(found) {
+        tell(&*source, progress);
+        sources.add(source, &found);
+        parcels.extend(found.into_iter().map(|parcel| (place, parcel)));
+    }
+    let base = request.base.map(Arc::new);
+    let partial = Partial::begin(&request.output)?;
+    let remains = if request.resume { partial.remains(base.as_ref()) } else { Vec::new() };
+    let writer = Writer::create_in(partial, sources.is_remote(), request.writer, base)?;
     let target = BundleTarget::new(request.output.display().to_string(), writer);
-    for (place, mut feed) in feeds {
-        let fed = run_feed(&mut *feed, &target, &request.wanted, progress)?;
-        parcels.extend(fed.into_iter().map(|parcel| (place, parcel)));
-    }
-    parcels.sort_by_key(|(place, _)| *place);
-    let parcels = merge(parcels.into_iter().map(|(_, parcel)| parcel));
-    if parcels.is_empty() {
-        return Err(Error::usage("there is no image in what was named"));
-    }
-    let carried: Vec<Parcel> =
-        parcels.iter().filter(|parcel| sources.holds(parcel)).cloned().collect();
-    let plan = target.plan(&carried)?;
-    let copied = copy::run(&sources, &target, plan, &around);
-    tell(&sources, progress);
-    copied?;
+    let bring_all = || {
+        for (place, mut feed) in feeds {
+            let fed = run_feed(&mut *feed, &target, &request.wanted, progress)?;
+            parcels.extend(fed.into_iter().map(|parcel| (place, parcel)));
+        }
+        parcels.sort_by_key(|(place, _)| *place);
+        let parcels = merge(parcels.drain(..).map(|(_, parcel)| parcel));
+        if parcels.is_empty() {
+            return Err(Error::usage("there is no image in what was named"));
+        }
+        let carried: Vec<Parcel> =
+            parcels.iter().filter(|parcel| sources.holds(parcel)).cloned().collect();
+        let plan = target.plan(&carried)?;
+        let at_hand = AtHand::new(&sources, &remains, &plan, progress);
+        let copied = copy::run(&at_hand, &target, plan, &around);
+        tell(&sources, progress);
+        copied?;
+        Ok((parcels, at_hand.amount()))
+    };
+    let (parcels, at_hand) = bring_all().inspect_err(|_| target.give_up())?;
     progress.event(Event::Phase { title: "sealing", total: None });
     let content = distinct_bytes(&parcels);
     let sealed = target.seal(&parcels, &request.signers)?;
-    Ok(Report { sealed, parcels, content })
+    Ok(Report { sealed, parcels, content, at_hand })
 }
 
 /// Tells how the images of a place were come by.
@@ -145,15 +168,17 @@ fn tell(source: &dyn Source, progress: &dyn Progress) {
 /// The same image under the same name stands once, whatever places it came from.
 fn merge(parcels: impl Iterator<Item = Parcel>) -> Vec<Parcel> {
     let mut merged: Vec<Parcel> = Vec::new();
+    let mut places: HashMap<(Digest, Option<ImageName>), usize> = HashMap::new();
     for parcel in parcels {
-        let same = |known: &&mut Parcel| {
-            known.root.descriptor.digest == parcel.root.descriptor.digest
-                && known.root.name == parcel.root.name
-        };
-        match merged.iter_mut().find(same) {
-            None => merged.push(parcel),
+        let key = (parcel.root.descriptor.digest, parcel.root.name.clone());
+        match places.entry(key) {
+            Entry::Vacant(entry) => {
+                entry.insert(merged.len());
+                merged.push(parcel);
+            }
             // One place may know attachments that the other has not.
-            Some(known) => {
+            Entry::Occupied(entry) => {
+                let known = &mut merged[*entry.get()];
                 for satellite in parcel.satellites {
                     let digest = |of: &Satellite| of.graph.root().descriptor.digest;
                     let has = |own: &Satellite| {
@@ -177,73 +202,6 @@ fn distinct_bytes(parcels: &[Parcel]) -> u64 {
             .extend(graph.leaves.iter().map(|leaf| (leaf.descriptor.digest, leaf.descriptor.size)));
     }
     sizes.values().sum()
-}
-
-/// Several sources as one: each blob is opened at the first place that lists it.
-#[derive(Default)]
-struct Sources {
-    places: Vec<Box<dyn Source>>,
-    of: HashMap<Digest, usize>,
-}
-
-impl Sources {
-    fn add(&mut self, source: Box<dyn Source>, parcels: &[Parcel]) {
-        let place = self.places.len();
-        self.places.push(source);
-        for graph in parcels.iter().flat_map(Parcel::graphs) {
-            let nodes = graph.nodes.iter().map(|node| node.descriptor.digest);
-            for digest in nodes.chain(graph.leaves.iter().map(|leaf| leaf.descriptor.digest)) {
-                self.of.entry(digest).or_insert(place);
-            }
-        }
-    }
-
-    fn holds(&self, parcel: &Parcel) -> bool {
-        self.of.contains_key(&parcel.root.descriptor.digest)
-    }
-
-    fn place(&self, digest: &Digest) -> Result<&dyn Source> {
-        self.of
-            .get(digest)
-            .map(|&place| &*self.places[place])
-            .ok_or_else(|| Error::damaged(format!("none of the sources has {digest}")))
-    }
-}
-
-impl Source for Sources {
-    fn describe(&self) -> String {
-        match self.places.as_slice() {
-            [one] => one.describe(),
-            _ => "its source".to_owned(),
-        }
-    }
-
-    fn roots(&self) -> Result<Vec<Root>> {
-        self.places.iter().try_fold(Vec::new(), |mut all, place| {
-            all.extend(place.roots()?);
-            Ok(all)
-        })
-    }
-
-    fn open(&self, blob: &Descriptor, form: Form) -> Result<Box<dyn Read + Send + '_>> {
-        self.place(&blob.digest)?.open(blob, form)
-    }
-
-    fn plain(&self, layer: &Digest) -> Option<Plain> {
-        self.place(layer).ok()?.plain(layer)
-    }
-
-    fn attachments(&self, subject: &Descriptor) -> Result<Vec<Attachment>> {
-        self.place(&subject.digest)?.attachments(subject)
-    }
-
-    fn is_remote(&self) -> bool {
-        self.places.iter().any(|place| place.is_remote())
-    }
-
-    fn notes(&self) -> Vec<String> {
-        self.places.iter().flat_map(|place| place.notes()).collect()
-    }
 }
 
 /// Runs a feed into the bundle and makes parcels of what it delivered.

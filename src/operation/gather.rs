@@ -1,14 +1,14 @@
 //! Finds out what the images of a place consist of, before anything is moved.
 
 use std::collections::HashSet;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use crate::endpoint::{Attachment, AttachmentKind, Parcel, Root, Satellite, Source, read_small};
 use crate::model::manifest::ImageConfig;
 use crate::model::{Descriptor, Digest, Error, Graph, Manifest, Platform, Result, Role, limits};
 
-/// How many requests for attachments are under way at once.
+/// How many requests are under way at once.
 const ASKING: usize = 6;
 
 /// What is wanted of each image.
@@ -20,21 +20,40 @@ pub struct Wanted {
     pub attachments: bool,
 }
 
-/// The images of `source`, whole.
+/// The images of each source, whole. Where sources are far, several are asked at once.
 ///
 /// # Errors
 /// [`Kind::Usage`](crate::model::Kind::Usage) where an image has none of the platforms, and
-/// whatever the source reports.
-pub fn gather(source: &dyn Source, wanted: &Wanted) -> Result<Vec<Parcel>> {
-    let mut parcels = Vec::new();
-    for root in source.roots()? {
-        parcels.extend(gather_root(source, root, wanted)?);
-    }
-    Ok(parcels)
+/// whatever the sources report; of several failures, that of the first source.
+pub fn gather<'a>(
+    sources: impl Iterator<Item = &'a dyn Source>,
+    wanted: &Wanted,
+) -> Result<Vec<Vec<Parcel>>> {
+    let sources: Vec<&dyn Source> = sources.collect();
+    let far = sources.iter().any(|source| source.is_remote());
+    let lanes = if far { ASKING.min(sources.len()) } else { 1 };
+    let asking = ASKING / lanes.max(1);
+    in_order(&sources, lanes, |source| {
+        let mut parcels = Vec::new();
+        for root in source.roots()? {
+            parcels.extend(parcels_of(*source, root, wanted, asking)?);
+        }
+        Ok(parcels)
+    })
 }
 
 /// One image of `source`, or one for each wanted platform.
 pub fn gather_root(source: &dyn Source, root: Root, wanted: &Wanted) -> Result<Vec<Parcel>> {
+    parcels_of(source, root, wanted, ASKING)
+}
+
+/// The same with so many requests at once.
+fn parcels_of(
+    source: &dyn Source,
+    root: Root,
+    wanted: &Wanted,
+    asking: usize,
+) -> Result<Vec<Parcel>> {
     let name = display_name(&root);
     let picked = if wanted.platforms.is_empty() {
         vec![root]
@@ -42,13 +61,40 @@ pub fn gather_root(source: &dyn Source, root: Root, wanted: &Wanted) -> Result<V
         pick_platforms(source, root, &wanted.platforms)
             .map_err(|e| e.context(format!("cannot take {name} by platform")))?
     };
+    let asking = if wanted.attachments { asking } else { 0 };
     picked
         .into_iter()
         .map(|root| {
-            parcel(source, root, wanted.attachments)
-                .map_err(|e| e.context(format!("cannot read {name}")))
+            parcel(source, root, asking).map_err(|e| e.context(format!("cannot read {name}")))
         })
         .collect()
+}
+
+/// Does something with each thing, several at once, and gives the results in their order. After a
+/// failure nothing is begun any more; of several, the first is told.
+fn in_order<T: Sync, R: Send>(
+    things: &[T],
+    lanes: usize,
+    act: impl Fn(&T) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
+    let (next, failing) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let results = Mutex::new(Vec::with_capacity(things.len()));
+    std::thread::scope(|scope| {
+        for _ in 0..lanes.min(things.len()) {
+            scope.spawn(|| {
+                while !failing.load(Ordering::Relaxed) {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(thing) = things.get(at) else { return };
+                    let result = act(thing);
+                    failing.fetch_or(result.is_err(), Ordering::Relaxed);
+                    results.lock().unwrap_or_else(PoisonError::into_inner).push((at, result));
+                }
+            });
+        }
+    });
+    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    results.sort_by_key(|(at, _)| *at);
+    results.into_iter().map(|(_, result)| result).collect()
 }
 
 /// What to call an image.
@@ -60,9 +106,10 @@ fn walk(source: &dyn Source, root: &Descriptor) -> Result<Graph> {
     Graph::walk(root, &mut |descriptor| read_small(source, descriptor, limits::MANIFEST_BYTES))
 }
 
-fn parcel(source: &dyn Source, root: Root, attachments: bool) -> Result<Parcel> {
+/// One image, with what is attached to it where anything is to be asked.
+fn parcel(source: &dyn Source, root: Root, asking: usize) -> Result<Parcel> {
     let graph = walk(source, &root.descriptor)?;
-    let satellites = if attachments { satellites(source, &graph)? } else { Vec::new() };
+    let satellites = if asking > 0 { satellites(source, &graph, asking)? } else { Vec::new() };
     let leaves = std::iter::once(&graph)
         .chain(satellites.iter().map(|satellite| &satellite.graph))
         .flat_map(|graph| &graph.leaves);
@@ -74,7 +121,7 @@ fn parcel(source: &dyn Source, root: Root, attachments: bool) -> Result<Parcel> 
 }
 
 /// Everything attached to the manifests of a graph, and to what is attached, to a depth.
-fn satellites(source: &dyn Source, graph: &Graph) -> Result<Vec<Satellite>> {
+fn satellites(source: &dyn Source, graph: &Graph, asking: usize) -> Result<Vec<Satellite>> {
     let mut found: Vec<Satellite> = Vec::new();
     let mut seen: HashSet<(Digest, Option<String>)> = HashSet::new();
     let mut subjects: Vec<Descriptor> =
@@ -82,7 +129,7 @@ fn satellites(source: &dyn Source, graph: &Graph) -> Result<Vec<Satellite>> {
     let mut asked: HashSet<Digest> = subjects.iter().map(|subject| subject.digest).collect();
     for _ in 0..limits::ATTACHMENT_DEPTH {
         let mut next = Vec::new();
-        for attachment in ask(source, &subjects)? {
+        for attachment in ask(source, &subjects, asking)? {
             let tag = match &attachment.kind {
                 AttachmentKind::Tag(tag) | AttachmentKind::FallbackIndex(tag) => Some(tag.clone()),
                 AttachmentKind::Referrer => None,
@@ -123,33 +170,10 @@ fn satellites(source: &dyn Source, graph: &Graph) -> Result<Vec<Satellite>> {
 }
 
 /// Asks for the attachments of several manifests at once; the answers come in their order.
-fn ask(source: &dyn Source, subjects: &[Descriptor]) -> Result<Vec<Attachment>> {
-    let threads = if source.is_remote() { ASKING.min(subjects.len()) } else { 1 };
-    let next = AtomicUsize::new(0);
-    let answers = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some((at, subject)) = {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    subjects.get(at).map(|s| (at, s))
-                } {
-                    let answer = source.attachments(subject);
-                    answers
-                        .lock()
-                        .unwrap_or_else(std::sync::PoisonError::into_inner)
-                        .push((at, answer));
-                }
-            });
-        }
-    });
-    let mut answers = answers.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    answers.sort_by_key(|(at, _)| *at);
-    let mut all = Vec::new();
-    for (_, answer) in answers {
-        all.extend(answer?);
-    }
-    Ok(all)
+fn ask(source: &dyn Source, subjects: &[Descriptor], asking: usize) -> Result<Vec<Attachment>> {
+    let lanes = if source.is_remote() { asking } else { 1 };
+    let answers = in_order(subjects, lanes, |subject| source.attachments(subject))?;
+    Ok(answers.into_iter().flatten().collect())
 }
 
 /// The children of an index that run on the wanted platforms, as images of their own.

@@ -18,5 +18,7 @@ pub mod verify;
 
 mod ahead;
 mod assign;
+mod at_hand;
 mod pipe;
 mod recall;
+mod sources;

@@ -146,6 +146,7 @@ impl Bench {
                 temporary: std::env::temp_dir(),
             },
             base: choice.base,
+            resume: false,
             temporary: self.folder.path(),
         };
         export::export(request, &Silent).unwrap().sealed.bytes

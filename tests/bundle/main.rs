@@ -9,6 +9,7 @@ mod deltas;
 mod packing;
 mod reader;
 mod resealed;
+mod resume;
 mod round_trip;
 mod sealing;
 
@@ -62,6 +63,7 @@ impl Bench {
                 temporary: std::env::temp_dir(),
             },
             base: None,
+            resume: false,
             temporary: self.folder.path(),
         };
         export::export(request, &Silent).unwrap()

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use sealift::bundle::{Bundle, Encoding};
-use sealift::endpoint::Silent;
+use sealift::endpoint::{Silent, Source as _};
 use sealift::model::Digest;
 use sealift::operation::verify::{Depth, verify};
 use sealift::trust::Trust;
@@ -56,7 +56,14 @@ fn restores_everything(path: &Path, trust: &Trust, key: &Path, originals: &Memor
 fn the_independent_reader_agrees_about_every_kind_of_blob() {
     let bench = Bench::new();
     let path = bench.path("b.sealift");
-    bench.export(assortment(), &path, 2);
+    let mut images = assortment();
+    let origin = Some("mirror.example:5000/hub/app:1".parse().unwrap());
+    images.roots[0].origin.clone_from(&origin);
+    bench.export(images, &path, 2);
+    let opened = Bundle::open(&path).unwrap().authenticate(&bench.trust).unwrap();
+    let origins: Vec<_> = opened.roots().unwrap().into_iter().map(|root| root.origin).collect();
+    assert_eq!(origins.iter().flatten().count(), 1, "{origins:?}");
+    assert!(origins.contains(&origin));
     let key = bench.path("key.pub");
     let output = reader(&path, &key, &["check"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

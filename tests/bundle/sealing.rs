@@ -34,6 +34,7 @@ fn sealed_by(bench: &Bench, name: &str, signers: Vec<SecretKey>) -> Result<std::
             temporary: std::env::temp_dir(),
         },
         base: None,
+        resume: false,
         temporary: bench.folder.path(),
     };
     export::export(request, &Silent).map(|_| path)

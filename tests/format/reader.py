@@ -572,6 +572,8 @@ class Bundle:
             get(image, "synthesized", bool, True)
             if "fromIndex" in image:
                 get_digest(image, "fromIndex")
+            origin = get(image, "origin", str, True)
+            need("origin" not in image or bool(re.fullmatch("[!-~]+/[!-~]+", origin)), "no origin")
             for platform in get(image, "platforms", list, True):
                 get(platform, "os", str), get(platform, "architecture", str)
                 get(platform, "variant", str, True), get(platform, "os.version", str, True)

@@ -23,19 +23,28 @@ pub(crate) struct Crossing {
     pub(crate) station: Station,
     pub(crate) from: Registry,
     pub(crate) harbor: Harbor,
-    pub(crate) pushed: Pushed,
 }
 
 impl Crossing {
     /// `app:1` and `team/app:1`, to be brought by `dev`.
     pub(crate) fn new(harbor: Harbor) -> Self {
+        Self::with_attachments(harbor).0
+    }
+
+    /// The same, and what is attached to the second image.
+    pub(crate) fn with_attachments(harbor: Harbor) -> (Self, Pushed) {
         let from = Registry::start();
         push_image(&from);
         let pushed = push(&from, "team/app");
+        (Self::with(from, harbor, &["app:1", "team/app:1"]), pushed)
+    }
+
+    /// Images of a registry, to be brought by `dev`.
+    pub(crate) fn with(from: Registry, harbor: Harbor, names: &[&str]) -> Self {
         let station = Station::new();
-        station
-            .export("b.sealift", ["app:1", "team/app:1"].map(|n| format!("{}/{n}", from.host())));
-        let crossing = Self { station, from, harbor, pushed };
+        let names = names.iter().map(|name| format!("{}/{name}", from.host()));
+        station.export("b.sealift", names);
+        let crossing = Self { station, from, harbor };
         crossing.sign_in("dev", "canary-dev");
         crossing
     }

@@ -16,6 +16,8 @@ pub(crate) struct Dockerd {
     child: Child,
     socket: PathBuf,
     folder: TempDir,
+    root: PathBuf,
+    script: String,
 }
 
 impl Dockerd {
@@ -69,9 +71,19 @@ impl Dockerd {
     }
 
     fn launch(folder: TempDir, root: &Path, script: &str) -> Self {
-        let inside = Path::new("/").join(folder.path().strip_prefix(root).unwrap());
-        let log = std::fs::File::create(folder.path().join("log")).unwrap();
-        let child = Command::new("unshare")
+        let socket = folder.path().join("s");
+        let child = Self::spawn(folder.path(), root, script);
+        let (root, script) = (root.to_owned(), script.to_owned());
+        let mut daemon = Self { child, socket, folder, root, script };
+        daemon.wait();
+        daemon
+    }
+
+    fn spawn(folder: &Path, root: &Path, script: &str) -> Child {
+        let inside = Path::new("/").join(folder.strip_prefix(root).unwrap());
+        let log =
+            std::fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
+        Command::new("unshare")
             .args(["--mount", "--propagation", "private", "sh", "-c", script, "dockerd"])
             .arg("--data-root")
             .arg(inside.join("data"))
@@ -87,20 +99,48 @@ impl Dockerd {
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
-            .expect("unshare and dockerd are needed: install util-linux and docker.io");
-        let socket = folder.path().join("s");
-        let mut daemon = Self { child, socket, folder };
+            .expect("unshare and dockerd are needed: install util-linux and docker.io")
+    }
+
+    fn wait(&mut self) {
         let until = Instant::now() + PATIENCE;
-        while !daemon.docker(&["version"]).status.success() {
-            let ended = daemon.child.try_wait().unwrap();
+        while !self.docker(&["version"]).status.success() {
+            let ended = self.child.try_wait().unwrap();
             assert!(
                 ended.is_none() && Instant::now() < until,
                 "dockerd does not start:\n{}",
-                daemon.log()
+                self.log()
             );
             std::thread::sleep(Duration::from_millis(100));
         }
-        daemon
+    }
+
+    /// The process, to be killed.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Starts it once more, after it was killed, with all that it had.
+    pub(crate) fn start_again(&mut self) {
+        self.child.wait().unwrap();
+        self.end_containerd();
+        let _ = std::fs::remove_file(self.folder.path().join("pid"));
+        self.child = Self::spawn(self.folder.path(), &self.root, &self.script);
+        self.wait();
+    }
+
+    /// Ends the containerd of a daemon that could not do it.
+    fn end_containerd(&self) {
+        let file = self.folder.path().join("exec/containerd/containerd.pid");
+        let pid = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok());
+        let Some(pid) = pid else { return };
+        Self::terminate(pid);
+        // A new daemon would take one that is ending for its own.
+        let until = Instant::now() + PATIENCE;
+        while Path::new(&format!("/proc/{pid}/exe")).exists() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = std::fs::remove_file(file);
     }
 
     /// What it wrote to its log.
@@ -179,13 +219,9 @@ impl Drop for Dockerd {
         let until = Instant::now() + PATIENCE;
         while matches!(self.child.try_wait(), Ok(None)) {
             if Instant::now() > until {
-                let containerd = self.folder.path().join("exec/containerd/containerd.pid");
-                let pid = std::fs::read_to_string(containerd).ok().and_then(|t| t.parse().ok());
                 let _ = self.child.kill();
                 let _ = self.child.wait();
-                if let Some(pid) = pid {
-                    Self::terminate(pid);
-                }
+                self.end_containerd();
                 break;
             }
             std::thread::sleep(Duration::from_millis(50));

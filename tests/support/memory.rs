@@ -9,7 +9,7 @@ use sealift::model::manifest::media;
 use sealift::model::{Descriptor, Digest, Error, Result};
 
 /// Blobs by digest, and the images that are made of them.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Memory {
     pub(crate) blobs: HashMap<Digest, Arc<[u8]>>,
     pub(crate) roots: Vec<Root>,

@@ -119,6 +119,11 @@ impl Registry {
         self.setup.tls.then(|| self.folder.path().join("ca.pem")).into_iter().collect()
     }
 
+    /// The folder in which its storage begins.
+    pub(crate) fn storage(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
     /// Every request so far, in the order in which they ended.
     pub(crate) fn accesses(&self) -> Vec<Access> {
         let text = fs::read_to_string(self.folder.path().join("access.log")).unwrap();

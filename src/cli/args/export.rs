@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::registry::RegistryArgs;
+use super::registry::{MirrorArgs, RegistryArgs};
 
 pub(super) const EXPORT_EXAMPLES: &str = "\
 Examples:
@@ -68,6 +68,11 @@ pub(in crate::cli) struct ExportArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(in crate::cli) base: Vec<PathBuf>,
 
+    /// Go on from what an interrupted export to the same file has gathered; the bundle is the same
+    /// as without
+    #[arg(long)]
+    pub(in crate::cli) resume: bool,
+
     /// Packs compressed at once; the bundle is the same with any number [default: the number of
     /// processors]
     #[arg(short, long, value_name = "N")]
@@ -83,4 +88,7 @@ pub(in crate::cli) struct ExportArgs {
 
     #[command(flatten)]
     pub(in crate::cli) registry: RegistryArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) mirrors: MirrorArgs,
 }

@@ -32,7 +32,7 @@ use self::look::{DIFF_EXAMPLES, INSPECT_EXAMPLES, VERIFY_EXAMPLES};
 pub(super) use self::look::{DiffArgs, InspectArgs, VerifyArgs};
 use self::map::MAP_EXAMPLES;
 pub(super) use self::map::{MapArgs, MapFormat, RuleArgs};
-pub(super) use self::registry::{EVERY_HOST, RegistryArgs};
+pub(super) use self::registry::{EVERY_HOST, MirrorArgs, RegistryArgs};
 pub(super) use self::sign_in::SignInArgs;
 
 const EXAMPLES: &str = "\

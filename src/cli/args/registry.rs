@@ -33,6 +33,18 @@ pub(in crate::cli) struct RegistryArgs {
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) cert_dir: Option<PathBuf>,
 
+    /// Send the sign-in to this token service although it is not the registry's own (repeatable)
+    #[arg(long, value_name = "HOST")]
+    pub(in crate::cli) token_host: Vec<String>,
+
+    #[command(flatten)]
+    pub(in crate::cli) sign_in: SignInArgs,
+}
+
+/// Where images are read from.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Registries")]
+pub(in crate::cli) struct MirrorArgs {
     /// Read images below FROM at TO first, as in docker.io=mirror.example/hub (repeatable)
     #[arg(long, value_name = "FROM=TO")]
     pub(in crate::cli) mirror: Vec<String>,
@@ -40,11 +52,4 @@ pub(in crate::cli) struct RegistryArgs {
     /// Read every image from where its name says, whatever registries.conf and daemon.json say
     #[arg(long, conflicts_with = "mirror")]
     pub(in crate::cli) no_mirrors: bool,
-
-    /// Send the sign-in to this token service although it is not the registry's own (repeatable)
-    #[arg(long, value_name = "HOST")]
-    pub(in crate::cli) token_host: Vec<String>,
-
-    #[command(flatten)]
-    pub(in crate::cli) sign_in: SignInArgs,
 }

@@ -8,8 +8,8 @@ use clap::Args;
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Sign-in")]
 pub(in crate::cli) struct SignInArgs {
-    /// Sign in to the registry as NAME, for this command only; write a robot's name in single
-    /// quotes, as in 'robot$team+ci' [default: who is signed in, see sealift login]
+    /// Sign in to the registry as NAME; write a robot's name in single quotes, as in
+    /// 'robot$team+ci' [default: who is signed in; login asks]
     #[arg(short, long, value_name = "NAME")]
     pub(in crate::cli) username: Option<String>,
 

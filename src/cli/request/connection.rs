@@ -58,8 +58,8 @@ impl Connection {
             plain_hosts,
             ca_files: args.ca_file,
             certificates,
-            mirrors: args.mirror,
-            straight: args.no_mirrors,
+            mirrors: Vec::new(),
+            straight: false,
             rules: environment.routes.rules.clone(),
             proxies: environment.routes.proxies.clone(),
             token_hosts: args.token_host,
@@ -67,6 +67,11 @@ impl Connection {
             given,
             docker_host: environment.docker_host.clone(),
         })
+    }
+
+    /// The same for a command that reads images by their names.
+    pub(in crate::cli) fn reading(self, args: args::MirrorArgs) -> Self {
+        Self { mirrors: args.mirror, straight: args.no_mirrors, ..self }
     }
 
     /// What a client for registries is to know. Reads the configuration that speaks of them.

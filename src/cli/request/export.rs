@@ -24,6 +24,7 @@ pub(in crate::cli) struct Sealing {
 
 /// `sealift export`.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(in crate::cli) struct Export {
     /// Where the images are, in the order given; at least one.
     pub(in crate::cli) sources: Vec<Location>,
@@ -39,6 +40,8 @@ pub(in crate::cli) struct Export {
     pub(in crate::cli) bases: Vec<PathBuf>,
     /// Public keys that may have signed those.
     pub(in crate::cli) trusted: Vec<PathBuf>,
+    /// Whether to go on from what an interrupted export has left.
+    pub(in crate::cli) resume: bool,
     /// Threads.
     pub(in crate::cli) jobs: NonZeroUsize,
     /// Date of the bundle, seconds since 1970.
@@ -117,12 +120,14 @@ impl Export {
                 args::Preset::Balanced => Preset::Balanced,
                 args::Preset::Max => Preset::Max,
             },
+            resume: args.resume,
             jobs: args.jobs.unwrap_or(environment.jobs),
             created: environment.created,
             created_is_pinned: environment.created_is_pinned,
             temporary: environment.temporary.clone(),
             json: args.json,
-            connection: Connection::resolve(args.registry, environment, &registries)?,
+            connection: Connection::resolve(args.registry, environment, &registries)?
+                .reading(args.mirrors),
         })
     }
 }

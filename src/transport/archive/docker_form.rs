@@ -14,7 +14,7 @@ use crate::model::{Descriptor, Digest, Error, Result, json};
 pub(crate) const MANIFEST: &str = "manifest.json";
 
 /// One image of `manifest.json`.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Item {
     /// File of the configuration.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use reqwest::blocking::{Body, Client, RequestBuilder, Response};
+use reqwest::blocking::{Client, RequestBuilder, Response};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::endpoint::Endpoint;
+use super::upload::{CONNECTING, Reply, Upload};
 use crate::codec::checked::read_bounded;
 use crate::model::{Digest, Error, Result, limits};
 
@@ -24,8 +25,7 @@ pub(super) const SILENCE: Duration = Duration::from_mins(30);
 pub(super) struct Api {
     /// Gives up after [`SILENCE`] without a byte.
     client: Client,
-    /// Waits as long as whoever drives it; for uploads.
-    patient: Client,
+    endpoint: Endpoint,
     base: String,
     shown: String,
 }
@@ -98,28 +98,24 @@ impl Api {
             .map_err(|e| fail(&e))?
             .with_root_certificates(rustls::RootCertStore::empty())
             .with_no_client_auth();
-        let build = |timeout: Option<Duration>| {
-            let builder = Client::builder()
-                .tls_backend_preconfigured(tls.clone())
-                .http1_only()
-                .no_proxy()
-                .redirect(reqwest::redirect::Policy::none())
-                .retry(reqwest::retry::never())
-                .timeout(timeout);
-            match endpoint {
-                Endpoint::Unix(path) => builder.unix_socket(path.clone()),
-                Endpoint::Tcp(_) => builder.connect_timeout(Duration::from_secs(30)),
-            }
-            .build()
-            .map_err(|e| fail(&e))
+        let builder = Client::builder()
+            .tls_backend_preconfigured(tls)
+            .http1_only()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .timeout(SILENCE);
+        let builder = match endpoint {
+            Endpoint::Unix(path) => builder.unix_socket(path.clone()),
+            Endpoint::Tcp(_) => builder.connect_timeout(CONNECTING),
         };
         let base = match endpoint {
             Endpoint::Unix(_) => "http://docker".to_owned(),
             Endpoint::Tcp(place) => format!("http://{place}"),
         };
         Ok(Self {
-            client: build(Some(SILENCE))?,
-            patient: build(None)?,
+            client: builder.build().map_err(|e| fail(&e))?,
+            endpoint: endpoint.clone(),
             base,
             shown: format!("docker daemon {endpoint}"),
         })
@@ -130,23 +126,25 @@ impl Api {
     }
 
     /// The error for a request that never got an answer.
-    pub(super) fn unreachable(&self, error: reqwest::Error) -> Error {
+    pub(super) fn unreachable(
+        &self,
+        error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Error {
         Error::remote(format!("cannot talk to {}", self.shown))
-            .because(error.without_url())
+            .because(error)
             .hint("is it running, and may you use it? try docker info; DOCKER_HOST chooses another")
     }
 
     fn ask(&self, request: RequestBuilder) -> Result<Response> {
-        request.send().map_err(|e| self.unreachable(e))
+        request.send().map_err(|e| self.unreachable(e.without_url()))
     }
 
     /// The error in an answer that is none of the good ones.
-    pub(super) fn refusal(&self, what: &str, answer: Response) -> Error {
+    pub(super) fn refusal(&self, what: &str, status: u16, answer: impl Read) -> Error {
         #[derive(Deserialize)]
         struct Message {
             message: String,
         }
-        let status = answer.status();
         let text = read_bounded(answer, limits::DAEMON_LINE_BYTES, "answer").unwrap_or_default();
         let message = serde_json::from_slice::<Message>(&text).map_or_else(
             |_| String::from_utf8_lossy(&text[..text.len().min(200)]).trim().to_owned(),
@@ -162,7 +160,9 @@ impl Api {
         match answer.status() {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND => return Ok(None),
-            _ => return Err(self.refusal(&format!("answer {path}"), answer)),
+            status => {
+                return Err(self.refusal(&format!("answer {path}"), status.as_u16(), answer));
+            }
         }
         let what = format!("answer of {} to {path}", self.shown);
         let bytes = read_bounded(answer, limits::DAEMON_ANSWER_BYTES, &what)?;
@@ -243,7 +243,8 @@ impl Api {
         if answer.status() == StatusCode::CREATED || answer.status() == StatusCode::OK {
             return Ok(());
         }
-        Err(self.refusal(&format!("name the image {repository}:{tag}"), answer))
+        let what = format!("name the image {repository}:{tag}");
+        Err(self.refusal(&what, answer.status().as_u16(), answer))
     }
 
     /// The stream of an archive with these images.
@@ -251,20 +252,16 @@ impl Api {
         let query: Vec<(&str, &str)> = names.iter().map(|name| ("names", *name)).collect();
         let answer = self.ask(self.client.get(self.url("/images/get", &query)?))?;
         if answer.status() != StatusCode::OK {
-            return Err(self.refusal("save the images", answer));
+            return Err(self.refusal("save the images", answer.status().as_u16(), answer));
         }
         Ok(answer)
     }
 
-    /// Uploads an archive, read from `body` until its end. The answer is a stream of JSON lines.
-    pub(super) fn load(&self, body: impl Read + Send + 'static) -> Result<RequestBuilder> {
+    /// Begins to upload an archive. The answer is a stream of JSON lines.
+    pub(super) fn load(&self) -> Result<(Upload, Reply)> {
         // The default differs between the documentation and the daemon.
-        let url = self.url("/images/load", &[("quiet", "0")])?;
-        Ok(self
-            .patient
-            .post(url)
-            .header(reqwest::header::CONTENT_TYPE, "application/x-tar")
-            .body(Body::new(body)))
+        let place = "/images/load?quiet=0";
+        Upload::start(&self.endpoint, place, SILENCE).map_err(|e| self.unreachable(e))
     }
 }
 

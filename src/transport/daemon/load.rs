@@ -1,34 +1,29 @@
 //! One upload to a daemon: a tar that is composed while it is sent.
 //!
-//! The tar is written into a bounded pipe at one end; at the other a thread feeds it to the
-//! request and reads the answer. The request ends well only if the tar was ended on purpose: a
-//! pipe that is dropped, by an error or a panic, breaks the request, and the daemon forgets what
-//! it had.
+//! The tar is written straight into the request; a thread reads the answer, which may come at any
+//! time. The request ends well only if the tar was ended on purpose: one that is dropped, by an
+//! error or a panic, breaks, and the daemon forgets what it had.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use serde::Deserialize;
 
 use super::api::{Api, SILENCE};
+use super::upload::{Reply, Upload};
 use crate::codec::tarball::Writer;
 use crate::model::{Error, Result, limits};
 
-/// Bytes that go through the pipe at once.
-const PIECE: usize = 128 << 10;
-/// Pieces that wait in the pipe.
-const WAITING: usize = 4;
 /// How long to wait for the reason when a daemon hangs up in the middle of an upload.
 const REASON: Duration = Duration::from_secs(10);
 
-enum Piece {
-    Bytes(Vec<u8>),
-    End,
-}
+/// What a daemon says whose disk is full.
+pub(super) const NO_ROOM: &str = "no space left";
 
-/// What the thread of the request has heard.
+/// What the thread of the answer has heard.
+#[derive(Debug)]
 enum Heard {
     /// A line of progress: the daemon lives.
     Life,
@@ -40,7 +35,7 @@ enum Heard {
 
 /// An upload under way.
 pub(super) struct Load {
-    tar: Writer<PipeEnd>,
+    tar: Writer<Upload>,
     heard: Receiver<Heard>,
     shown: String,
 }
@@ -48,23 +43,26 @@ pub(super) struct Load {
 impl Load {
     /// Begins the request.
     pub(super) fn start(api: &Arc<Api>) -> Result<Self> {
-        let (pieces, outlet) = bounded(WAITING);
+        let (upload, reply) = api.load()?;
         let (tell, heard) = bounded(16);
-        let request =
-            api.load(Outlet { pieces: outlet, current: io::Cursor::default(), ended: false })?;
         let shown = api.shown().to_owned();
         let api = api.clone();
         std::thread::Builder::new()
             .name("docker load".to_owned())
             .spawn(move || {
-                let outcome = carry_out(&api, request, &tell);
+                let outcome = hear(&api, reply, &tell);
                 let last = outcome.map_or_else(Heard::Failed, Heard::Done);
                 // Nobody listens any more where the upload was given up.
                 let _ = tell.send(last);
             })
             .map_err(|e| Error::io("cannot start a thread", e))?;
-        let pipe = PipeEnd { pieces, buffer: Vec::with_capacity(PIECE) };
-        Ok(Self { tar: Writer::new(pipe), heard, shown })
+        Ok(Self { tar: Writer::new(upload), heard, shown })
+    }
+
+    /// Sends what waits to become a larger piece.
+    pub(super) fn flush(&mut self) -> Result<()> {
+        let flushed = self.tar.get_mut().flush();
+        flushed.map_err(|e| self.reason_for(Error::io("cannot send an image", e)))
     }
 
     /// Adds a file to the tar. After an error the upload is of no use and must be dropped.
@@ -81,27 +79,27 @@ impl Load {
     /// as a whole, or falls silent.
     pub(super) fn finish(self) -> Result<Option<String>> {
         let Self { tar, heard, shown } = self;
-        let ended = tar.finish().and_then(|mut pipe| {
-            pipe.push()
-                .and_then(|()| pipe.send(Piece::End))
-                .map_err(|e| Error::io("cannot end the upload", e))
+        let ended = tar.finish().and_then(|mut upload| {
+            let ended = upload.end().map_err(|e| Error::io("cannot end the upload", e));
+            // The connection must outlast the answer.
+            ended.map(|()| upload)
         });
-        if let Err(error) = ended {
-            return match wait(&heard, REASON, &shown) {
+        match ended {
+            Ok(_upload) => wait(&heard, SILENCE, &shown),
+            Err(error) => match wait(&heard, REASON, &shown) {
                 Ok(Some(message)) => Ok(Some(message)),
                 Err(reason) => Err(reason),
                 Ok(None) => Err(error),
-            };
+            },
         }
-        wait(&heard, SILENCE, &shown)
     }
 
-    /// A broken pipe is only the sign that the request ended; why, its thread knows.
+    /// A broken connection is only the sign that the request ended; why, the answer says.
     fn reason_for(&self, error: Error) -> Error {
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
         while let Some(now) = cause {
-            let io = now.downcast_ref::<io::Error>();
-            if io.is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe) {
+            let io = now.downcast_ref::<io::Error>().map(io::Error::kind);
+            if matches!(io, Some(io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)) {
                 return match wait(&self.heard, REASON, &self.shown) {
                     Err(reason) => reason,
                     Ok(Some(message)) => refused(&self.shown, &message),
@@ -116,7 +114,7 @@ impl Load {
 
 /// The error for what a daemon found wrong.
 pub(super) fn refused(shown: &str, message: &str) -> Error {
-    let hint = if message.contains("no space left") {
+    let hint = if message.contains(NO_ROOM) {
         "the daemon unpacks a copy in its data directory first: make room there"
     } else {
         "names in the daemon are as they were; its own log may say more"
@@ -146,16 +144,13 @@ fn wait(heard: &Receiver<Heard>, silence: Duration, shown: &str) -> Result<Optio
     }
 }
 
-fn carry_out(
-    api: &Api,
-    request: reqwest::blocking::RequestBuilder,
-    tell: &Sender<Heard>,
-) -> Result<Option<String>> {
-    let answer = request.send().map_err(|e| api.unreachable(e))?;
-    if !answer.status().is_success() {
-        return Err(api.refusal("load the images", answer));
+/// Reads the answer to its end. It may come while the tar is still being sent.
+fn hear(api: &Api, mut reply: Reply, tell: &Sender<Heard>) -> Result<Option<String>> {
+    let status = reply.status().map_err(|e| api.unreachable(e))?;
+    if !(200..300).contains(&status) {
+        return Err(api.refusal("load the images", status, reply));
     }
-    read_progress(BufReader::new(answer), || {
+    read_progress(BufReader::new(reply), || {
         // A listener that is behind knows already that the daemon lives.
         let _ = tell.try_send(Heard::Life);
     })
@@ -188,68 +183,6 @@ fn read_progress(mut answer: impl BufRead, mut life: impl FnMut()) -> Result<Opt
         // docker 28 with the containerd store says so and then pretends that all is well.
         let unpacking = told.stream.filter(|said| said.starts_with("Error "));
         wrong = wrong.or(told.error).or_else(|| unpacking.map(|said| said.trim_end().to_owned()));
-    }
-}
-
-/// The end of the pipe into which the tar is written.
-struct PipeEnd {
-    pieces: Sender<Piece>,
-    buffer: Vec<u8>,
-}
-
-impl PipeEnd {
-    fn push(&mut self) -> io::Result<()> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        let full = std::mem::replace(&mut self.buffer, Vec::with_capacity(PIECE));
-        self.send(Piece::Bytes(full))
-    }
-
-    fn send(&self, piece: Piece) -> io::Result<()> {
-        self.pieces.send_timeout(piece, SILENCE).map_err(|e| match e {
-            SendTimeoutError::Timeout(_) => io::ErrorKind::TimedOut.into(),
-            SendTimeoutError::Disconnected(_) => io::ErrorKind::BrokenPipe.into(),
-        })
-    }
-}
-
-impl Write for PipeEnd {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let n = bytes.len().min(PIECE - self.buffer.len());
-        self.buffer.extend_from_slice(&bytes[..n]);
-        if self.buffer.len() == PIECE {
-            self.push()?;
-        }
-        Ok(n)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.push()
-    }
-}
-
-/// The end from which the request reads.
-struct Outlet {
-    pieces: Receiver<Piece>,
-    current: io::Cursor<Vec<u8>>,
-    ended: bool,
-}
-
-impl Read for Outlet {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let n = self.current.read(buffer)?;
-            if n > 0 || self.ended || buffer.is_empty() {
-                return Ok(n);
-            }
-            match self.pieces.recv() {
-                Ok(Piece::Bytes(bytes)) => self.current = io::Cursor::new(bytes),
-                Ok(Piece::End) => self.ended = true,
-                // Given up: the request must break, a clean end would make the daemon load half.
-                Err(_) => return Err(io::ErrorKind::ConnectionAborted.into()),
-            }
-        }
     }
 }
 
@@ -290,24 +223,5 @@ mod tests {
         assert_eq!(wait(&heard, short, "daemon").unwrap(), None);
         drop(tell);
         assert!(wait(&heard, short, "daemon").is_err());
-    }
-
-    #[test]
-    fn a_pipe_that_is_dropped_breaks_and_one_that_is_ended_ends() {
-        for end in [true, false] {
-            let (pieces, outlet) = bounded(WAITING);
-            let mut pipe = PipeEnd { pieces, buffer: Vec::new() };
-            pipe.write_all(b"abc").unwrap();
-            pipe.flush().unwrap();
-            if end {
-                pipe.send(Piece::End).unwrap();
-            }
-            drop(pipe);
-            let mut outlet =
-                Outlet { pieces: outlet, current: io::Cursor::default(), ended: false };
-            let mut bytes = Vec::new();
-            assert_eq!(outlet.read_to_end(&mut bytes).is_ok(), end);
-            assert_eq!(bytes, b"abc");
-        }
     }
 }

@@ -15,12 +15,15 @@
 
 mod api;
 mod classic;
+mod consign;
 mod containerd;
+mod convoy;
 mod endpoint;
 mod feed;
 mod load;
 mod recall;
 mod target;
+mod upload;
 
 pub use endpoint::Endpoint;
 pub use feed::DaemonFeed;

@@ -1,20 +1,22 @@
 //! Images into a daemon.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::api::{About, Api};
 use super::classic::Inventory;
+use super::consign::{Consignment, SHARED, consign};
 use super::containerd::Shipment;
+use super::convoy::{Convoy, may_be_repeated};
 use super::endpoint::Endpoint;
-use super::load::{Load, refused};
+use super::load::refused;
 use crate::endpoint::{
     Action, BlobStep, ManifestStep, Parcel, Plan, Recalled, TagStep, Take, Target,
 };
 use crate::model::{Digest, Error, Platform, Result, graph};
-use crate::transport::archive::docker_form;
-use crate::transport::archive::portion::{Portion, Stock, items, path_of, plan_portions, portions};
+use crate::transport::archive::portion::{Portion, portions};
 use crate::transport::layout::{INDEX, MARKER, MARKER_BYTES, blob_path};
 
 /// A docker daemon as a target.
@@ -22,6 +24,7 @@ pub struct DaemonTarget {
     api: Arc<Api>,
     endpoint: Endpoint,
     platform: Option<Platform>,
+    shared: u64,
     state: Mutex<State>,
 }
 
@@ -29,10 +32,9 @@ pub struct DaemonTarget {
 #[derive(Default)]
 struct State {
     cargo: Cargo,
-    load: Option<Load>,
-    /// An upload failed; the tar cannot be taken back, so there is no other.
-    broken: bool,
-    /// Everything was sent again already.
+    convoy: Option<Convoy>,
+    /// Whether everything can be sent once more, because something was left out that the daemon
+    /// seemed to have or to get.
     again: bool,
 }
 
@@ -43,30 +45,11 @@ enum Cargo {
     Classic {
         portions: Vec<Portion>,
         notes: Vec<String>,
-        inventory: Inventory,
+        uploads: Vec<Consignment>,
+        /// The upload and the file in it that come next.
+        next: (usize, usize),
     },
     Containerd(Shipment),
-}
-
-impl Cargo {
-    fn plan(&self) -> Result<Plan> {
-        match self {
-            Self::Unplanned => Ok(Plan::default()),
-            Self::Classic { portions, notes, inventory } => {
-                plan_portions(portions, notes.clone(), inventory)
-            }
-            Self::Containerd(shipment) => shipment.plan(),
-        }
-    }
-
-    /// Forgets what was only inferred about the daemon's stock.
-    fn distrust(&mut self) {
-        match self {
-            Self::Unplanned => {}
-            Self::Classic { inventory, .. } => *inventory = inventory.without_layers(),
-            Self::Containerd(shipment) => shipment.distrust(),
-        }
-    }
 }
 
 impl DaemonTarget {
@@ -79,71 +62,78 @@ impl DaemonTarget {
     /// is first asked by [`plan`](Target::plan).
     pub fn new(endpoint: &Endpoint, platform: Option<Platform>) -> Result<Self> {
         let api = Arc::new(Api::new(endpoint)?);
-        Ok(Self { api, endpoint: endpoint.clone(), platform, state: Mutex::default() })
+        let (endpoint, state) = (endpoint.clone(), Mutex::default());
+        Ok(Self { api, endpoint, platform, shared: SHARED, state })
+    }
+
+    /// Sends several images in one upload only up to `bytes`. The containerd store always gets one
+    /// upload.
+    #[must_use]
+    pub fn in_uploads_of(mut self, bytes: u64) -> Self {
+        self.shared = bytes;
+        self
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn cargo(&self, parcels: &[Parcel]) -> Result<Cargo> {
+    /// Asks the daemon what it has, and plans what it gets.
+    fn prepare(&self, parcels: &[Parcel]) -> Result<(Cargo, Plan)> {
         let about = self.api.about()?;
         if about.containerd_store {
             let platform = self.platform.as_ref();
-            return Shipment::prepare(&self.api, &about, parcels, platform).map(Cargo::Containerd);
+            let shipment = Shipment::prepare(&self.api, &about, parcels, platform)?;
+            let plan = shipment.plan()?;
+            return Ok((Cargo::Containerd(shipment), plan));
         }
         let platform = self.platform.clone().unwrap_or_else(|| own_platform(&about));
         let (portions, notes) = portions(parcels, &platform, "a docker daemon")?;
         let inventory = Inventory::take(&self.api)?;
-        Ok(Cargo::Classic { portions, notes, inventory })
+        Self::classic(portions, notes, &inventory, self.shared)
     }
 
-    /// Adds a file to the upload, which begins with the first one.
-    fn put(&self, path: &str, size: u64, content: &mut dyn Read) -> Result<()> {
-        let mut state = self.state();
-        if state.broken {
-            return Err(Error::remote(format!(
-                "the upload to {} was given up after an error",
-                self.api.shown()
-            )));
-        }
-        let mut load = match state.load.take() {
-            Some(load) => load,
-            None => Load::start(&self.api)?,
-        };
-        // A load that is dropped here breaks its request, and the daemon forgets it.
-        match load.file(path, size, content) {
-            Ok(()) => {
-                state.load = Some(load);
-                Ok(())
-            }
-            Err(e) => {
-                state.broken = true;
-                Err(e)
-            }
-        }
+    fn classic(
+        portions: Vec<Portion>,
+        notes: Vec<String>,
+        inventory: &Inventory,
+        shared: u64,
+    ) -> Result<(Cargo, Plan)> {
+        let (plan, uploads) = consign(&portions, notes.clone(), inventory, shared)?;
+        Ok((Cargo::Classic { portions, notes, uploads, next: (0, 0) }, plan))
     }
 
-    /// Ends the upload with its table of contents; what the daemon found wrong, if anything.
-    fn complete(cargo: &Cargo, mut load: Load) -> Result<Option<String>> {
-        let mut bytes =
-            |path: &str, bytes: &[u8]| load.file(path, bytes.len() as u64, &mut &*bytes);
+    /// The same once more, without what was only inferred about the daemon's stock; and in one
+    /// upload, which stands on nothing.
+    fn prepare_again(&self, cargo: Cargo) -> Result<(Cargo, Plan)> {
         match cargo {
-            Cargo::Unplanned => {}
-            Cargo::Classic { portions, inventory, .. } => {
-                let missing: Vec<Portion> = portions
-                    .iter()
-                    .filter(|portion| !inventory.has_image(&portion.config.digest))
-                    .cloned()
-                    .collect();
-                bytes(docker_form::MANIFEST, &docker_form::write_items(&items(&missing, false)))?;
+            Cargo::Unplanned => Ok((cargo, Plan::default())),
+            Cargo::Classic { portions, notes, .. } => {
+                let inventory = Inventory::take(&self.api)?.without_layers();
+                Self::classic(portions, notes, &inventory, u64::MAX)
             }
-            Cargo::Containerd(shipment) => {
-                bytes(MARKER, MARKER_BYTES)?;
-                bytes(INDEX, &graph::layout_index(&shipment.roots()))?;
+            Cargo::Containerd(mut shipment) => {
+                shipment.distrust();
+                let plan = shipment.plan()?;
+                Ok((Cargo::Containerd(shipment), plan))
             }
         }
-        load.finish()
+    }
+
+    /// Sends a file. After something went wrong with the daemon nothing is sent any more: where
+    /// all of it may be sent again, [`settle`](Target::settle) sees to that.
+    fn put(
+        &self,
+        state: &mut State,
+        path: &str,
+        size: u64,
+        open: &mut dyn FnMut() -> Result<Box<dyn Read + Send>>,
+    ) -> Result<()> {
+        let convoy = state.convoy.get_or_insert_with(|| Convoy::new(&self.api));
+        if !convoy.is_wrong() && convoy.file(path, size, &mut open()?)? {
+            return Ok(());
+        }
+        if state.again && convoy.is_worth_repeating() { Ok(()) } else { Err(convoy.why()) }
     }
 
     /// Asks whether everything is there; what is wrong, if anything.
@@ -165,6 +155,10 @@ impl DaemonTarget {
     }
 }
 
+fn out_of_order(step: &BlobStep) -> Error {
+    Error::usage(format!("{} is not what the daemon has to get next", step.descriptor.digest))
+}
+
 fn own_platform(about: &About) -> Platform {
     Platform {
         os: about.os.clone(),
@@ -180,9 +174,10 @@ impl Target for DaemonTarget {
     }
 
     fn plan(&self, parcels: &[Parcel]) -> Result<Plan> {
-        let cargo = self.cargo(parcels)?;
-        let plan = cargo.plan()?;
-        *self.state() = State { cargo, ..State::default() };
+        let (cargo, plan) = self.prepare(parcels)?;
+        let left_out = plan.blobs.iter().any(|step| step.action == Action::Present);
+        let several = matches!(&cargo, Cargo::Classic { uploads, .. } if uploads.len() > 1);
+        *self.state() = State { cargo, convoy: None, again: left_out || several };
         Ok(plan)
     }
 
@@ -201,36 +196,58 @@ impl Target for DaemonTarget {
         step: &BlobStep,
         open: &mut dyn FnMut() -> Result<Box<dyn Read + Send>>,
     ) -> Result<()> {
-        let path = match &self.state().cargo {
-            Cargo::Classic { portions, .. } => path_of(step, portions),
-            _ => blob_path(&step.descriptor.digest),
+        let mut state = self.state();
+        let Cargo::Classic { uploads, next, .. } = &mut state.cargo else {
+            let path = blob_path(&step.descriptor.digest);
+            return self.put(&mut state, &path, step.bytes, open);
         };
-        self.put(&path, step.bytes, &mut open()?)
+        let upload = uploads.get(next.0).filter(|upload| next.1 < upload.steps.len());
+        let Some((upload, (path, planned))) = upload.map(|u| (u, &u.steps[next.1])) else {
+            return Err(out_of_order(step));
+        };
+        if planned.descriptor.digest != step.descriptor.digest || planned.form != step.form {
+            return Err(out_of_order(step));
+        }
+        let path = path.clone();
+        let is_last = next.1 + 1 == upload.steps.len();
+        let end = is_last.then(|| (vec![upload.contents()], upload.after.clone()));
+        *next = if is_last { (next.0 + 1, 0) } else { (next.0, next.1 + 1) };
+        self.put(&mut state, &path, step.bytes, open)?;
+        match (end, &mut state.convoy) {
+            (Some((contents, after)), Some(convoy)) => convoy.seal(contents, after),
+            _ => Ok(()),
+        }
     }
 
     fn put_manifest(&self, step: &ManifestStep) -> Result<()> {
-        let path = blob_path(&step.descriptor.digest);
-        self.put(&path, step.raw.len() as u64, &mut &step.raw[..])
+        let (path, raw) = (blob_path(&step.descriptor.digest), step.raw.clone());
+        let mut open = || Ok(Box::new(std::io::Cursor::new(raw.clone())) as Box<dyn Read + Send>);
+        self.put(&mut self.state(), &path, step.raw.len() as u64, &mut open)
     }
 
-    fn settle(&self, plan: &Plan) -> Result<Option<Plan>> {
+    fn settle(&self, _: &Plan) -> Result<Option<Plan>> {
         let mut state = self.state();
-        let Some(load) = state.load.take() else {
+        let Some(mut convoy) = state.convoy.take() else {
             // Nothing was sent, so nothing but what the daemon said can be wrong.
             return Ok(None);
         };
-        let wrong = match Self::complete(&state.cargo, load)? {
+        if let Cargo::Containerd(shipment) = &state.cargo {
+            let index = graph::layout_index(&shipment.roots());
+            let contents =
+                vec![(MARKER.to_owned(), MARKER_BYTES.to_vec()), (INDEX.to_owned(), index)];
+            convoy.seal(contents, BTreeSet::new())?;
+        }
+        let wrong = match convoy.land()? {
             Some(message) => Some(message),
             None => self.verify(&state.cargo)?,
         };
         let Some(message) = wrong else { return Ok(None) };
-        let left_out = plan.blobs.iter().any(|step| step.action == Action::Present);
-        if state.again || !left_out {
+        if !(std::mem::take(&mut state.again) && may_be_repeated(&message)) {
             return Err(refused(self.api.shown(), &message));
         }
-        state.again = true;
-        state.cargo.distrust();
-        state.cargo.plan().map(Some)
+        let (cargo, plan) = self.prepare_again(std::mem::take(&mut state.cargo))?;
+        state.cargo = cargo;
+        Ok(Some(plan))
     }
 
     fn put_tag(&self, step: &TagStep) -> Result<()> {

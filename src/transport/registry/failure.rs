@@ -81,7 +81,7 @@ pub(super) fn refusal(peer: &Peer, what: &str, mut answer: Answer) -> Refusal {
     let whom = if at_home {
         format!("registry {}", peer.name)
     } else {
-        format!("{}, to which registry {} redirects,", answer.url.authority(), peer.name)
+        format!("{}, to which registry {} sends us,", answer.url.authority(), peer.name)
     };
     let status = answer.status;
     let reason = at_home.then(|| reason::of(status, answer.url.path(), &said)).flatten();

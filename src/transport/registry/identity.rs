@@ -152,7 +152,7 @@ impl Whom {
                 "see at {host} whether the robot account is still there, has not expired and may do this; sign in with its secret: `sealift login {host} --username '{user}'`"
             ),
             Some(_) if origin.is_none() => {
-                "check the name and the password; an account with a second factor needs a token in place of its password".to_owned()
+                "check the name and the password, and that this account may do this; an account with a second factor needs a token in place of its password".to_owned()
             }
             _ => anew(),
         }

@@ -67,7 +67,7 @@ impl Login<'_> {
                     ))
                     .hint(self.whom().advice(&peer.name)));
                 }
-                self.hello(bearer(token)?)?;
+                self.hello(&bearer(token)?)?;
                 let stays = granted.refresh_token.filter(|token| !token.expose().is_empty());
                 let credentials = match (stays, self.found.credentials) {
                     (Some(token), Credentials::Password { user, .. }) => {
@@ -79,7 +79,7 @@ impl Login<'_> {
             }
             // Where nothing is wanted, the password may still be looked at.
             (challenge, Credentials::Password { user, password }) => {
-                self.hello(basic(user, password)?)?;
+                self.hello(&basic(user, password)?)?;
                 let checked = challenge.is_some();
                 Ok(SignedIn { credentials: self.found.credentials, checked })
             }
@@ -98,10 +98,10 @@ impl Login<'_> {
     }
 
     /// Says hello as somebody. The answer must be the registry's own, and friendly.
-    fn hello(&self, authorization: HeaderValue) -> Result<()> {
+    fn hello(&self, authorization: &HeaderValue) -> Result<()> {
         let peer = self.registry.peer();
         let ask = Ask::get(peer.base.clone(), Scope::none(), self.what());
-        let mut answer = self.registry.send_as(&ask, Some(&authorization))?;
+        let mut answer = self.registry.send_as(&ask, Some(authorization))?;
         if !address::same_origin(&answer.url, &peer.base) {
             return Err(Error::remote(format!(
                 "{}: it sends us to {}, where nobody is signed in",

@@ -8,7 +8,7 @@
 //! ```text
 //! source ──▶ manifest, blob, referrers ─┐            ┌─ authority ◀── token, challenge, credentials
 //! target ──▶ naming, upload, the same ──┼─▶ client ──┼─ exchange ◀── retry
-//!    ├─────▶ preflight ──▶ harbor ──────┤            └─ wire ◀── tls, address
+//!    ├─────▶ preflight ──▶ harbor ──────┤            └─ wire ◀── tls ◀── route
 //! login ────────────────────────────────┘   one `Registry` for each host
 //! ```
 //!
@@ -18,11 +18,12 @@
 //! An `Ask` says what is wanted; a `Registry` sends it with the right authorization, follows
 //! redirects without taking the authorization along, renews a refused token once and waits out a
 //! registry that is busy. What comes back is judged by whoever asked; `failure` turns an answer
-//! that was not hoped for into an error that people understand, `reason` knows Harbor's words.
-//! Modules know only those to their right; `address`, `scope`, `identity` and `retry` know nobody.
+//! that was not hoped for into an error that people understand, `reason` knows Harbor's words, and
+//! `unreached` says why there was no answer at all. Modules know only those to their right;
+//! `address`, `scope`, `identity` and `retry` know nobody. [`route`] holds what the machine is
+//! configured for: certificates, proxies, mirrors.
 //!
-//! Nothing here reads the environment (but for the proxy variables, which the HTTP library reads):
-//! [`Options`] is pure data, filled in by the command line.
+//! Nothing here reads the environment: [`Options`] is pure data, filled in by the command line.
 
 mod address;
 mod asking;

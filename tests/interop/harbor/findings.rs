@@ -45,7 +45,7 @@ fn nobody_signed_in() {
     snapshot!(crossing.refused("/mirror", &[]), @r"
     error: registry HARBOR/mirror does not take this import; nothing was sent
       - nobody is signed in to HARBOR
-        hint: sign in with `docker login HARBOR`
+        hint: sign in with `sealift login HARBOR`
     ");
 }
 
@@ -57,13 +57,13 @@ fn a_wrong_password() {
     snapshot!(crossing.refused("/mirror", &[]), @r#"
     error: registry HARBOR/mirror does not take this import; nothing was sent
       - the credentials of "dev" were not accepted by HARBOR
-        hint: sign in again with `docker login HARBOR`
+        hint: sign in again with `sealift login HARBOR`
     "#);
     crossing.sign_in("robot+ci", "canary-robot");
     snapshot!(crossing.refused("/mirror", &[]), @r#"
     error: registry HARBOR/mirror does not take this import; nothing was sent
       - the credentials of "robot+ci" were not accepted by HARBOR
-        hint: sign in again with `docker login HARBOR`; the name of a robot account has a $ in it, which a shell takes away unless the name stands in single quotes
+        hint: sign in again with `sealift login HARBOR`; the name of a robot account has a $ in it, which a shell takes away unless the name stands in single quotes
     "#);
 }
 
@@ -152,8 +152,16 @@ fn a_path_that_is_too_short_and_a_project_of_its_own() {
 fn nobody_may_write() {
     let crossing = Crossing::new(Harbor::start());
     crossing.harbor.project("mirror", developer());
+    let small = format!("{}/app:1", crossing.from.host());
+    crossing.import("/mirror", &["--image", &small]).succeeds();
     crossing.harbor.read_only();
-    snapshot!(crossing.refused("/mirror", &[]), @r"
+    // What is there already needs nobody to write.
+    crossing.import("/mirror", &["--image", &small]).succeeds();
+    let before = crossing.changes().len();
+    let told = crossing.import("/mirror", &[]).refused(8);
+    assert_eq!(crossing.changes().len(), before);
+    let told = crossing.anonymous(&told);
+    snapshot!(told, @r"
     error: registry HARBOR/mirror does not take this import; nothing was sent
       - HARBOR is in read-only mode
         hint: wait until its administrators end it; it is for maintenance and garbage collection

@@ -2,6 +2,8 @@
 
 use super::{Crossing, snapshot};
 use crate::support::harbor::{Harbor, Project, Role};
+use crate::support::pictures::push;
+use crate::support::registry::Registry;
 
 #[test]
 fn somebody_else_fills_the_project_meanwhile() {
@@ -23,4 +25,22 @@ fn somebody_else_fills_the_project_meanwhile() {
     crossing.harbor.change("mirror", |project| project.quota = None);
     crossing.import("/mirror", &[]).succeeds();
     crossing.arrived("mirror/");
+}
+
+#[test]
+fn a_tag_that_is_pinned_meanwhile_is_told_apart() {
+    let crossing = Crossing::new(Harbor::start());
+    crossing.harbor.project("mirror", Project::default().member("dev", Role::Developer));
+    crossing.import("/mirror", &[]).succeeds();
+    // Another image for the same tag; a developer is not told about rules.
+    let (from, harbor) = (Registry::start(), crossing.harbor);
+    push(&from, "app");
+    let crossing = Crossing::with(from, harbor, &["app:1"]);
+    crossing.harbor.change("mirror", |project| project.immutable.push("1".to_owned()));
+    let told = crossing.import("/mirror", &[]).refused(8);
+    snapshot!(crossing.anonymous(&told), @r"
+    warning: HARBOR does not tell this account which tags must not move in project mirror; to be moved: mirror/app:1; a tag that must not move is refused when its turn comes, after everything was sent
+    error: cannot put manifest 1 to HARBOR/mirror/app: a rule of project mirror keeps this tag where it is; registry HARBOR answered 412 Precondition Failed: PRECONDITION: Failed to process request due to 'app:1' configured as immutable.
+      hint: bring the image under another tag, or have the rule changed
+    ");
 }

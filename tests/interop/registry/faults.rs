@@ -286,7 +286,7 @@ fn a_token_that_expires_on_the_way_is_renewed_once() {
     roots(&client, &server.host()).unwrap();
     assert_eq!(server.count("GET", "/token"), 2);
     let error = source(&client, &format!("{}/app:2", server.host())).roots().unwrap_err();
-    assert!(error.get_hint().is_some_and(|hint| hint.contains("sealift login")), "{error:?}");
+    assert!(error.get_hint().is_some_and(|hint| hint.contains("the password")), "{error:?}");
     assert_eq!(server.count("GET", "/token"), 3, "renewed once, then given up");
 }
 

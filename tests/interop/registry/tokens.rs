@@ -196,7 +196,7 @@ fn wrong_passwords_are_told_from_missing_ones() {
     let wrong = client(Options { credentials, ..Options::default() });
     let error = source(&wrong, &name).roots().unwrap_err();
     assert!(error.message().contains("asked as \"user\", which was not accepted"), "{error:?}");
-    assert!(error.get_hint().is_some_and(|hint| hint.contains("sealift login")), "{error:?}");
+    assert!(error.get_hint().is_some_and(|hint| hint.contains("the password")), "{error:?}");
     let error = source(&anonymous(), &name).roots().unwrap_err();
     assert!(!error.message().contains("not accepted"), "{error:?}");
     assert!(error.get_hint().is_some_and(|hint| hint.contains("sealift login")), "{error:?}");

@@ -1,6 +1,6 @@
 //! Images that are read from somewhere else than their names say.
 
-use sealift::endpoint::{Action, BlobStep, Form, Target as _};
+use sealift::endpoint::{Action, BlobStep, Form, Source, Target as _};
 use sealift::model::{Descriptor, Error};
 use sealift::operation::gather::{Wanted, gather};
 use sealift::transport::registry::{Client, Options, Patience, RegistrySource, RegistryTarget};
@@ -200,7 +200,8 @@ fn a_mirror_takes_nothing_in() {
     let patience = Patience { attempts: 1, ..Patience::default() };
     let client = Client::new(Options { patience, ..Options::default() }).unwrap();
     let source = RegistrySource::new(client.clone(), place.name().parse().unwrap());
-    let parcels = gather(&source, &Wanted::default()).unwrap();
+    let sources = [&source as &dyn Source];
+    let parcels = gather(sources.into_iter(), &Wanted::default()).unwrap().concat();
     let target = RegistryTarget::new(client, place.mirror.host(), "x");
     let tell = |error: &Error| {
         let told = place.tidy(&format!("{error}\n  hint: {}", error.get_hint().unwrap()));

@@ -48,7 +48,7 @@ fn a_password_that_is_wrong_is_not_kept() {
     let run = Run::of(&mut person.told(&arguments, PASSWORD));
     snapshot!(told(&person, run, 8), @r#"
     error: cannot sign in to registry HOST: registry HOST answered 401 Unauthorized: UNAUTHORIZED: authentication required; asked as "somebody"
-      hint: check the name and the password; an account with a second factor needs a token in place of its password
+      hint: check the name and the password, and that this account may do this; an account with a second factor needs a token in place of its password
     "#);
     // A shell took the `$team` out of "robot$team+ci".
     let arguments = ["login", &registry.host(), "-u", "robot+ci", "--password-stdin"];

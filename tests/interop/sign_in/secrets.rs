@@ -1,6 +1,6 @@
 //! Secrets are printed nowhere, are in no argument, and stay in the one file that is for them.
 
-use std::io::{Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::TcpListener;
 use std::process::Stdio;
 
@@ -85,4 +85,36 @@ fn no_argument_holds_a_password() {
             assert!(!said.contains(PASSWORD), "{said}");
         }
     }
+}
+
+#[test]
+fn a_person_is_asked_for_both() {
+    let registry = private();
+    let person = Person::at(&registry);
+    let mut command = person.station.command("script");
+    let login = format!(
+        "{} login {} --ca-file {}",
+        crate::support::command::BINARY,
+        registry.host(),
+        registry.ca_files()[0].display()
+    );
+    // Runs it at a terminal of its own.
+    command.args(["--quiet", "--return", "--flush", "--command", &login, "/dev/null"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut keyboard = child.stdin.take().unwrap();
+    let mut screen = BufReader::new(child.stdout.take().unwrap());
+    for (question, answer) in [("User name at ", USER), ("Password of ", PASSWORD)] {
+        let mut shown = Vec::new();
+        while !String::from_utf8_lossy(&shown).contains(question) || !shown.ends_with(b": ") {
+            let mut byte = [0];
+            screen.read_exact(&mut byte).unwrap();
+            shown.push(byte[0]);
+        }
+        writeln!(keyboard, "{answer}").unwrap();
+    }
+    let mut rest = String::new();
+    screen.read_to_string(&mut rest).unwrap();
+    assert!(child.wait().unwrap().success(), "{rest}");
+    assert!(rest.contains("signed in to"), "{rest}");
+    Run::of(&mut person.look()).succeeds();
 }

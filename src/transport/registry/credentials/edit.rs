@@ -110,28 +110,31 @@ impl Object {
         value: &dyn Fn(Option<&str>) -> String,
     ) -> Zeroizing<String> {
         let key = serde_json::Value::from(key);
-        Zeroizing::new(match self.members.last() {
-            Some((_, last)) => {
-                // Before the new key stands what stands before the last one.
-                let previous = self.members.len().checked_sub(2).map(|i| self.members[i].1.end);
-                let from = previous.unwrap_or(self.at.start + 1);
-                let gap = text[from..].split('"').next().unwrap_or_default();
-                let gap = gap.rsplit(',').next().unwrap_or_default();
-                let indent = gap.rsplit_once('\n').map(|(_, indent)| indent);
-                let member = format!(",{gap}{key}: {}", value(indent));
-                replaced(text, last.end..last.end, &member)
-            }
-            None => {
-                let member = match indent_of_line(text, self.at.start) {
-                    Some(outer) => {
-                        let inner = format!("{outer}{}", unit(text));
-                        format!("{{\n{inner}{key}: {}\n{outer}}}", value(Some(&inner)))
-                    }
-                    None => format!("{{{key}: {}}}", value(None)),
-                };
-                replaced(text, self.at.clone(), &member)
-            }
-        })
+        let Some((_, last)) = self.members.last() else {
+            return Zeroizing::new(replaced(text, self.at.clone(), &self.alone(text, &key, value)));
+        };
+        // Before the new key stands what stands before the last one.
+        let previous = self.members.len().checked_sub(2).map(|i| self.members[i].1.end);
+        let from = previous.unwrap_or(self.at.start + 1);
+        let gap = text[from..].split('"').next().unwrap_or_default();
+        let gap = gap.rsplit(',').next().unwrap_or_default();
+        let indent = gap.rsplit_once('\n').map(|(_, indent)| indent);
+        let member = Zeroizing::new(format!(",{gap}{key}: {}", value(indent)));
+        Zeroizing::new(replaced(text, last.end..last.end, &member))
+    }
+
+    /// An object with one member, in place of one that has none.
+    fn alone(
+        &self,
+        text: &str,
+        key: &serde_json::Value,
+        value: &dyn Fn(Option<&str>) -> String,
+    ) -> Zeroizing<String> {
+        let Some(outer) = indent_of_line(text, self.at.start) else {
+            return Zeroizing::new(format!("{{{key}: {}}}", value(None)));
+        };
+        let inner = format!("{outer}{}", unit(text));
+        Zeroizing::new(format!("{{\n{inner}{key}: {}\n{outer}}}", value(Some(&inner))))
     }
 
     /// What to cut out of the text, so that member number `index` is gone.

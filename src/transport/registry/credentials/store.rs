@@ -84,21 +84,15 @@ impl CredentialStore {
 
     /// The places that were looked into.
     fn looked(&self) -> String {
-        let listed = |places: Vec<String>| places.join(", ");
-        match self.files().ok().filter(|files| !files.is_empty()) {
-            Some(files) => {
-                let names = files.iter().map(|(place, _)| place.to_string()).collect();
-                format!("looked into {}", listed(names))
-            }
-            None => {
-                let names: Vec<String> =
-                    self.0.paths.places().iter().map(ToString::to_string).collect();
-                match names.len() {
-                    0 => "no place to look into is known".to_owned(),
-                    1 => format!("there is no {}", listed(names)),
-                    _ => format!("there is none of {}", listed(names)),
-                }
-            }
+        if let Some(files) = self.files().ok().filter(|files| !files.is_empty()) {
+            let names: Vec<String> = files.iter().map(|(place, _)| place.to_string()).collect();
+            return format!("looked into {}", names.join(", "));
+        }
+        let names: Vec<String> = self.0.paths.places().iter().map(ToString::to_string).collect();
+        match names.len() {
+            0 => "no place to look into is known".to_owned(),
+            1 => format!("there is no {}", names.join(", ")),
+            _ => format!("there is none of {}", names.join(", ")),
         }
     }
 
@@ -145,14 +139,13 @@ impl CredentialStore {
         let answer = Arc::clone(lock(&self.0.answers).entry(key).or_default());
         // Held while it runs: who asks about the same registry waits, others do not.
         let mut answer = lock(&answer);
-        let credentials = match &*answer {
-            Some(known) => known.clone(),
-            None => {
-                let path = self.0.paths.helper_path.as_deref();
-                let found = helper::get(name, file_key(registry), path)
-                    .map_err(|e| e.context(format!("{place} names a credential helper")))?;
-                answer.insert(found).clone()
-            }
+        let credentials = if let Some(known) = &*answer {
+            known.clone()
+        } else {
+            let path = self.0.paths.helper_path.as_deref();
+            let found = helper::get(name, file_key(registry), path)
+                .map_err(|e| e.context(format!("{place} names a credential helper")))?;
+            answer.insert(found).clone()
         };
         let origin = || format!("docker-credential-{name}, named in {place}");
         Ok(credentials.map(|credentials| Found { credentials, origin: Some(origin()) }))

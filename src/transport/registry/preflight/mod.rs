@@ -120,20 +120,8 @@ impl<'a> Preflight<'a> {
         for area in access::sign_in(registry, areas.values(), harbor.is_some(), &ledger)? {
             standings.insert(area.name.clone(), Standing::Closed);
         }
-        match &harbor {
-            Some(harbor) if harbor.is_read_only => {
-                ledger.add(
-                    Remark::hindrance("", host)
-                        .after(" is in read-only mode")
-                        .advice(Reason::ReadOnly.advice(host)),
-                );
-            }
-            None if wish.is_some() => {
-                ledger.add(
-                    Remark::note("", host).after(" is no Harbor: it has no projects to create"),
-                );
-            }
-            _ => {}
+        if harbor.is_none() && wish.is_some() {
+            ledger.add(Remark::note("", host).after(" is no Harbor: it has no projects to create"));
         }
         if let Some(harbor) = &harbor {
             let open: Vec<&Area> =
@@ -198,6 +186,13 @@ impl<'a> Preflight<'a> {
         let host = self.registry.name();
         let goes: BTreeSet<&str> = destinations(plan).map(|place| self.ground.of(place)).collect();
         let read_only = self.harbor.as_ref().is_some_and(|harbor| harbor.is_read_only);
+        if read_only && !goes.is_empty() {
+            self.ledger.add(
+                Remark::hindrance("", host)
+                    .after(" is in read-only mode")
+                    .advice(Reason::ReadOnly.advice(host)),
+            );
+        }
         let tried: Vec<&Area> = goes
             .iter()
             .filter_map(|name| self.areas.get(*name))

@@ -111,8 +111,12 @@ pub(super) fn given(text: &str) -> Result<(Prefix, Mirror)> {
             .hint("write what is mirrored, and where: --mirror docker.io=mirror.example/hub")
     };
     let (from, to) = text.split_once('=').ok_or_else(bad)?;
-    let prefix = Prefix::parse(from).ok_or_else(bad)?;
-    let mirror = address(to, "--mirror").ok_or_else(bad)?;
+    let none = |part: &str| {
+        Error::usage(format!("--mirror {text:?}: {part:?} is not of the form HOST[:PORT][/PATH]"))
+            .hint("name registries in full, as in --mirror docker.io=mirror.example/hub")
+    };
+    let prefix = Prefix::parse(from).ok_or_else(|| none(from))?;
+    let mirror = address(to, "--mirror").ok_or_else(|| none(to))?;
     Ok((prefix, mirror))
 }
 

@@ -1,0 +1,147 @@
+//! kill -9 at any moment of an export and of an import: nothing half-done has a name, and the next
+//! run completes what the killed one began.
+//!
+//! The moments are random and spread over the time that an undisturbed run takes. `SEALIFT_KILLS`
+//! says how many there are, `SEALIFT_SEED` which; both are printed.
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::round_trip::changes;
+use crate::support::command::{Run, Station};
+use crate::support::gallery::Gallery;
+use crate::support::registry::Registry;
+use crate::support::{crowd, judge};
+
+/// Kills of each command in an ordinary run.
+const KILLS: u32 = 6;
+
+/// Random moments.
+struct Moments {
+    state: u64,
+    whole: Duration,
+}
+
+impl Moments {
+    /// Moments of what `once` does; a run in which the machine was busy with other things does not
+    /// count.
+    fn of(what: &str, mut once: impl FnMut()) -> (Self, u32) {
+        let whole = (0..2).map(|_| {
+            let began = Instant::now();
+            once();
+            began.elapsed()
+        });
+        let whole = whole.min().unwrap();
+        let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().unwrap());
+        let kills = number("SEALIFT_KILLS").map_or(KILLS, |kills: u64| kills as u32);
+        let clock = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
+        let seed = number("SEALIFT_SEED").unwrap_or(clock);
+        println!("{what}: {whole:?} undisturbed, {kills} kills, SEALIFT_SEED={seed}");
+        (Self { state: seed, whole }, kills)
+    }
+
+    /// A moment within part `at` of `of`.
+    fn next(&mut self, at: u32, of: u32) -> Duration {
+        self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let fraction = (self.state >> 40) as f64 / f64::from(1 << 24);
+        self.whole.mul_f64((f64::from(at) + fraction) / f64::from(of))
+    }
+}
+
+/// Runs a command and kills it after a while; true where it had ended by itself.
+fn kill_after(command: &mut Command, moment: Duration) -> bool {
+    let mut child =
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary runs");
+    std::thread::sleep(moment);
+    child.kill().unwrap();
+    child.wait().unwrap().success()
+}
+
+#[test]
+fn a_killed_export_leaves_no_bundle_or_a_whole_one_and_the_next_completes_it() {
+    let from = Registry::start();
+    let _gallery = Gallery::hang(&from);
+    let station = Station::new();
+    fs::create_dir(station.path("out")).unwrap();
+    let export = |bundle: &str, resume: bool| {
+        let mut command = station.program();
+        command.env("SOURCE_DATE_EPOCH", "1700000000").args(["export", "-q", "-o", bundle]);
+        command.args(resume.then_some("--resume")).args(Gallery::references(&from));
+        command
+    };
+    let left = |folder| -> Vec<String> {
+        let entries = fs::read_dir(station.path(folder)).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    let (mut moments, kills) = Moments::of("export", || {
+        let _ = fs::remove_file(station.path("whole.sealift"));
+        Run::of(&mut export("whole.sealift", false)).succeeds();
+    });
+    let whole = fs::read(station.path("whole.sealift")).unwrap();
+    let bundle = station.path("out/b.sealift");
+    for at in 0..kills {
+        // Some are killed while they go on from one that was killed.
+        for resume in [false, true].into_iter().take(1 + at as usize % 2) {
+            let moment = moments.next(at, kills);
+            let ended = kill_after(&mut export("out/b.sealift", resume), moment);
+            println!("export killed after {moment:?}, ended {ended}, resume {resume}");
+            if bundle.exists() {
+                assert!(fs::read(&bundle).unwrap() == whole, "half a bundle has a name");
+                station.sealift(["verify", "-q", "out/b.sealift"]).succeeds();
+                fs::remove_file(&bundle).unwrap();
+            } else {
+                assert!(!ended);
+            }
+            let (out, tmp) = (left("out"), left("tmp"));
+            assert!(out.iter().all(|name| name == ".b.sealift.partial"), "{out:?}");
+            assert!(tmp.is_empty(), "temporary files have names: {tmp:?}");
+        }
+        let next = Run::of(&mut export("out/b.sealift", at % 3 != 0));
+        next.succeeds();
+        assert!(fs::read(&bundle).unwrap() == whole, "the next run makes another bundle");
+        assert_eq!(left("out"), ["b.sealift"]);
+        fs::remove_file(&bundle).unwrap();
+    }
+}
+
+#[test]
+fn a_killed_import_leaves_no_half_image_under_a_tag_and_the_next_completes_it() {
+    let from = Registry::start();
+    let _gallery = Gallery::hang(&from);
+    let station = Station::new();
+    station.export("all.sealift", Gallery::references(&from));
+    let import = |to: &Registry| {
+        let mut command = station.program();
+        command.args(["import", "-q", "all.sealift", "--to", &format!("{}/m", to.host())]);
+        command
+    };
+    let expected: Vec<_> = crowd::whole(&from).into_iter().collect();
+    let undisturbed = [Registry::start(), Registry::start()];
+    let mut next = undisturbed.iter();
+    let (mut moments, kills) =
+        Moments::of("import", || drop(Run::of(&mut import(next.next().unwrap())).succeeds()));
+    judge::same(&from, &undisturbed[0], "m/");
+    drop(undisturbed);
+    for at in 0..kills {
+        let to = Registry::start();
+        let moment = moments.next(at, kills);
+        let ended = kill_after(&mut import(&to), moment);
+        let there = crowd::whole(&to);
+        println!("import killed after {moment:?}, ended {ended}, {} tags there", there.len());
+        for (name, digest) in &there {
+            let own = name.strip_prefix("m/").unwrap().to_owned();
+            assert!(expected.contains(&(own, *digest)), "{name} is something else");
+        }
+        assert_eq!(fs::read_dir(station.temporary()).unwrap().count(), 0);
+
+        Run::of(&mut import(&to)).succeeds();
+        let there = crowd::whole(&to).into_iter();
+        let there: Vec<_> =
+            there.map(|(name, digest)| (name.replacen("m/", "", 1), digest)).collect();
+        assert_eq!(there, expected, "the next run completes it");
+        let before = to.accesses().len();
+        Run::of(&mut import(&to)).succeeds();
+        assert_eq!(changes(&to.accesses_since(before)), Vec::<&_>::new(), "a third sends nothing");
+    }
+}
