@@ -291,7 +291,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("x");
         let names = [".x.0123456789ab.partial", ".x.0123456789.partial", ".y.0123456789ab.partial"];
-        names.iter().for_each(|name| std::fs::write(folder.path().join(name), "").unwrap());
+        for name in names {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
         let at_work = AtomicFile::create(&target, 0o644).unwrap();
         assert!(!folder.path().join(names[0]).exists());
         assert!(names[1..].iter().all(|name| folder.path().join(name).exists()));

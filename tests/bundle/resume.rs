@@ -79,7 +79,9 @@ fn images() -> Memory {
             memory.image(&format!("h.example/app:{seed}"), "amd64", &layers);
         }
         let mut next = bulk[..30].to_vec();
-        next.iter_mut().for_each(|(_, content)| content.truncate(50_000));
+        for (_, content) in &mut next {
+            content.truncate(50_000);
+        }
         let next = tar(&next);
         let layer = gzip_layer(&mut memory, &next, &go_gzip(&next, 6));
         memory.image("h.example/app:4", "amd64", &[layer]);
@@ -209,11 +211,14 @@ fn an_export_may_be_interrupted_again_and_again() {
     desk.only_the_bundle_is_left();
 }
 
+/// What happens to the bytes of a file.
+type Damage<'a> = &'a dyn Fn(&mut Vec<u8>);
+
 #[test]
 fn what_is_torn_or_damaged_is_fetched_again() {
     let desk = Desk::new();
     let whole = desk.whole();
-    let damages: [(&str, &dyn Fn(&mut Vec<u8>)); 7] = [
+    let damages: [(&str, Damage); 7] = [
         ("checkpoint", &|bytes| bytes.truncate(bytes.len() - 1)),
         ("checkpoint", &|bytes| *bytes.last_mut().unwrap() ^= 1),
         ("checkpoint", &|bytes| {
@@ -229,7 +234,7 @@ fn what_is_torn_or_damaged_is_fetched_again() {
     let kept = desk.kept().unwrap();
     let spare = desk.bench.path("spare");
     std::fs::rename(&kept, &spare).unwrap();
-    let with = |name: &str, damage: &dyn Fn(&mut Vec<u8>)| {
+    let with = |name: &str, damage: Damage| {
         std::fs::create_dir_all(kept.join("1")).unwrap();
         for file in ["bundle", "checkpoint"] {
             let mut bytes = std::fs::read(spare.join("1").join(file)).unwrap();

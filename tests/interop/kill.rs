@@ -4,6 +4,8 @@
 //! The moments are random and spread over the time that an undisturbed run takes. `SEALIFT_KILLS`
 //! says how many there are, `SEALIFT_SEED` which; both are printed.
 
+#![expect(clippy::print_stdout, reason = "which moments they were, for who has to find them again")]
+
 use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};

@@ -51,7 +51,7 @@ impl Desk {
 }
 
 fn appears(path: &Path, child: &mut Child) {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + Duration::from_mins(1);
     while !path.exists() {
         assert!(child.try_wait().unwrap().is_none(), "it ended before there was a checkpoint");
         assert!(Instant::now() < end, "there is no checkpoint");

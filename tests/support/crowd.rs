@@ -72,8 +72,8 @@ fn get(registry: &Registry, path: &str) -> Option<Vec<u8>> {
         "application/vnd.docker.distribution.manifest.list.v2+json",
         "application/vnd.docker.distribution.manifest.v2+json",
     ];
-    let accept: String = accept.iter().map(|kind| format!("Accept: {kind}\r\n")).collect();
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {}\r\n{accept}\r\n", registry.host()).unwrap();
+    let (host, accept) = (registry.host(), accept.join(", "));
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {host}\r\nAccept: {accept}\r\n\r\n").unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
     let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();

@@ -357,7 +357,7 @@ mod tests {
             let came = exchange(b"", |mut upload, _| {
                 upload.write_all(b"small").unwrap();
                 upload.write_all(b" pieces").unwrap();
-                upload.write_all(&[b'x'; CHUNK]).unwrap();
+                upload.write_all(&vec![b'x'; CHUNK]).unwrap();
                 upload.write_all(b"last").unwrap();
                 if end {
                     upload.end().unwrap();

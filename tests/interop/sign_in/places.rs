@@ -172,5 +172,5 @@ fn an_import_signs_in_too() {
         .refused(2);
     assert!(told.contains("no registry is talked to"), "{told}");
     fs::remove_file(station.path("password")).unwrap();
-    assert_eq!(betrayed(station.home()), [PathBuf::new(); 0]);
+    assert_eq!(betrayed(station.home()), Vec::<PathBuf>::new());
 }

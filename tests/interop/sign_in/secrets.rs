@@ -14,7 +14,7 @@ fn a_password_is_nowhere_but_where_it_is_kept() {
     person.helper("keep");
     let image = format!("{host}/app:1");
     let to = format!("{host}/copy");
-    Run::of(&mut person.station.command(crate::support::command::BINARY).args(["key", "generate"]))
+    Run::of(person.station.command(crate::support::command::BINARY).args(["key", "generate"]))
         .succeeds();
     let trust = person.station.path(".config/sealift/trust");
     fs::create_dir(&trust).unwrap();
@@ -41,7 +41,7 @@ fn a_password_is_nowhere_but_where_it_is_kept() {
         let places = betrayed(person.station.home());
         assert_eq!(places.len(), 1, "{places:?}");
         person.logout();
-        assert_eq!(betrayed(person.station.home()), [PathBuf::new(); 0]);
+        assert_eq!(betrayed(person.station.home()), Vec::<PathBuf>::new());
     }
     let callers = fs::read_to_string(person.station.path("kept/callers")).unwrap();
     assert!(callers.contains(&format!("login {host}")), "{callers}");

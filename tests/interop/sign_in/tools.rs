@@ -12,7 +12,7 @@ impl Person<'_> {
                 sealift::transport::daemon::Endpoint::Unix(path) => {
                     format!("unix://{}", path.display())
                 }
-                other => panic!("{other:?}"),
+                other @ sealift::transport::daemon::Endpoint::Tcp(_) => panic!("{other:?}"),
             },
         );
         let mut command = self.station.command("docker");
