@@ -112,7 +112,7 @@ fn an_export_that_fails_says_what_is_kept_and_one_that_starts_anew_says_what_is_
 
     let told = Run::of(&mut desk.export("out/b.sealift", &["-q"]));
     assert!(told.stderr.contains("warning: what was gathered is kept in out/.b.sealift.partial"));
-    let told = told.refused(4);
+    let told = told.refused(8);
     assert!(told.contains(&digest), "{told}");
     assert_eq!(desk.left(), [".b.sealift.partial"]);
     fs::write(&blob, good).unwrap();

@@ -19,7 +19,7 @@ use super::exchange::{self, Answer, Ask, Fault, Fetched, Opened};
 use super::failure::Refusal;
 use super::identity::Found;
 use super::peer::Peer;
-use super::retry::{Patience, is_passing};
+use super::retry::{Patience, is_busy};
 use super::route::Place;
 use super::scope::Scope;
 use super::wire::{Options, Wires};
@@ -264,13 +264,13 @@ impl Registry {
 
     /// The same with what decides over it.
     pub(super) fn refusal(&self, ask: &Ask, answer: Answer) -> Refusal {
-        if ask.method == Method::HEAD && !is_passing(answer.status) {
+        if ask.method == Method::HEAD && !is_busy(answer.status) {
             let mut again = Ask::get(ask.url.clone(), ask.scope.clone(), ask.what.clone());
             again.headers = ask.headers.clone();
-            if let Ok(spoken) = self.send(&again)
-                && spoken.status == answer.status
+            if let Ok(spoken) = self.attempt(&again)
+                && spoken.answer.status == answer.status
             {
-                return failure::refusal(&self.peer, &ask.what, spoken);
+                return failure::refusal(&self.peer, &ask.what, spoken.answer);
             }
         }
         failure::refusal(&self.peer, &ask.what, answer)

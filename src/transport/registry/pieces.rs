@@ -59,7 +59,7 @@ pub(super) fn after_refusal(registry: &Registry, refused: u64) -> Option<u64> {
     habits.too_large = Some((known.min(refused), piece));
     drop(habits);
     registry.course().warn(&format!(
-        "takes no {} at once: sending pieces of {}",
+        "refuses {} as too much for one request: sending pieces of {}",
         kibibytes(refused),
         kibibytes(piece)
     ));
@@ -84,7 +84,11 @@ fn smaller(bytes: u64) -> u64 {
 }
 
 fn kibibytes(bytes: u64) -> String {
-    if bytes < 1 << 20 { format!("{} KiB", bytes >> 10) } else { format!("{} MiB", bytes >> 20) }
+    if bytes < 16 << 20 {
+        format!("{} KiB", bytes.div_ceil(1 << 10))
+    } else {
+        format!("{} MiB", bytes >> 20)
+    }
 }
 
 /// Sends a blob in pieces of `piece` bytes. `tries` is what was tried so far.

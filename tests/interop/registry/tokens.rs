@@ -263,13 +263,13 @@ fn a_whole_image_outlives_its_tokens() {
     let from = Registry::start();
     push(&from, "app");
     let issuer = Issuer::start(HashMap::from([("x/app", &["pull", "push"][..])]));
-    issuer.set(Terms { lives: 1, ..USUAL });
+    issuer.set(Terms { lives: 3, ..USUAL });
     let to = Registry::start_with(Setup { tokens: Some(issuer.service()), ..Setup::default() });
     let source = source(&anonymous(), &format!("{}/app:1", from.host()));
     let target = RegistryTarget::new(user_of(&to), to.host(), "x");
     let parcels = [parcel(&source).unwrap()];
     let plan = target.plan(&parcels).unwrap();
-    std::thread::sleep(Duration::from_millis(2_100));
+    std::thread::sleep(Duration::from_millis(4_100));
     carry_out(&source, &target, &plan).unwrap();
     assert!(all_present(&target.plan(&parcels).unwrap()));
 }
