@@ -68,10 +68,16 @@ impl Door {
         let (count, answered) = (uploads.clone(), Arc::new(answered));
         std::thread::spawn(move || {
             for connection in listener.incoming() {
-                let client = connection.unwrap();
+                let mut client = connection.unwrap();
                 let Ok(daemon) = UnixStream::connect(&behind) else { continue };
-                let (count, answered) = (count.clone(), answered.clone());
-                std::thread::spawn(move || pass(client, daemon, &count, &*answered));
+                // Counted here, where they come one after another.
+                let mut start = vec![0; 4096];
+                let n = client.read(&mut start).unwrap_or(0);
+                start.truncate(n);
+                let upload = start.starts_with(b"POST /images/load");
+                let number = upload.then(|| count.fetch_add(1, Ordering::SeqCst));
+                let answered = answered.clone();
+                std::thread::spawn(move || pass(client, daemon, &start, number, &*answered));
             }
         });
         Self { folder, uploads }
@@ -89,13 +95,10 @@ impl Door {
 fn pass(
     mut client: UnixStream,
     mut daemon: UnixStream,
-    count: &AtomicUsize,
+    start: &[u8],
+    number: Option<usize>,
     answered: &(dyn Fn(usize) + Send + Sync),
 ) {
-    let mut start = vec![0; 4096];
-    let n = client.read(&mut start).unwrap_or(0);
-    let upload = start.starts_with(b"POST /images/load");
-    let number = upload.then(|| count.fetch_add(1, Ordering::SeqCst));
     let (mut back, mut to) = (daemon.try_clone().unwrap(), client.try_clone().unwrap());
     std::thread::scope(|scope| {
         scope.spawn(move || {
@@ -107,7 +110,7 @@ fn pass(
             }
             let _ = to.shutdown(Shutdown::Both);
         });
-        if daemon.write_all(&start[..n]).is_ok() {
+        if daemon.write_all(start).is_ok() {
             let _ = std::io::copy(&mut client, &mut daemon);
         }
         let _ = daemon.shutdown(Shutdown::Both);
