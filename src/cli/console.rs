@@ -1,6 +1,7 @@
 //! The two streams of the process: results go to stdout, everything else to stderr.
 
 use std::io::IsTerminal;
+use std::sync::Arc;
 
 use super::environment;
 use super::progress;
@@ -26,7 +27,7 @@ impl Console {
 
     /// A listener that draws what an operation announces. Drop it before results are printed, so
     /// that bars are gone. `command` begins the plain lines, as in `sealift: export: …`.
-    pub(super) fn progress(&self, command: &'static str) -> Box<dyn Progress> {
+    pub(super) fn progress(&self, command: &'static str) -> Arc<dyn Progress> {
         progress::listener(command, self.quiet, self.colours)
     }
 

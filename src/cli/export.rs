@@ -27,6 +27,7 @@ pub(super) fn run(request: &request::Export, console: &Console) -> Result<()> {
     let origins = places::origins(&request.sources, &request.connection)?;
     let Some(sealing) = &request.sealing else {
         let progress = console.progress("export");
+        request.connection.listener.to(&progress);
         let preview = export::preview(&origins, &wanted, &*progress)?;
         drop(progress);
         return show_preview(&preview, request.json);
@@ -40,6 +41,7 @@ pub(super) fn run(request: &request::Export, console: &Console) -> Result<()> {
         ));
     }
     let progress = console.progress("export");
+    request.connection.listener.to(&progress);
     let result = export::export(
         export::Request {
             origins,

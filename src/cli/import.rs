@@ -25,6 +25,7 @@ pub(super) fn run(request: &request::Import, console: &Console) -> Result<()> {
     )?;
     let held = bases::held(&bundle, &request.bases, &trust)?;
     let progress = console.progress("import");
+    request.connection.listener.to(&progress);
     let report = import::import(
         &import::Request {
             bundle: &bundle,

@@ -303,8 +303,8 @@ mod tests {
     fn a_workshop_stays_where_there_is_something_to_go_on_from() {
         let folder = tempfile::tempdir().unwrap();
         for keep in [false, true] {
-            let path = folder.path().join("workshop");
-            std::fs::create_dir(&path).unwrap();
+            let path = folder.path().join("around/workshop");
+            std::fs::create_dir_all(&path).unwrap();
             let workshop = Workshop::new(path.clone(), "journal");
             let target = folder.path().join("x");
             let file = AtomicFile::create_in(&workshop, "file", &target, 0o644).unwrap();
@@ -314,6 +314,7 @@ mod tests {
             drop(file);
             drop(workshop);
             assert_eq!(path.join("file").exists(), keep);
+            assert_eq!(folder.path().join("around").exists(), keep);
         }
     }
 

@@ -13,7 +13,7 @@ mod progress;
 mod source;
 mod target;
 
-pub use progress::{Event, How, Progress, Silent, TransferId, Transfers};
+pub use progress::{Event, How, Progress, Relay, Silent, TransferId, Transfers};
 pub use source::{
     Attachment, AttachmentKind, Fed, Feed, Form, Intake, Origin, Plain, Root, Source, read_small,
 };

@@ -1,7 +1,9 @@
 //! How an operation tells what it is doing. It announces events and knows no terminal.
 
+use std::fmt;
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// Names one transfer among those under way.
 pub type TransferId = u64;
@@ -75,6 +77,34 @@ pub struct Silent;
 
 impl Progress for Silent {
     fn event(&self, _: Event<'_>) {}
+}
+
+/// Passes events on to a listener that is named later, or to nobody. For those who are made before
+/// there is anybody to listen, such as the client of a registry that is waited for. Clones share
+/// the listener; it is not kept alive.
+#[derive(Clone, Default)]
+pub struct Relay(Arc<Mutex<Option<Weak<dyn Progress>>>>);
+
+impl Relay {
+    /// Passes on to `listener` from now on, as long as somebody else keeps it.
+    pub fn to(&self, listener: &Arc<dyn Progress>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::downgrade(listener));
+    }
+}
+
+impl Progress for Relay {
+    fn event(&self, event: Event<'_>) {
+        let listener = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(listener) = listener.and_then(|listener| listener.upgrade()) {
+            listener.event(event);
+        }
+    }
+}
+
+impl fmt::Debug for Relay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Relay").finish_non_exhaustive()
+    }
 }
 
 /// Gives out transfer numbers and counts what readers move.

@@ -4,6 +4,7 @@
 //! itself. Every reader that reaches a target is digest-checked here, in this one place, and fails
 //! at its end where the bytes are not what their digest says.
 
+use std::collections::HashMap;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Mutex;
@@ -59,9 +60,9 @@ pub fn run(
             "the target has less than it seemed to have: what was left out is sent after all",
         ));
     }
-    for step in plan.tags.iter().filter(|step| step.action == Action::Send) {
-        target.put_tag(step)?;
-    }
+    let tags = plan.tags.iter().filter(|step| step.action == Action::Send);
+    let by_repository = grouped(tags, |step| step.name.repository());
+    copy.in_lanes(&by_repository, |steps| steps.iter().try_for_each(|step| target.put_tag(step)))?;
     target.finish(&plan)?;
     Ok(plan)
 }
@@ -89,17 +90,17 @@ impl<'a> Copy<'a> {
         // What is linked from another repository must be there by now.
         let mounted = with(|action| matches!(action, Action::Mount { .. }));
         self.in_lanes(&mounted, |step| self.mount(step))?;
+        // Only those of one place know each other.
         let manifests = plan.manifests.iter().filter(|step| step.action == Action::Send);
-        manifests.into_iter().try_for_each(|step| self.target.put_manifest(step))
+        let by_place = grouped(manifests, |step| &step.place);
+        self.in_lanes(&by_place, |steps| {
+            steps.iter().try_for_each(|step| self.target.put_manifest(step))
+        })
     }
 
     /// Does something for every step, several at a time. A failure stops the rest; of several, that
     /// of the earliest step is told: later ones may have failed because of it.
-    fn in_lanes(
-        &self,
-        steps: &[&BlobStep],
-        act: impl Fn(&BlobStep) -> Result<()> + Sync,
-    ) -> Result<()> {
+    fn in_lanes<T: Sync>(&self, steps: &[T], act: impl Fn(&T) -> Result<()> + Sync) -> Result<()> {
         let (cursor, failing) = (AtomicUsize::new(0), AtomicBool::new(false));
         let failed: Mutex<Option<(usize, Error)>> = Mutex::new(None);
         std::thread::scope(|scope| {
@@ -216,6 +217,24 @@ impl<'a> Copy<'a> {
     }
 }
 
+/// Steps by what `key` says of them, in the order in which each key is met first and each step
+/// within its own.
+fn grouped<'a, T>(
+    steps: impl Iterator<Item = &'a T>,
+    key: impl Fn(&'a T) -> &'a str,
+) -> Vec<Vec<&'a T>> {
+    let mut groups: Vec<Vec<&T>> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    for step in steps {
+        let at = *places.entry(key(step)).or_insert(groups.len());
+        match groups.get_mut(at) {
+            Some(group) => group.push(step),
+            None => groups.push(vec![step]),
+        }
+    }
+    groups
+}
+
 /// How a transfer ended.
 pub(super) fn outcome<T>(result: &Result<T>) -> How {
     if result.is_ok() { How::Moved } else { How::Failed }
@@ -224,4 +243,17 @@ pub(super) fn outcome<T>(result: &Result<T>) -> How {
 /// What a transfer is called.
 fn label(step: &BlobStep) -> String {
     step.descriptor.digest.short()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_place_keeps_its_order() {
+        let steps = ["a1", "b1", "a2", "c1", "b2", "a3"];
+        let groups = grouped(steps.iter(), |step| &step[..1]);
+        assert_eq!(groups, [vec![&"a1", &"a2", &"a3"], vec![&"b1", &"b2"], vec![&"c1"]]);
+        assert!(grouped([].iter(), |step: &&str| step).is_empty());
+    }
 }

@@ -1,11 +1,17 @@
 //! The registry transport against docker-registry and skopeo, and against servers that misbehave.
 
+#[path = "registry/downloads.rs"]
+mod downloads;
 #[path = "registry/faults.rs"]
 mod faults;
+#[path = "registry/lines.rs"]
+mod lines;
 #[path = "registry/preflight.rs"]
 mod preflight;
 #[path = "registry/tokens.rs"]
 mod tokens;
+#[path = "registry/uploads.rs"]
+mod uploads;
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
@@ -23,9 +29,9 @@ use sealift::transport::registry::{
     RegistryTarget,
 };
 
+use crate::support::mock::{Server, reply};
 use crate::support::pictures::{self, Layout, push, push_image, raw};
 use crate::support::registry::{Registry, Setup, run};
-use faults::{Server, reply};
 
 fn client(options: Options) -> Client {
     Client::new(options).unwrap()

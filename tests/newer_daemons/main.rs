@@ -63,6 +63,21 @@ fn classic_store_both_ways() {
 }
 
 #[test]
+fn classic_store_takes_several_uploads() {
+    let daemon = Dockerd::start_newer(false);
+    let one = images::image("one\n", Packing::Gzip);
+    let two = images::image("two\n", Packing::Zstd);
+    let both = images::two_architectures("both\n");
+    let target = DaemonTarget::new(&daemon.endpoint(), None).unwrap().in_uploads_of(0);
+    let delivered =
+        cargo(&[("one:1", &one), ("two:1", &two), ("both:1", &both)]).deliver(&target).unwrap();
+    assert_eq!(delivered.again, 0);
+    for name in ["one", "two", "both"] {
+        assert_eq!(daemon.run(&format!("{name}:1")), name);
+    }
+}
+
+#[test]
 fn what_the_classic_store_saves_is_read_as_a_file() {
     let daemon = Dockerd::start_newer(false);
     let one = images::image("one\n", Packing::Gzip);

@@ -67,31 +67,16 @@ impl Registry {
         if setup.tls {
             make_certificates(folder.path());
         }
-        let mut auth = String::new();
-        if let Some((user, password)) = setup.login {
-            let entry = run(Command::new("htpasswd").args(["-Bbn", user, password]));
-            let path = folder.path().join("htpasswd");
-            fs::write(&path, entry).unwrap();
-            write!(auth, "auth: {{htpasswd: {{realm: test, path: {}}}}}", path.display()).unwrap();
-        }
-        if let Some(TokenService { realm, certificate }) = &setup.tokens {
-            let certificate = certificate.display();
-            write!(
-                auth,
-                "auth: {{token: {{realm: \"{realm}\", service: test, issuer: issuer, rootcertbundle: {certificate}}}}}"
-            )
-            .unwrap();
-        }
-        for _ in 0..ATTEMPTS {
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            let mut child = spawn(folder.path(), port, &setup, &auth);
-            if comes_up(&mut child, port, setup.tls) {
-                return Self { child, port, setup, folder };
-            }
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-        panic!("docker-registry does not come up; is the package docker-registry installed?");
+        let (child, port) = launch(folder.path(), &setup);
+        Self { child, port, setup, folder }
+    }
+
+    /// Starts it anew with what it holds, at another port.
+    pub(crate) fn restart_with(&mut self, setup: Setup) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        (self.child, self.port) = launch(self.folder.path(), &setup);
+        self.setup = setup;
     }
 
     /// `127.0.0.1:PORT`.
@@ -150,6 +135,34 @@ impl Drop for Registry {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn launch(folder: &Path, setup: &Setup) -> (Child, u16) {
+    let mut auth = String::new();
+    if let Some((user, password)) = setup.login {
+        let entry = run(Command::new("htpasswd").args(["-Bbn", user, password]));
+        let path = folder.join("htpasswd");
+        fs::write(&path, entry).unwrap();
+        write!(auth, "auth: {{htpasswd: {{realm: test, path: {}}}}}", path.display()).unwrap();
+    }
+    if let Some(TokenService { realm, certificate }) = &setup.tokens {
+        let certificate = certificate.display();
+        write!(
+            auth,
+            "auth: {{token: {{realm: \"{realm}\", service: test, issuer: issuer, rootcertbundle: {certificate}}}}}"
+        )
+        .unwrap();
+    }
+    for _ in 0..ATTEMPTS {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut child = spawn(folder, port, setup, &auth);
+        if comes_up(&mut child, port, setup.tls) {
+            return (child, port);
+        }
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+    panic!("docker-registry does not come up; is the package docker-registry installed?");
 }
 
 fn comes_up(child: &mut Child, port: u16, tls: bool) -> bool {

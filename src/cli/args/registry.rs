@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::sign_in::SignInArgs;
+use crate::transport::registry::Patience;
 
 /// What `--plain-http` says without a host.
 pub(in crate::cli) const EVERY_HOST: &str = "*";
@@ -36,6 +37,11 @@ pub(in crate::cli) struct RegistryArgs {
     /// Send the sign-in to this token service although it is not the registry's own (repeatable)
     #[arg(long, value_name = "HOST")]
     pub(in crate::cli) token_host: Vec<String>,
+
+    /// How often a request is tried again that found the line broken or the registry busy; more
+    /// for a bad line
+    #[arg(long, value_name = "N", default_value_t = Patience::default().attempts - 1)]
+    pub(in crate::cli) retries: u32,
 
     #[command(flatten)]
     pub(in crate::cli) sign_in: SignInArgs,

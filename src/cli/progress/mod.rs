@@ -10,6 +10,7 @@ mod pace;
 mod tally;
 
 use std::io::{self, IsTerminal};
+use std::sync::Arc;
 
 use self::bars::Bars;
 use self::lines::Lines;
@@ -17,13 +18,13 @@ use super::report;
 use crate::endpoint::{Event, Progress};
 
 /// A listener that suits stderr.
-pub(super) fn listener(command: &'static str, quiet: bool, colours: bool) -> Box<dyn Progress> {
+pub(super) fn listener(command: &'static str, quiet: bool, colours: bool) -> Arc<dyn Progress> {
     if quiet {
-        Box::new(WarningsOnly { colours })
+        Arc::new(WarningsOnly { colours })
     } else if io::stderr().is_terminal() {
-        Box::new(Bars::new(indicatif::ProgressDrawTarget::stderr_with_hz(10), colours))
+        Arc::new(Bars::new(indicatif::ProgressDrawTarget::stderr_with_hz(10), colours))
     } else {
-        Box::new(Lines::start(command, Box::new(io::stderr()), lines::PERIOD))
+        Arc::new(Lines::start(command, Box::new(io::stderr()), lines::PERIOD))
     }
 }
 

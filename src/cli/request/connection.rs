@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use super::sign_in::sign_in;
 use crate::cli::args::{self, EVERY_HOST};
 use crate::cli::environment::Environment;
+use crate::endpoint::Relay;
 use crate::model::Result;
 use crate::transport::registry::{
-    CertificateFolders, CredentialPaths, CredentialStore, Credentials, Options, Proxies,
+    CertificateFolders, CredentialPaths, CredentialStore, Credentials, Options, Patience, Proxies,
     ProxySettings, RegistryRules, RuleFiles,
 };
 
@@ -33,6 +34,10 @@ pub(in crate::cli) struct Connection {
     pub(in crate::cli) proxies: ProxySettings,
     /// Token services that may see sign-ins although they are not the registry's own.
     pub(in crate::cli) token_hosts: Vec<String>,
+    /// How patient we are with registries.
+    pub(in crate::cli) patience: Patience,
+    /// Who is told when a registry is waited for: whoever shows the progress of the command.
+    pub(in crate::cli) listener: Relay,
     /// Where sign-ins are kept.
     pub(in crate::cli) credentials: CredentialPaths,
     /// Who somebody says to be for this command, by registry; goes before what is kept.
@@ -63,6 +68,8 @@ impl Connection {
             rules: environment.routes.rules.clone(),
             proxies: environment.routes.proxies.clone(),
             token_hosts: args.token_host,
+            patience: Patience::with_retries(args.retries),
+            listener: Relay::default(),
             credentials,
             given,
             docker_host: environment.docker_host.clone(),
@@ -88,8 +95,9 @@ impl Connection {
             proxies: Proxies::read(&self.proxies)?,
             rules: if self.straight { rules.straight() } else { rules },
             token_hosts: self.token_hosts.clone(),
+            patience: self.patience.clone(),
+            listener: self.listener.clone(),
             credentials: CredentialStore::with(self.given.clone(), self.credentials.clone()),
-            ..Options::default()
         })
     }
 }

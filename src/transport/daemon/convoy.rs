@@ -125,12 +125,11 @@ impl Convoy {
     }
 
     fn send(&mut self, path: &str, size: u64, content: &mut dyn Read) -> Result<()> {
-        let mut load = match self.sending.take() {
-            Some(load) => load,
-            None => {
-                self.begun += 1;
-                Load::start(&self.api)?
-            }
+        let mut load = if let Some(load) = self.sending.take() {
+            load
+        } else {
+            self.begun += 1;
+            Load::start(&self.api)?
         };
         // After an error the upload is dropped here: it breaks, and the daemon forgets it.
         load.file(path, size, &mut Watched { content, board: &self.board })?;

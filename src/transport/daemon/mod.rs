@@ -2,10 +2,13 @@
 //!
 //! ```text
 //! DaemonFeed    GET /images/get ──▶ the stream parser of `archive` ──▶ intake
-//! DaemonTarget  put_blob ──▶ tar, composed on the fly ──▶ pipe ──▶ POST /images/load
+//! DaemonTarget  put_blob ──▶ tar, composed on the fly ──▶ POST /images/load, once or several times
 //! ```
 //!
-//! Nothing is staged by us; the daemon keeps a copy of its own while it loads and saves.
+//! Nothing is staged by us; the daemon keeps a copy of its own while it loads and saves. A classic
+//! daemon takes a whole upload in before it unpacks anything, so images are shared out among
+//! several ([`consign`]): one is unpacked while the next is sent ([`convoy`]). Each is a [`load`],
+//! a tar in the body of a request that is written by hand ([`upload`]).
 //!
 //! A daemon has one of two stores. The **classic** one (graph driver) keeps unpacked layers and
 //! configurations; the image ID is the digest of the configuration ([`classic`]). The

@@ -2,9 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::io::Cursor;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use reqwest::blocking::Body;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode};
 use url::Url;
@@ -12,11 +14,12 @@ use url::Url;
 use super::address;
 use super::authority::{Authority, SignIn};
 use super::challenge::Challenge;
-use super::exchange::{self, Answer, Ask, Fault, Fetched, persist};
+use super::course::{Course, Tries};
+use super::exchange::{self, Answer, Ask, Fault, Fetched, Opened};
 use super::failure::Refusal;
-use super::identity::Credentials;
+use super::identity::Found;
 use super::peer::Peer;
-use super::retry::Patience;
+use super::retry::{Patience, is_passing};
 use super::route::Place;
 use super::scope::Scope;
 use super::wire::{Options, Wires};
@@ -26,6 +29,9 @@ use crate::model::{Error, ImageName, Result};
 /// How long the first `https` request to a registry on this machine may take: a plain server that
 /// waits for the rest of what it takes for a request must not hold us up.
 const LOOPBACK_TLS: Duration = Duration::from_secs(5);
+
+/// Content up to this length is copied for a request: the HTTP library then knows it whole.
+const COPIED: usize = 256 << 10;
 
 /// Talks to registries. Cheap to clone; clones share connections, tokens and credentials.
 #[derive(Clone)]
@@ -108,6 +114,15 @@ impl Client {
     }
 }
 
+/// Content that is sent from memory, without another copy where it is long.
+fn body(content: &Arc<[u8]>) -> Body {
+    if content.len() > COPIED {
+        Body::sized(Cursor::new(Arc::clone(content)), content.len() as u64)
+    } else {
+        Body::from(content.to_vec())
+    }
+}
+
 /// A lock whose holder cannot leave it half changed: what lies behind are caches.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -118,6 +133,16 @@ pub(super) struct Registry {
     peer: Peer,
     wires: Arc<Wires>,
     authority: Authority,
+    course: Course,
+    /// What was learnt about uploads.
+    habits: Mutex<Habits>,
+}
+
+/// What a registry turned out to take in one request.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Habits {
+    /// The smallest content that was too large for it, and how large a piece may be instead.
+    pub(super) too_large: Option<(u64, u64)>,
 }
 
 impl Registry {
@@ -131,6 +156,12 @@ impl Registry {
                 peer: Peer { name: name.to_owned(), base, options: Arc::clone(options) },
                 wires: Arc::clone(&wires),
                 authority: Authority::default(),
+                course: Course::new(
+                    name,
+                    wires.options.patience.clone(),
+                    wires.options.listener.clone(),
+                ),
+                habits: Mutex::default(),
             })
         };
         let is_plain = options.is_plain(name);
@@ -163,8 +194,8 @@ impl Registry {
         if once && is_here {
             ask.patience = Some(LOOPBACK_TLS);
         }
-        let attempts = if once { 1 } else { self.patience().attempts };
-        let answer = persist(self.patience(), attempts, false, || self.follow(&ask, None))?;
+        let tries = self.course.tries().at_most(if once { 1 } else { u32::MAX });
+        let answer = self.course.persist(tries, false, || self.follow(&ask, None))?;
         if address::same_origin(&answer.url, &self.peer.base) {
             self.authority.learn(Challenge::of(&answer.headers));
         }
@@ -206,7 +237,22 @@ impl Registry {
     }
 
     pub(super) fn patience(&self) -> &Patience {
-        &self.wires.options.patience
+        self.course.patience()
+    }
+
+    /// How setbacks are met.
+    pub(super) fn course(&self) -> &Course {
+        &self.course
+    }
+
+    /// The tries of one thing.
+    pub(super) fn tries(&self) -> Tries {
+        self.course.tries()
+    }
+
+    /// What was learnt about uploads.
+    pub(super) fn habits(&self) -> MutexGuard<'_, Habits> {
+        lock(&self.habits)
     }
 
     /// The error for an answer to `ask` that is not what it needed. The answer to a `HEAD` has no
@@ -218,7 +264,7 @@ impl Registry {
 
     /// The same with what decides over it.
     pub(super) fn refusal(&self, ask: &Ask, answer: Answer) -> Refusal {
-        if ask.method == Method::HEAD {
+        if ask.method == Method::HEAD && !is_passing(answer.status) {
             let mut again = Ask::get(ask.url.clone(), ask.scope.clone(), ask.what.clone());
             again.headers = ask.headers.clone();
             if let Ok(spoken) = self.send(&again)
@@ -240,23 +286,38 @@ impl Registry {
 
     /// Asks, waiting out what passes. The answer may be a refusal; that is for the caller to judge.
     pub(super) fn send(&self, ask: &Ask) -> Result<Answer> {
-        persist(self.patience(), self.patience().attempts, true, || self.authorized(ask))
+        self.open(ask).map(|opened| opened.answer)
+    }
+
+    /// The same for what is long to read: it keeps its place at the registry meanwhile.
+    pub(super) fn open(&self, ask: &Ask) -> Result<Opened> {
+        self.course
+            .persist(self.tries(), true, || self.attempt(ask))
             .map_err(|fault| failure::fault(&self.peer, &ask.what, fault))
+    }
+
+    /// Asks once, for who has his own mind about what is to be done when it fails.
+    pub(super) fn attempt(&self, ask: &Ask) -> Result<Opened, Fault> {
+        let permit = self.course.limiter().enter();
+        let answer = self.authorized(ask)?;
+        permit.answered(answer.status);
+        Ok(Opened { answer, permit })
     }
 
     /// Asks for something small and reads it whole, at most `limit` bytes.
     pub(super) fn fetch(&self, ask: &Ask, limit: u64) -> Result<Fetched> {
         let deadline = self.patience().small_answer;
-        persist(self.patience(), self.patience().attempts, true, || {
-            let mut answer = self.authorized(ask)?;
-            let body = if answer.status.is_success() {
-                answer.read_small(limit, deadline)?
-            } else {
-                Vec::new()
-            };
-            Ok(Fetched { answer, body })
-        })
-        .map_err(|fault| failure::fault(&self.peer, &ask.what, fault))
+        self.course
+            .persist(self.tries(), true, || {
+                let Opened { mut answer, permit: _permit } = self.attempt(ask)?;
+                let body = if answer.status.is_success() {
+                    answer.read_small(limit, deadline)?
+                } else {
+                    Vec::new()
+                };
+                Ok(Fetched { answer, body })
+            })
+            .map_err(|fault| failure::fault(&self.peer, &ask.what, fault))
     }
 
     /// What to ask with. Only an upload needs to know: its content cannot be sent twice.
@@ -277,9 +338,8 @@ impl Registry {
     }
 
     /// Who we are when it comes to a repository; `None` for nobody.
-    pub(super) fn credentials(&self, repository: &str) -> Result<Option<Credentials>> {
-        let found = self.wires.options.credentials.find(&self.peer.name, repository)?;
-        Ok(found.map(|found| found.credentials))
+    pub(super) fn found(&self, repository: &str) -> Result<Option<Found>> {
+        self.wires.options.credentials.find(&self.peer.name, repository)
     }
 
     /// Whether the registry knows us as who we are when it comes to a repository. It asks what
@@ -317,7 +377,8 @@ impl Registry {
     }
 
     pub(super) fn send_as(&self, ask: &Ask, authorization: Option<&HeaderValue>) -> Result<Answer> {
-        persist(self.patience(), self.patience().attempts, true, || self.follow(ask, authorization))
+        self.course
+            .persist(self.tries(), true, || self.follow(ask, authorization))
             .map_err(|fault| failure::fault(&self.peer, &ask.what, fault))
     }
 
@@ -370,7 +431,7 @@ impl Registry {
                 request = request.header(AUTHORIZATION, value.clone());
             }
             if let Some(content) = &ask.content {
-                request = request.body(content.to_vec());
+                request = request.body(body(content));
             }
             let answer = Answer::new(url.clone(), request.send().map_err(Fault::broken)?);
             let Some(next) = answer.redirect().filter(|_| ask.follows()) else { return Ok(answer) };

@@ -10,7 +10,7 @@ use reqwest::{Method, StatusCode};
 use url::Url;
 
 use super::identity::Whom;
-use super::retry::{Patience, is_passing, retry_after};
+use super::limiter::Permit;
 use super::scope::Scope;
 use super::tls::tls_problem;
 use crate::model::Error;
@@ -118,11 +118,10 @@ impl Answer {
                 ))));
             }
             if Instant::now() > end {
-                return Err(Fault::Final(Error::remote(format!(
-                    "{} did not finish a small answer within {} s",
-                    self.url.authority(),
-                    deadline.as_secs()
-                ))));
+                return Err(Fault::Cut(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    format!("it was not over after {} s", deadline.as_secs()),
+                )));
             }
         }
     }
@@ -166,40 +165,18 @@ impl From<Error> for Fault {
     }
 }
 
-/// Does it until it works, fails for good, or was tried often enough. `refused_too` says that
-/// a connection that does not come up is tried again.
-pub(super) fn persist<T: AsAnswer>(
-    patience: &Patience,
-    attempts: u32,
-    refused_too: bool,
-    mut once: impl FnMut() -> Result<T, Fault>,
-) -> Result<T, Fault> {
-    let mut attempt = 1;
-    loop {
-        let asked = match once() {
-            Ok(done) if is_passing(done.answer().status) && attempt < attempts => {
-                retry_after(&done.answer().headers)
-            }
-            Err(fault)
-                if attempt < attempts
-                    && fault.is_passing()
-                    && (refused_too || !fault.is_connect()) =>
-            {
-                None
-            }
-            other => return other,
-        };
-        std::thread::sleep(patience.wait(attempt, asked));
-        attempt += 1;
-    }
-}
-
 /// An answer that was read whole; the body only where it was a success.
 pub(super) struct Fetched {
     /// Its head, and in case of a refusal the rest.
     pub(super) answer: Answer,
     /// Its body.
     pub(super) body: Vec<u8>,
+}
+
+/// An answer whose body is still to come, and the place that it takes at the registry until then.
+pub(super) struct Opened {
+    pub(super) answer: Answer,
+    pub(super) permit: Permit,
 }
 
 /// What tells whether asking again may help.
@@ -210,6 +187,12 @@ pub(super) trait AsAnswer {
 impl AsAnswer for Answer {
     fn answer(&self) -> &Answer {
         self
+    }
+}
+
+impl AsAnswer for Opened {
+    fn answer(&self) -> &Answer {
+        &self.answer
     }
 }
 

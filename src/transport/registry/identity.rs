@@ -66,16 +66,6 @@ impl Credentials {
         Self::Identity { user: None, token: Secret::new(token) }
     }
 
-    /// What to call whoever this is, in an error.
-    pub(super) fn describe(&self) -> String {
-        match self {
-            Self::Password { user, .. } => {
-                format!("the credentials of {:?}", user.escape_debug().to_string())
-            }
-            Self::Identity { .. } => "the stored identity token".to_owned(),
-        }
-    }
-
     /// The name, where there is one.
     pub fn user(&self) -> Option<&str> {
         match self {

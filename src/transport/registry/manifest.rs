@@ -5,8 +5,9 @@ use std::sync::Arc;
 use reqwest::{Method, StatusCode};
 
 use super::client::Registry;
+use super::course::Setback;
 use super::exchange::{Answer, Ask};
-use super::failure::{Refusal, printable};
+use super::failure::{self, Refusal, printable};
 use super::scope::Scope;
 use crate::model::limits::MANIFEST_BYTES;
 use crate::model::manifest::media;
@@ -89,20 +90,29 @@ pub(super) fn get(
             return Err(wrong(expected));
         }
     }
-    let media_type = media_type(&fetched.answer.media_type(), &raw, &ask.what)?;
+    let is_known = asked.is_some() || announced.is_some();
+    let media_type = media_type(&fetched.answer.media_type(), &raw, is_known, &ask.what)?;
     let digest = asked.or(announced).unwrap_or_else(|| Digest::of(&raw));
     let descriptor = Descriptor::new(media_type, digest, raw.len() as u64);
     Ok(Some(Held { descriptor, raw: raw.into() }))
 }
 
 /// What the header says and the body does not deny. Registries that store a manifest as a plain
-/// file say `application/json` or nothing; then the body is believed.
-fn media_type(header: &str, raw: &[u8], what: &str) -> Result<String> {
+/// file say `application/json` or nothing; then the body is believed. `is_known` where the bytes
+/// are those of a digest.
+fn media_type(header: &str, raw: &[u8], is_known: bool, what: &str) -> Result<String> {
     let media_type = if media::is_manifest(header) || header.contains("manifest") {
         header.to_owned()
     } else {
         Manifest::sniff(raw).ok_or_else(|| {
-            Error::malformed(format!("{what}: the answer, of type {header:?}, is no manifest"))
+            let text = format!("{what}: the answer, of type {header:?}, is no manifest");
+            if is_known {
+                Error::malformed(text)
+            } else {
+                Error::remote(text).hint(
+                    "something else may answer in the place of the registry: a proxy, or a page to sign in to a network",
+                )
+            }
         })?
     };
     if !media::is_manifest(&media_type) {
@@ -173,7 +183,7 @@ pub(super) fn inquire(
 }
 
 /// Puts a manifest under a name. Returns what the registry says about its subject (`OCI-Subject`,
-/// OCI distribution 1.1, "Pushing Manifests with Subject").
+/// OCI distribution 1.1, "Pushing Manifests with Subject"), if its answer was heard.
 pub(super) fn put(
     registry: &Registry,
     repository: &str,
@@ -188,16 +198,12 @@ pub(super) fn put(
     })?;
     let ask = Ask::new(Method::PUT, url, Scope::push(repository), what)
         .content(&content_type, Arc::clone(raw));
-    let answer = registry.send(&ask)?;
-    if !answer.status.is_success() {
-        return Err(registry.refused(&ask, answer));
-    }
-    if let Some(announced) = announced(&answer)
-        && announced.algorithm() == descriptor.digest.algorithm()
-        && announced != descriptor.digest
-    {
+    let Some(answer) = put_until_there(registry, repository, named, descriptor, &ask)? else {
+        return Ok(None);
+    };
+    if let Some(other) = other_digest(&answer, descriptor) {
         return Err(Error::remote(format!(
-            "{}: registry {} says that it has digest {announced}, not {}",
+            "{}: registry {} says that it has digest {other}, not {}",
             ask.what,
             registry.name(),
             descriptor.digest
@@ -205,6 +211,76 @@ pub(super) fn put(
         .hint("the registry, or a proxy on the way, changed it"));
     }
     Ok(answer.header("oci-subject").and_then(|text| text.parse().ok()))
+}
+
+/// Sends a manifest until it has arrived. `None` where it has and the answer was lost: then it is
+/// not put again, which a rule about tags that must not change could take amiss.
+fn put_until_there(
+    registry: &Registry,
+    repository: &str,
+    named: Named<'_>,
+    descriptor: &Descriptor,
+    ask: &Ask,
+) -> Result<Option<Answer>> {
+    let mut tries = registry.tries();
+    loop {
+        let result = registry.attempt(ask).map(|opened| opened.answer);
+        let setback = match &result {
+            // Where it was spoilt on the way, a name now points to something else.
+            Ok(answer) if answer.status.is_success() => other_digest(answer, descriptor)
+                .map(|_| Setback::new("got other bytes than were sent")),
+            Ok(answer) => {
+                // What was refused for the moment was not looked at.
+                let was_looked_at = answer.status.is_server_error() || tries.is_again();
+                let setback = Setback::of_answer(answer);
+                if was_looked_at && has_arrived(registry, repository, named, descriptor) {
+                    return Ok(None);
+                }
+                setback
+            }
+            Err(fault) => {
+                let setback = Setback::of_fault(fault);
+                if setback.is_some() && has_arrived(registry, repository, named, descriptor) {
+                    return Ok(None);
+                }
+                setback
+            }
+        };
+        let goes_on = setback.is_some_and(|setback| registry.course().again(&mut tries, &setback));
+        match result {
+            _ if goes_on => {}
+            Ok(answer) if answer.status.is_success() => return Ok(Some(answer)),
+            Ok(answer) => return Err(registry.refused(ask, answer)),
+            Err(fault) => return Err(failure::fault(registry.peer(), &ask.what, fault)),
+        }
+    }
+}
+
+/// The digest that a registry says to have got, where it is another one.
+fn other_digest(answer: &Answer, descriptor: &Descriptor) -> Option<Digest> {
+    let digest = announced(answer)?;
+    let is_alike = digest.algorithm() == descriptor.digest.algorithm();
+    (is_alike && digest != descriptor.digest).then_some(digest)
+}
+
+/// Whether a manifest that may have been put is there under the name, as far as that can be found
+/// out at once.
+fn has_arrived(
+    registry: &Registry,
+    repository: &str,
+    named: Named<'_>,
+    descriptor: &Descriptor,
+) -> bool {
+    let Ok(ask) = ask(registry, Method::HEAD, repository, named, Scope::push(repository)) else {
+        return false;
+    };
+    let Ok(opened) = registry.attempt(&ask) else { return false };
+    let found = announced(&opened.answer);
+    opened.answer.status == StatusCode::OK
+        && match named {
+            Named::Digest(_) => found.is_none_or(|found| found == descriptor.digest),
+            Named::Tag(_) => found == Some(descriptor.digest),
+        }
 }
 
 #[cfg(test)]
@@ -215,16 +291,21 @@ mod tests {
     #[test]
     fn the_header_decides_and_the_body_may_object() {
         let image = br#"{"config":{"mediaType":"x","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":0},"layers":[]}"#;
-        assert_eq!(media_type(media::DOCKER_MANIFEST, image, "x").unwrap(), media::DOCKER_MANIFEST);
-        assert_eq!(media_type("application/json", image, "x").unwrap(), media::OCI_MANIFEST);
-        assert_eq!(media_type("", image, "x").unwrap(), media::OCI_MANIFEST);
+        assert_eq!(
+            media_type(media::DOCKER_MANIFEST, image, true, "x").unwrap(),
+            media::DOCKER_MANIFEST
+        );
+        assert_eq!(media_type("application/json", image, true, "x").unwrap(), media::OCI_MANIFEST);
+        assert_eq!(media_type("", image, true, "x").unwrap(), media::OCI_MANIFEST);
         for (header, body) in [
             (media::OCI_INDEX, &image[..]),
             ("application/vnd.docker.distribution.manifest.v1+prettyjws", image),
             ("text/html", b"<html>"),
             ("application/json", br#"{"mediaType":"application/zip"}"#),
         ] {
-            assert_eq!(media_type(header, body, "x").unwrap_err().kind(), Kind::Malformed);
+            assert_eq!(media_type(header, body, true, "x").unwrap_err().kind(), Kind::Malformed);
         }
+        let page = media_type("text/html", b"<html>", false, "x").unwrap_err();
+        assert_eq!(page.kind(), Kind::Remote);
     }
 }

@@ -7,8 +7,8 @@
 //!
 //! ```text
 //! source ──▶ manifest, blob, referrers ─┐            ┌─ authority ◀── token, challenge, credentials
-//! target ──▶ naming, upload, the same ──┼─▶ client ──┼─ exchange ◀── retry
-//!    ├─────▶ preflight ──▶ harbor ──────┤            └─ wire ◀── tls ◀── route
+//! target ──▶ naming, upload, the same ──┼─▶ client ──┼─ course ◀── exchange, limiter ◀── retry
+//!    ├─────▶ preflight ──▶ harbor ──────┤            └─ wire ◀── tls, address ◀── route
 //! login ────────────────────────────────┘   one `Registry` for each host
 //! ```
 //!
@@ -17,11 +17,13 @@
 //!
 //! An `Ask` says what is wanted; a `Registry` sends it with the right authorization, follows
 //! redirects without taking the authorization along, renews a refused token once and waits out a
-//! registry that is busy. What comes back is judged by whoever asked; `failure` turns an answer
-//! that was not hoped for into an error that people understand, `reason` knows Harbor's words, and
-//! `unreached` says why there was no answer at all. Modules know only those to their right;
-//! `address`, `scope`, `identity` and `retry` know nobody. [`route`] holds what the machine is
-//! configured for: certificates, proxies, mirrors.
+//! registry that is busy: `course` counts the tries and tells a person, `limiter` lets fewer
+//! requests through. A blob goes up in one request (`upload`) or, where that does not get through,
+//! in several (`pieces`); it comes down with as many as it takes (`blob`). What comes back is
+//! judged by whoever asked; `failure` turns an answer that was not hoped for into an error that
+//! people understand, `reason` knows Harbor's words, and `unreached` says why there was no answer at
+//! all. Modules know only those to their right; `address`, `scope`, `identity` and `retry` know
+//! nobody. [`route`] holds what the machine is configured for: certificates, proxies, mirrors.
 //!
 //! Nothing here reads the environment: [`Options`] is pure data, filled in by the command line.
 
@@ -31,21 +33,26 @@ mod authority;
 mod blob;
 mod challenge;
 mod client;
+mod course;
 mod credentials;
 mod exchange;
 mod failure;
 mod harbor;
 mod identity;
+mod limiter;
 mod login;
 mod manifest;
 mod naming;
+mod outgoing;
 mod peer;
+mod pieces;
 mod preflight;
 mod reason;
 mod referrers;
 mod retry;
 mod route;
 mod scope;
+mod session;
 mod source;
 mod target;
 mod tls;

@@ -1,4 +1,4 @@
-//! When to ask again, and how long to wait before that. Every number has its reason here.
+//! Which answers pass, and how long is waited for that. Every number has its reason here.
 
 use std::time::Duration;
 
@@ -8,8 +8,9 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 /// How patient the client is with a registry that is busy, slow or gone.
 #[derive(Clone, Debug)]
 pub struct Patience {
-    /// How often one thing is asked for before it counts as failed. Six tries with doubling waits
-    /// span about fifteen seconds: the restart of a registry behind a load balancer.
+    /// How often one thing is asked for before it counts as failed. Eight tries with doubling waits
+    /// span three quarters of a minute: the restart of a registry, or a wireless line that is lost
+    /// and found again.
     pub attempts: u32,
     /// The first wait; each further one is twice as long. Half a second is what a registry needs
     /// to shed a burst.
@@ -29,9 +30,12 @@ pub struct Patience {
     /// How long a registry may take over an upload besides the transfer itself: it hashes or
     /// copies ten gigabytes before it answers.
     pub commit: Duration,
-    /// The slowest upload that is still waited for, in bytes a second: that of a modem. Slower,
+    /// The slowest transfer that is still waited for, in bytes a second: that of a modem. Slower,
     /// and one large layer would take weeks.
-    pub slowest_upload: u64,
+    pub slowest: u64,
+    /// How long one thing may be tried for without coming any further, whatever the number of
+    /// attempts: a registry that is silent each time takes its time over each of them.
+    pub fruitless: Duration,
     /// How long a broken upload waits for what the registry may have wanted to say, such as a
     /// proxy's `413`, before it is tried again.
     pub last_words: Duration,
@@ -40,7 +44,7 @@ pub struct Patience {
 impl Default for Patience {
     fn default() -> Self {
         Self {
-            attempts: 6,
+            attempts: 8,
             first_wait: Duration::from_millis(500),
             longest_wait: Duration::from_secs(20),
             longest_retry_after: Duration::from_secs(30),
@@ -48,13 +52,26 @@ impl Default for Patience {
             silence: Duration::from_secs(90),
             small_answer: Duration::from_mins(5),
             commit: Duration::from_mins(15),
-            slowest_upload: 4 << 10,
+            slowest: 4 << 10,
+            fruitless: Duration::from_mins(10),
             last_words: Duration::from_secs(2),
         }
     }
 }
 
 impl Patience {
+    /// The usual patience, but with everything tried again `retries` times, however long that
+    /// takes.
+    pub fn with_retries(retries: u32) -> Self {
+        let usual = Self::default();
+        let attempts = retries.saturating_add(1);
+        Self {
+            attempts,
+            fruitless: usual.fruitless.max(usual.longest_wait.saturating_mul(attempts)),
+            ..usual
+        }
+    }
+
     /// How long to wait before attempt number `attempt` (the second try is number 1) where the
     /// registry wished for `asked`. Half of a computed wait is chance, so that clients which a
     /// registry turned away together do not come back together.
@@ -69,7 +86,7 @@ impl Patience {
 
     /// How long a request that uploads `size` bytes may take.
     pub(super) fn upload(&self, size: u64) -> Duration {
-        self.commit.saturating_add(Duration::from_secs(size / self.slowest_upload.max(1)))
+        self.commit.saturating_add(Duration::from_secs(size / self.slowest.max(1)))
     }
 }
 
@@ -78,9 +95,16 @@ fn chance() -> f64 {
     getrandom::u32().map_or(0.5, |n| f64::from(n) / f64::from(u32::MAX))
 }
 
-/// Whether a registry that answers so may answer otherwise a little later.
+/// Whether a registry that answers so may answer otherwise a little later. Of the refusals (4xx)
+/// these are the ones that are about the moment and not about what was asked: it took too long
+/// (408), too early (425, RFC 8470), too often (429).
 pub(super) fn is_passing(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
+    matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
+}
+
+/// Whether a registry that answers so wants fewer requests.
+pub(super) fn is_busy(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 429 | 503)
 }
 
 /// The wait that a registry asks for: seconds, or a date (RFC 9110, section 10.2.3).
@@ -115,6 +139,23 @@ mod tests {
         for attempt in [30, 31, 32, 33, u32::MAX] {
             assert!(patience.wait(attempt, None) <= patience.longest_wait);
             assert!(patience.wait(attempt, None) >= patience.longest_wait / 2);
+        }
+    }
+
+    #[test]
+    fn more_tries_are_given_the_time_that_they_take() {
+        let usual = Patience::default();
+        let little = Patience::with_retries(0);
+        assert_eq!((little.attempts, little.fruitless), (1, usual.fruitless));
+        let much = Patience::with_retries(200);
+        assert!(much.fruitless >= much.longest_wait * 200, "{much:?}");
+        assert_eq!(Patience::with_retries(u32::MAX).attempts, u32::MAX);
+    }
+
+    #[test]
+    fn what_is_refused_for_good_is_not_asked_again() {
+        for status in [200, 301, 400, 401, 403, 404, 405, 409, 412, 413, 416, 451, 501, 505] {
+            assert!(!is_passing(StatusCode::from_u16(status).unwrap()), "{status}");
         }
     }
 

@@ -304,12 +304,9 @@ impl Target for RegistryTarget {
         let places: BTreeSet<&str> = places.collect();
         for (number, blob) in wanted.iter().enumerate() {
             for repository in &places {
-                let scope = Scope::pull(repository);
-                if !blob::exists(&registry, repository, &blob.digest, scope)? {
-                    continue;
-                }
                 let descriptor = Descriptor::new("", blob.digest, blob.size);
-                let mut reader = blob::open(&registry, repository, &descriptor)?;
+                let found = blob::open_if_there(&registry, repository, &descriptor)?;
+                let Some(mut reader) = found else { continue };
                 if blob.plain.is_none() {
                     take(number, &mut reader)?;
                 } else {

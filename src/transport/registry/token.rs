@@ -16,7 +16,8 @@ use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
 use super::address;
-use super::exchange::{Answer, Fault, persist};
+use super::course::Course;
+use super::exchange::{Answer, Fault, Fetched};
 use super::failure;
 use super::identity::{Credentials, Found, IDENTITY, Secret, Whom};
 use super::peer::Peer;
@@ -135,19 +136,19 @@ impl Counter<'_> {
     ) -> Result<Result<Granted>> {
         let allowed = &self.wires.options.token_hosts;
         let url = realm_address(&self.peer.base, self.realm, found.is_some(), allowed)?;
-        let mut answer = match found.map(|found| &found.credentials) {
+        let Fetched { answer, body } = match found.map(|found| &found.credentials) {
             Some(Credentials::Identity { user, token }) => {
                 let form = self.form(scope, token);
-                let answer = self.send(what, &Method::POST, &url, None, Some(&form))?;
+                let fetched = self.send(what, &Method::POST, &url, None, Some(&form))?;
                 // A service that does not know this way says so in one of these ways; it may take
                 // the token as a password.
-                if matches!(answer.status.as_u16(), 400 | 401 | 404 | 405) {
+                if matches!(fetched.answer.status.as_u16(), 400 | 401 | 404 | 405) {
                     let user = user.as_deref();
                     let authorization = basic(user.unwrap_or(IDENTITY), token)?;
                     let url = self.query(url, scope, user, to_stay);
                     self.send(what, &Method::GET, &url, Some(&authorization), None)?
                 } else {
-                    answer
+                    fetched
                 }
             }
             Some(Credentials::Password { user, password }) => {
@@ -165,10 +166,7 @@ impl Counter<'_> {
             let error = self.refusal(what, found, answer);
             return if is_about_us { Ok(Err(error)) } else { Err(error) };
         }
-        let body = answer
-            .read_small(ANSWER_BYTES, self.wires.options.patience.small_answer)
-            .map(Zeroizing::new)
-            .map_err(|fault| failure::fault(self.peer, what, fault))?;
+        let body = Zeroizing::new(body);
         // The parser's own words could quote the token.
         serde_json::from_slice(&body).map(Ok).map_err(|_| {
             Error::remote(format!(
@@ -221,23 +219,35 @@ impl Counter<'_> {
         url: &Url,
         authorization: Option<&HeaderValue>,
         form: Option<&Secret>,
-    ) -> Result<Answer> {
-        let patience = &self.wires.options.patience;
+    ) -> Result<Fetched> {
+        let options = &self.wires.options;
+        let course =
+            Course::new(&self.peer.name, options.patience.clone(), options.listener.clone());
         let mut headers = HeaderMap::new();
         headers.extend(authorization.map(|value| (AUTHORIZATION, value.clone())));
         if form.is_some() {
             let value = HeaderValue::from_static("application/x-www-form-urlencoded");
             headers.insert(CONTENT_TYPE, value);
         }
-        persist(patience, patience.attempts, true, || {
-            let mut request =
-                self.wires.to(url)?.request(method.clone(), url.clone()).headers(headers.clone());
-            if let Some(form) = form {
-                request = request.body(form.expose().to_owned());
-            }
-            Ok(Answer::new(url.clone(), request.send().map_err(Fault::broken)?))
-        })
-        .map_err(|fault| failure::fault(self.peer, what, fault))
+        course
+            .persist(course.tries(), true, || {
+                let mut request = self
+                    .wires
+                    .to(url)?
+                    .request(method.clone(), url.clone())
+                    .headers(headers.clone());
+                if let Some(form) = form {
+                    request = request.body(form.expose().to_owned());
+                }
+                let mut answer = Answer::new(url.clone(), request.send().map_err(Fault::broken)?);
+                let body = if answer.status.is_success() {
+                    answer.read_small(ANSWER_BYTES, options.patience.small_answer)?
+                } else {
+                    Vec::new()
+                };
+                Ok(Fetched { answer, body })
+            })
+            .map_err(|fault| failure::fault(self.peer, what, fault))
     }
 
     fn refusal(&self, what: &str, found: Option<&Found>, mut answer: Answer) -> Error {

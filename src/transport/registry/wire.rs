@@ -15,6 +15,7 @@ use super::credentials::CredentialStore;
 use super::retry::Patience;
 use super::route::{CertificateFolders, Proxies, Proxy, RegistryRules};
 use super::tls::Trust;
+use crate::endpoint::Relay;
 use crate::model::{Error, Result};
 
 /// How we present ourselves.
@@ -51,6 +52,8 @@ pub struct Options {
     pub token_hosts: Vec<String>,
     /// How patient we are.
     pub patience: Patience,
+    /// Who is told when a registry is waited for.
+    pub listener: Relay,
 }
 
 impl Options {

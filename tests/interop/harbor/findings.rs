@@ -56,14 +56,14 @@ fn a_wrong_password() {
     crossing.sign_in("dev", "canary-wrong");
     snapshot!(crossing.refused("/mirror", &[]), @r#"
     error: registry HARBOR/mirror does not take this import; nothing was sent
-      - the credentials of "dev" were not accepted by HARBOR
-        hint: sign in again with `sealift login HARBOR`
+      - HARBOR did not accept the sign-in: asked as "dev", from HOME/.docker/config.json
+        hint: sign in with `sealift login HARBOR`, as somebody who may do this
     "#);
     crossing.sign_in("robot+ci", "canary-robot");
     snapshot!(crossing.refused("/mirror", &[]), @r#"
     error: registry HARBOR/mirror does not take this import; nothing was sent
-      - the credentials of "robot+ci" were not accepted by HARBOR
-        hint: sign in again with `sealift login HARBOR`; the name of a robot account has a $ in it, which a shell takes away unless the name stands in single quotes
+      - HARBOR did not accept the sign-in: asked as "robot+ci", from HOME/.docker/config.json
+        hint: a shell takes the $ and what follows out of a robot's name: write it in single quotes, as in `sealift login HARBOR --username 'robot$name'`
     "#);
 }
 

@@ -16,7 +16,7 @@ fn somebody_else_fills_the_project_meanwhile() {
     let told = crossing.import("/mirror", &[]).refused(8);
     snapshot!(crossing.anonymous(&told), @r"
     warning: HARBOR does not tell this account how much room there is in project mirror; what does not fit is refused when it is sent
-    error: cannot upload blob DIGEST to HARBOR/mirror/team/app: project mirror has no room left for it; registry HARBOR answered 403 Forbidden: DENIED: Quota exceeded when processing the request of adding 3.0 MiB of storage resource, which when updated to current usage of 8.0 MiB will exceed the configured upper limit of 10.0 MiB.
+    error: cannot upload blob DIGEST to HARBOR/mirror/team/app: project mirror has no room left for it; registry HARBOR answered 403 Forbidden: DENIED: Quota exceeded when processing the request of adding 3.0 MiB of storage resource, which when updated to current usage of N MiB will exceed the configured upper limit of 10.0 MiB.
       hint: make room in the project at HARBOR, or have its quota raised; run it again, and only what is missing is sent
     ");
     assert!(crossing.harbor.look("mirror").unwrap().used() <= 10 << 20);

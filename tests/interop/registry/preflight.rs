@@ -3,8 +3,9 @@
 
 use sealift::endpoint::{Finding, Gravity};
 
-use super::faults::{Reply, Seen, Server, image_parcel, known_at, reply};
+use super::faults::{image_parcel, known_at};
 use super::*;
+use crate::support::mock::{Reply, Seen};
 
 /// The same image under many names.
 fn parcels(names: impl Iterator<Item = String>) -> Vec<Parcel> {
@@ -82,7 +83,7 @@ fn a_wrong_password_is_told_from_a_missing_right() {
     let found = hindrances(&plan_of_wrong);
     assert_eq!(found.len(), 1, "{found:?}");
     let host = registry.host();
-    let expected = format!("the credentials of \"user\" were not accepted by {host}");
+    let expected = format!("{host} did not accept the sign-in: asked as \"user\"");
     assert_eq!(found[0].what, expected);
     assert!(!format!("{found:?}").contains("canary"));
 

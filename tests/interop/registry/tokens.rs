@@ -14,12 +14,12 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use sealift::endpoint::BlobStep;
 use sealift::transport::registry::Secret;
 
-use super::faults::{Server, reply};
 use super::*;
+use crate::support::mock::{Server, reply};
 use crate::support::registry::{TokenService, run};
 
-/// What a repository's user may do, by repository: `pull`, `push`.
-type Rights = HashMap<&'static str, &'static [&'static str]>;
+/// What a repository's user may do, by repository: `pull`, `push`. Those of `*` are for all others.
+pub(super) type Rights = HashMap<&'static str, &'static [&'static str]>;
 
 /// How a token service gives tokens.
 #[derive(Clone, Copy)]
@@ -40,8 +40,8 @@ const USUAL: Terms = Terms { lives: 300, says: 300, to_everybody: false, identit
 const LEEWAY: u64 = 60;
 
 /// A token service in the manner of Docker's (registry token authentication, "Requesting a token").
-struct Issuer {
-    server: Server,
+pub(super) struct Issuer {
+    pub(super) server: Server,
     certificate: PathBuf,
     rights: Arc<Mutex<Rights>>,
     terms: Arc<Mutex<Terms>>,
@@ -49,7 +49,7 @@ struct Issuer {
 }
 
 impl Issuer {
-    fn start(rights: Rights) -> Self {
+    pub(super) fn start(rights: Rights) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (key, certificate) = (folder.path().join("key.pem"), folder.path().join("cert.pem"));
         run(Command::new("openssl")
@@ -86,7 +86,7 @@ impl Issuer {
         *self.terms.lock().unwrap() = terms;
     }
 
-    fn service(&self) -> TokenService {
+    pub(super) fn service(&self) -> TokenService {
         TokenService {
             realm: format!("http://{}/token", self.server.host()),
             certificate: self.certificate.clone(),
@@ -101,7 +101,7 @@ fn grant(query: &[(String, String)], rights: &Rights) -> Vec<serde_json::Value> 
         .filter_map(|scope| {
             let mut parts = scope.split(':');
             let (kind, name, actions) = (parts.next()?, parts.next()?, parts.next()?);
-            let allowed = rights.get(name).copied().unwrap_or_default();
+            let allowed = rights.get(name).or(rights.get("*")).copied().unwrap_or_default();
             let actions: Vec<&str> =
                 actions.split(',').filter(|action| allowed.contains(action)).collect();
             Some(serde_json::json!({"type": kind, "name": name, "actions": actions}))

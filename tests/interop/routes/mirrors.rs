@@ -117,7 +117,7 @@ fn a_mirror_that_does_not_help_is_passed_over() {
     let error: Vec<&str> = told.lines().skip_while(|line| !line.starts_with("error")).collect();
     told!(error.join("\n"), @r#"
     error: REGISTRY/no/such:1 is not at registry REGISTRY; before that, mirror EMPTY/below: it does not have EMPTY/below/no/such:1; mirror 127.0.0.1:1/below: cannot reach registry 127.0.0.1:1: Connection refused (os error 111); mirror PRIVATE/below: cannot read manifest 1 of PRIVATE/below/no/such: registry PRIVATE answered 401 Unauthorized: UNAUTHORIZED: authentication required ([{"Action":"pull","Class":"","Name":"below/no/such","Type":"repository"}])
-      hint: check the name and the tag; if it is private, sign in with `docker login REGISTRY`
+      hint: check the name and the tag; if it is private, sign in with `sealift login REGISTRY`
     "#);
 }
 

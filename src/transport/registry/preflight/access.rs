@@ -10,7 +10,7 @@ use super::super::authority::SignIn;
 use super::super::client::Registry;
 use super::super::exchange::Ask;
 use super::super::failure::Refusal;
-use super::super::identity::Credentials;
+use super::super::identity::{Found, Whom};
 use super::super::scope::Scope;
 use super::ledger::{Ledger, Remark};
 use super::{Area, Ground};
@@ -25,24 +25,24 @@ pub(super) fn sign_in<'a>(
     ledger: &Ledger,
 ) -> Result<Vec<&'a Area>> {
     let mut closed = Vec::new();
-    let mut tried: Vec<(Credentials, SignIn)> = Vec::new();
+    let mut tried: Vec<(Found, SignIn)> = Vec::new();
     for area in areas {
-        let Some(credentials) = registry.credentials(&area.sample)? else {
+        let Some(found) = registry.found(&area.sample)? else {
             if needs_somebody || registry.sign_in(&area.sample)? == SignIn::Refused {
                 ledger.add(nobody(registry.name()));
                 closed.push(area);
             }
             continue;
         };
-        let known = tried.iter().find(|(known, _)| *known == credentials).map(|(_, came)| *came);
+        let known = tried.iter().find(|(known, _)| *known == found).map(|(_, came)| *came);
         let came = if let Some(came) = known {
             came
         } else {
             let came = registry.sign_in(&area.sample)?;
             if came == SignIn::Refused {
-                ledger.add(not_accepted(registry.name(), &credentials));
+                ledger.add(not_accepted(registry.name(), &found));
             }
-            tried.push((credentials, came));
+            tried.push((found, came));
             came
         };
         if came == SignIn::Refused {
@@ -57,17 +57,11 @@ fn nobody(host: &str) -> Remark {
         .advice(format!("sign in with `sealift login {host}`"))
 }
 
-fn not_accepted(host: &str, credentials: &Credentials) -> Remark {
-    let remark =
-        Remark::hindrance(format!("{} were not accepted by ", credentials.describe()), host);
-    match credentials {
-        Credentials::Password { user, .. } if user.starts_with("robot") && !user.contains('$') => {
-            remark.advice(format!(
-                "sign in again with `sealift login {host}`; the name of a robot account has a $ in it, which a shell takes away unless the name stands in single quotes"
-            ))
-        }
-        _ => remark.advice(format!("sign in again with `sealift login {host}`")),
-    }
+fn not_accepted(host: &str, found: &Found) -> Remark {
+    let whom = Whom::of(found);
+    Remark::hindrance("", host)
+        .after(format!(" did not accept the sign-in: {}", whom.told()))
+        .advice(whom.advice(host))
 }
 
 /// Begins an upload and gives it up again. What the registry has against it, if anything.
@@ -104,15 +98,15 @@ pub(super) fn refused(registry: &Registry, area: &Area, refusal: &Refusal) -> Re
             .advice(reason.advice(host)));
     }
     if refusal.is_about_rights() {
-        return Ok(match registry.credentials(&area.sample)? {
+        return Ok(match registry.found(&area.sample)? {
             None => {
                 Remark::hindrance(format!("nobody is signed in to {host}, as it wants for "), place)
                     .advice(format!("sign in with `sealift login {host}`"))
             }
-            Some(credentials) => {
-                let who = match &credentials {
-                    Credentials::Password { user, .. } => user.escape_debug().to_string(),
-                    Credentials::Identity { .. } => "whoever is signed in".to_owned(),
+            Some(found) => {
+                let who = match found.credentials.user() {
+                    Some(user) => user.escape_debug().to_string(),
+                    None => "whoever is signed in".to_owned(),
                 };
                 Remark::hindrance(format!("{who} may not push to "), place)
                     .after(status(refusal))
@@ -184,13 +178,5 @@ mod tests {
             names(Ground::Project),
             [pair("project a of h", "a/b/c"), pair("project f of h", "f")]
         );
-    }
-
-    #[test]
-    fn a_robot_without_its_dollar_is_told() {
-        let advice = |user: &str| not_accepted("h", &Credentials::password(user, "x")).advice;
-        assert!(advice("robot").contains("single quotes"));
-        assert!(!advice("robot$ci").contains("quotes"));
-        assert!(!advice("dev").contains("quotes"));
     }
 }
