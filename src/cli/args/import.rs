@@ -16,9 +16,10 @@ Examples:
   sealift import app.sealift --to harbor.example/mirror --map registry.example/team/=apps/
   sealift import app.sealift --to harbor.example --map '*={registry}/{repository}:{tag}'
 
-Nothing is sent before the signature holds, nor while something is in the way at the target: sign-in,
-projects, rights, quotas and immutable tags are looked at first, and all that is found is told. Blobs
-go first, tags last; run it again after a failure, and only what is missing is sent.
+Nothing is sent before the signature holds, nor while something is in the way at a registry:
+sign-in, projects, rights, quotas and immutable tags are looked at first, and all that is found is
+told at once. Blobs go first, tags last; run it again after a failure, and only what is missing is
+sent.
 ";
 
 #[derive(Args, Debug)]
