@@ -33,12 +33,13 @@ interop: ## the same with newer daemons, from a Debian trixie tree that it makes
 	.ci/trixie "$$SEALIFT_TRIXIE"
 	cargo test --locked --no-fail-fast --features interop $(AS_ROOT)
 
-bench: ## measure sizes, times and deltas beside the usual tools on real images; QUICK=1 for a taste
+bench: ## measure sizes, times, deltas and many images beside the usual tools; QUICK=1 for a taste
 	.ci/setup test bench
 	cargo build --locked --release
 	benches/side-by-side.sh target/release/sealift $(if $(QUICK),--quick)
+	$(if $(QUICK),,benches/many.sh target/release/sealift)
 
-many: ## measure 500 small images beside skopeo sync
+many: ## of these, 500 small images beside skopeo sync
 	.ci/setup test bench
 	cargo build --locked --release
 	benches/many.sh target/release/sealift
