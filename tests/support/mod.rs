@@ -16,6 +16,7 @@ pub(crate) mod judge;
 pub(crate) mod mock;
 pub(crate) mod nginx;
 pub(crate) mod pictures;
+pub(crate) mod port;
 pub(crate) mod registry;
 pub(crate) mod tinyproxy;
 pub(crate) mod vault;

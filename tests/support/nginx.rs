@@ -2,15 +2,12 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use super::authority::Pair;
-
-/// How long it may take to answer for the first time on a busy machine.
-const START: Duration = Duration::from_secs(20);
+use super::port::listens;
 
 /// Another process may be faster to take a port that was free.
 const ATTEMPTS: usize = 5;
@@ -53,7 +50,7 @@ impl Nginx {
                 .stderr(File::create(folder.path().join("stderr.log")).unwrap())
                 .spawn()
                 .expect("nginx runs (Debian package nginx)");
-            if comes_up(&mut child, port) {
+            if listens(&mut child, port) {
                 return Self { child, port, _folder: folder };
             }
             let _ = child.kill();
@@ -109,18 +106,4 @@ fn configuration(folder: &tempfile::TempDir, port: u16, backend: &str, front: &F
          location / {{\nproxy_pass http://{backend};\nproxy_set_header Host $http_host;\n\
          proxy_set_header X-Forwarded-Proto $scheme;\n}}\n}}\n}}\n"
     )
-}
-
-fn comes_up(child: &mut Child, port: u16) -> bool {
-    let end = Instant::now() + START;
-    while Instant::now() < end {
-        if child.try_wait().unwrap().is_some() {
-            return false;
-        }
-        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    false
 }

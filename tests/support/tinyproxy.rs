@@ -1,12 +1,10 @@
 //! A real HTTP proxy, on loopback and a temporary folder.
 
 use std::fs::{self, File};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
-/// How long it may take to answer for the first time on a busy machine.
-const START: Duration = Duration::from_secs(20);
+use super::port::listens;
 
 /// Another process may be faster to take a port that was free.
 const ATTEMPTS: usize = 5;
@@ -53,7 +51,7 @@ impl Tinyproxy {
                 .stderr(File::create(folder.path().join("stderr.log")).unwrap())
                 .spawn()
                 .expect("tinyproxy runs (Debian package tinyproxy-bin)");
-            if comes_up(&mut child, port) {
+            if listens(&mut child, port) {
                 return Self { child, port, folder };
             }
             let _ = child.kill();
@@ -79,18 +77,4 @@ impl Drop for Tinyproxy {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn comes_up(child: &mut Child, port: u16) -> bool {
-    let end = Instant::now() + START;
-    while Instant::now() < end {
-        if child.try_wait().unwrap().is_some() {
-            return false;
-        }
-        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    false
 }
