@@ -1,12 +1,10 @@
 //! `sealift key generate` and `sealift key show`.
 
-use std::path::Path;
-
 use super::console::Console;
 use super::output::Output;
 use super::request;
-use crate::codec::atomic::write_file;
-use crate::model::{Error, Result};
+use crate::codec::atomic::{make_private_folder, write_file};
+use crate::model::Result;
 use crate::trust::{PublicKey, SecretKey};
 
 pub(super) fn generate(request: &request::Generate, console: &Console) -> Result<()> {
@@ -14,7 +12,7 @@ pub(super) fn generate(request: &request::Generate, console: &Console) -> Result
         request.passphrase.as_ref().map(super::passphrase::Passphrase::for_new_key).transpose()?;
     let key = SecretKey::generate()?;
     for path in [&request.signing_key, &request.public_key] {
-        make_folder(path)?;
+        make_private_folder(path)?;
     }
     let pem = key.to_pem(passphrase.as_ref().map(|secret| secret.as_str()))?;
     write_file(&request.signing_key, 0o600, pem.as_bytes())?;
@@ -27,20 +25,6 @@ pub(super) fn generate(request: &request::Generate, console: &Console) -> Result
         console.say("the signing key has no passphrase; make one with --passphrase if others use this machine");
     }
     Ok(())
-}
-
-/// The folder of a new key, for its owner alone.
-fn make_folder(path: &Path) -> Result<()> {
-    let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else {
-        return Ok(());
-    };
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
-        .create(folder)
-        .map_err(|e| Error::io(format!("cannot make the folder {}", folder.display()), e))
 }
 
 pub(super) fn show(request: &request::Show, console: &Console) -> Result<()> {

@@ -56,6 +56,24 @@ pub fn remove_unfinished() -> Vec<PathBuf> {
     unfinished(|all| all.drain(..).filter_map(|one| one.remove()).collect())
 }
 
+/// Makes the folder in which a file with a secret is to lie, where it is not there: for its owner
+/// alone.
+///
+/// # Errors
+/// [`Kind::Io`] where it cannot be made.
+pub fn make_private_folder(path: &Path) -> Result<()> {
+    let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else {
+        return Ok(());
+    };
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+        .create(folder)
+        .map_err(|e| Error::io(format!("cannot make the folder {}", folder.display()), e))
+}
+
 /// A folder for a file that takes long to write, in a folder that holds only such. Dropped, or left
 /// by an interrupt, it stays only where it holds the file that makes it worth keeping; the one
 /// around it goes when it is empty.

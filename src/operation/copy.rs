@@ -7,13 +7,13 @@
 use std::collections::HashMap;
 use std::io::Read;
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::Scope;
 
 use super::ahead::{Ahead, Content};
 use super::pipe::pipe;
 use crate::codec::checked::VerifiedReader;
+use crate::codec::lanes::in_order;
 use crate::endpoint::{
     Action, BlobStep, Event, Form, How, Plan, Progress, Source, Target, TransferId, Transfers,
 };
@@ -101,28 +101,7 @@ impl<'a> Copy<'a> {
     /// Does something for every step, several at a time. A failure stops the rest; of several, that
     /// of the earliest step is told: later ones may have failed because of it.
     fn in_lanes<T: Sync>(&self, steps: &[T], act: impl Fn(&T) -> Result<()> + Sync) -> Result<()> {
-        let (cursor, failing) = (AtomicUsize::new(0), AtomicBool::new(false));
-        let failed: Mutex<Option<(usize, Error)>> = Mutex::new(None);
-        std::thread::scope(|scope| {
-            for _ in 0..self.target.lanes().min(steps.len()) {
-                scope.spawn(|| {
-                    while !failing.load(Ordering::Relaxed) {
-                        let at = cursor.fetch_add(1, Ordering::Relaxed);
-                        let Some(step) = steps.get(at) else { return };
-                        if let Err(error) = act(step) {
-                            failing.store(true, Ordering::Relaxed);
-                            let mut failed =
-                                failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                            if failed.as_ref().is_none_or(|(earlier, _)| at < *earlier) {
-                                *failed = Some((at, error));
-                            }
-                        }
-                    }
-                });
-            }
-        });
-        let failed = failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        failed.map_or(Ok(()), |(_, error)| Err(error))
+        in_order(steps, self.target.lanes(), act).map(drop)
     }
 
     /// Puts blobs in order; where the source is far, the next ones are fetched meanwhile.

@@ -1,9 +1,8 @@
 //! Finds out what the images of a place consist of, before anything is moved.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
+use crate::codec::lanes::in_order;
 use crate::endpoint::{Attachment, AttachmentKind, Parcel, Root, Satellite, Source, read_small};
 use crate::model::manifest::ImageConfig;
 use crate::model::{Descriptor, Digest, Error, Graph, Manifest, Platform, Result, Role, limits};
@@ -68,33 +67,6 @@ fn parcels_of(
             parcel(source, root, asking).map_err(|e| e.context(format!("cannot read {name}")))
         })
         .collect()
-}
-
-/// Does something with each thing, several at once, and gives the results in their order. After a
-/// failure nothing is begun any more; of several, the first is told.
-fn in_order<T: Sync, R: Send>(
-    things: &[T],
-    lanes: usize,
-    act: impl Fn(&T) -> Result<R> + Sync,
-) -> Result<Vec<R>> {
-    let (next, failing) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let results = Mutex::new(Vec::with_capacity(things.len()));
-    std::thread::scope(|scope| {
-        for _ in 0..lanes.min(things.len()) {
-            scope.spawn(|| {
-                while !failing.load(Ordering::Relaxed) {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(thing) = things.get(at) else { return };
-                    let result = act(thing);
-                    failing.fetch_or(result.is_err(), Ordering::Relaxed);
-                    results.lock().unwrap_or_else(PoisonError::into_inner).push((at, result));
-                }
-            });
-        }
-    });
-    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-    results.sort_by_key(|(at, _)| *at);
-    results.into_iter().map(|(_, result)| result).collect()
 }
 
 /// What to call an image.

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use super::auth_file::{self, AuthFile, Helper, is_key_of};
 use super::paths::CredentialPaths;
 use super::{edit, helper};
-use crate::codec::atomic::AtomicFile;
+use crate::codec::atomic::{AtomicFile, make_private_folder};
 use crate::model::{Error, Result};
 use crate::transport::registry::address::file_key;
 use crate::transport::registry::identity::Credentials;
@@ -162,7 +162,7 @@ impl Opened {
             return Ok(());
         }
         let path = followed(&self.path)?;
-        make_folder(&path)?;
+        make_private_folder(&path)?;
         let mut file = AtomicFile::create(&path, 0o600)?;
         file.write_all(text.as_bytes())
             .map_err(|e| Error::io(format!("cannot write {}", self.path.display()), e))?;
@@ -181,19 +181,6 @@ fn followed(path: &Path) -> Result<PathBuf> {
         }
     }
     Err(Error::usage(format!("{} leads from link to link", path.display())))
-}
-
-fn make_folder(path: &Path) -> Result<()> {
-    let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) else {
-        return Ok(());
-    };
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
-        .create(folder)
-        .map_err(|e| Error::io(format!("cannot make the folder {}", folder.display()), e))
 }
 
 /// With sudo the file is still its user's: the new one is given to whoever has the old one.
