@@ -5,8 +5,8 @@
 //! come in; [`deflate`] finds out how other programs compressed, and makes the same bytes again;
 //! [`frame`] packs and opens single zstd frames, with a prefix or without; [`tarball`] writes and
 //! walks tars; [`split`] and [`chunk`] cut a tar into pieces that can be found again; [`number`]
-//! spells numbers in tables; [`atomic`] makes files that appear whole or not at all; [`lanes`] does
-//! several things at once and keeps their order.
+//! spells numbers in tables; [`atomic`] makes files that appear whole or not at all; [`owned`] tells
+//! files that others can change; [`lanes`] does several things at once and keeps their order.
 
 pub mod atomic;
 pub mod checked;
@@ -16,5 +16,6 @@ pub mod deflate;
 pub mod frame;
 pub mod lanes;
 pub mod number;
+pub mod owned;
 pub mod split;
 pub mod tarball;
