@@ -4,25 +4,44 @@ use serde_json::json;
 
 use super::bases;
 use super::console::Console;
+use super::filing::Filing;
 use super::output::{Align, Output, Table, count, size};
 use super::request;
 use crate::bundle::{Authentic, Bundle};
 use crate::model::{Error, Kind, Result};
+use crate::operation::evidence::{self, Case};
 use crate::operation::gather::display_name;
 use crate::operation::verify::{self, Depth, Problem, Report};
 use crate::trust::Trust;
 
 pub(super) fn run(request: &request::Verify, console: &Console) -> Result<()> {
-    let trust = Trust::from_files(&request.keys)?;
-    let bundle = Bundle::open(&request.bundle)?.authenticate(&trust)?;
-    let held = bases::held(&bundle, &request.bases, &trust)?;
+    let filing = Filing::begin(&request.filing, "verify")?;
     let depth = if request.quick { Depth::Quick } else { Depth::Full };
+    let files = [request.bundle.clone()];
+    let mut case = Case::new(&files).looking(depth);
+    if filing.has_reports() {
+        let progress = console.progress("verify");
+        case.seen(evidence::look(&files, &*progress));
+    }
+    let outcome = look(request, depth, &mut case, console);
+    filing.close(&case, outcome, Vec::new(), console)
+}
+
+fn look(request: &request::Verify, depth: Depth, case: &mut Case, console: &Console) -> Result<()> {
+    let trust = Trust::from_files(&request.keys)?;
+    case.trusting(&trust);
+    let bundle = Bundle::open(&request.bundle)?;
+    case.opened(&bundle, &trust);
+    let bundle = bundle.authenticate(&trust)?;
+    case.proved(&bundle);
+    let held = bases::held(&bundle, &request.bases, &trust)?;
     if depth == Depth::Full {
         verify::needs_no_more(&bundle, &held)?;
     }
     let progress = console.progress("verify");
     let report = verify::verify(&bundle, depth, request.jobs.get(), &*progress)?;
     drop(progress);
+    case.examined(&report);
     show(&bundle, &report, request.json)?;
     match report.worst() {
         None => Ok(()),

@@ -68,6 +68,11 @@ impl Trust {
         }
     }
 
+    /// The keys that count.
+    pub fn keys(&self) -> &[Trusted] {
+        &self.keys
+    }
+
     /// Says of each signature over `message` whether a trusted key made it.
     pub fn judge(
         &self,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::filing::ReceiptArgs;
 use super::map::RuleArgs;
 use super::registry::RegistryArgs;
 use super::state::StateArgs;
@@ -15,6 +16,7 @@ Examples:
   sealift import app.sealift --to oci:layout --image registry.example/app:1.2
   sealift import app.sealift --to harbor.example/mirror --dry-run
   sealift import app.sealift --to harbor.example/mirror --map registry.example/team/=apps/
+  sealift import app.sealift --to harbor.example/mirror --receipt app.receipt
   sealift import app.sealift --to harbor.example --map '*={registry}/{repository}:{tag}'
 
 Nothing is sent before the signature holds, nor while something is in the way at a registry:
@@ -75,6 +77,9 @@ pub(in crate::cli) struct ImportArgs {
 
     #[command(flatten)]
     pub(in crate::cli) rules: RuleArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) receipt: ReceiptArgs,
 
     #[command(flatten)]
     pub(in crate::cli) state: StateArgs,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::filing::ReportArgs;
 use super::state::StateArgs;
 
 pub(super) const VERIFY_EXAMPLES: &str = "\
@@ -13,7 +14,7 @@ Examples:
   sealift verify app.sealift --key vendor.pub    signed by this key and no other
   sealift verify app.sealift --quick             signature and stored bytes only
   sealift verify update.sealift --base app.sealift
-  sealift verify app.sealift --json > evidence.json
+  sealift verify app.sealift --report app.html --report app.json    for the files
 
 Exit codes:
   0  whole, and signed by a trusted key    5  signed by no trusted key
@@ -63,6 +64,9 @@ pub(in crate::cli) struct VerifyArgs {
     /// Print the findings as JSON
     #[arg(long)]
     pub(in crate::cli) json: bool,
+
+    #[command(flatten)]
+    pub(in crate::cli) reports: ReportArgs,
 
     #[command(flatten)]
     pub(in crate::cli) state: StateArgs,

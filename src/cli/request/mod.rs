@@ -3,7 +3,9 @@
 
 mod connection;
 mod export;
+mod filing;
 mod import;
+mod log;
 mod login;
 mod map;
 mod sign_in;
@@ -19,7 +21,9 @@ use crate::model::{Error, Kind, Result};
 
 pub(super) use self::connection::Connection;
 pub(super) use self::export::{Export, Sealing};
+pub(super) use self::filing::{Filing, Format, Receipt, ReportFile};
 pub(super) use self::import::Import;
+pub(super) use self::log::Log;
 pub(super) use self::login::{Login, Logout};
 pub(super) use self::map::Map;
 pub(super) use self::state::State;
@@ -33,6 +37,8 @@ pub(super) struct Verify {
     pub(super) keys: Vec<PathBuf>,
     /// Bundles that a delta adds to.
     pub(super) bases: Vec<PathBuf>,
+    /// What is written down of it.
+    pub(super) filing: Filing,
     /// Where it is remembered what was seen.
     pub(super) state: State,
     /// Signature and stored bytes only.
@@ -117,11 +123,13 @@ fn is_there(path: &Path) -> Result<bool> {
 
 impl Verify {
     pub(super) fn resolve(args: args::VerifyArgs, environment: &Environment) -> Result<Self> {
+        let state = State::resolve(args.state, environment);
         Ok(Self {
             bundle: args.bundle,
             keys: trusted(args.key, environment)?,
             bases: args.base,
-            state: State::resolve(args.state, environment),
+            filing: Filing::resolve(args.reports, &state, environment)?,
+            state,
             quick: args.quick,
             jobs: args.jobs.unwrap_or(environment.jobs),
             json: args.json,
