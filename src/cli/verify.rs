@@ -4,18 +4,37 @@ use serde_json::json;
 
 use super::bases;
 use super::console::Console;
+use super::filing::Filing;
 use super::freshness;
 use super::output::{Align, Output, Table, count, size};
 use super::request;
 use crate::bundle::{Authentic, Bundle};
 use crate::model::{Error, Kind, Result, moment};
+use crate::operation::evidence::{self, Case};
 use crate::operation::freshness::{Purpose, Standing};
 use crate::operation::gather::display_name;
 use crate::operation::verify::{self, Depth, Problem, Report};
 
 pub(super) fn run(request: &request::Verify, console: &Console) -> Result<()> {
+    let filing = Filing::begin(&request.filing, "verify")?;
+    let depth = if request.quick { Depth::Quick } else { Depth::Full };
+    let files = [request.bundle.clone()];
+    let mut case = Case::new(&files).looking(depth);
+    if filing.has_reports() {
+        let progress = console.progress("verify");
+        case.seen(evidence::look(&files, &*progress));
+    }
+    let outcome = look(request, depth, &mut case, console);
+    filing.close(&case, outcome, Vec::new(), console)
+}
+
+fn look(request: &request::Verify, depth: Depth, case: &mut Case, console: &Console) -> Result<()> {
     let trust = request.trust.load()?;
-    let bundle = Bundle::open(&request.bundle)?.authenticate(&trust)?;
+    case.trusting(&trust);
+    let bundle = Bundle::open(&request.bundle)?;
+    case.opened(&bundle, &trust);
+    let bundle = bundle.authenticate(&trust)?;
+    case.proved(&bundle);
     let means = freshness::Means {
         state: &request.state,
         clock: request.clock,
@@ -23,13 +42,13 @@ pub(super) fn run(request: &request::Verify, console: &Console) -> Result<()> {
     };
     let fresh = freshness::judge(&bundle, &means, Purpose::Verify, console)?;
     let held = bases::held(&bundle, &request.bases, &trust)?;
-    let depth = if request.quick { Depth::Quick } else { Depth::Full };
     if depth == Depth::Full {
         verify::needs_no_more(&bundle, &held)?;
     }
     let progress = console.progress("verify");
     let report = verify::verify(&bundle, depth, request.jobs.get(), &*progress)?;
     drop(progress);
+    case.examined(&report);
     show(&bundle, &report, fresh.standing, request.json)?;
     match report.worst() {
         // Only what is whole stands in the way of what is older.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::filing::ReportArgs;
 use super::state::{FreshnessArgs, StateArgs};
 use super::trust::TrustArgs;
 
@@ -15,7 +16,7 @@ Examples:
   sealift verify app.sealift --quick             signature and stored bytes only
   sealift verify app.sealift --key a.pub --key b.pub --threshold 2        signed by both
   sealift verify update.sealift --base app.sealift
-  sealift verify app.sealift --json > evidence.json
+  sealift verify app.sealift --report app.html --report app.json    for the files
 
 Exit codes:
   0  whole, and signed by a trusted key    5  signed by no trusted key
@@ -64,6 +65,9 @@ pub(in crate::cli) struct VerifyArgs {
 
     #[command(flatten)]
     pub(in crate::cli) trust: TrustArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) reports: ReportArgs,
 
     #[command(flatten)]
     pub(in crate::cli) state: StateArgs,
