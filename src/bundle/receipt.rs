@@ -7,10 +7,10 @@
 use std::path::Path;
 
 use super::base::Known;
-use super::press::Output;
+use super::output::VolumeWriter;
 use super::reader::{Authentic, Bundle, Unverified, read_hashed};
-use super::volume::{self, BLOCK, END_BYTES, Volume, member_bytes};
-use crate::codec::atomic::AtomicFile;
+use super::volume::{self, BLOCK, Volume, member_bytes};
+use crate::codec::atomic::{AtomicFile, name_together};
 use crate::model::{Digest, Error, Result, limits};
 use crate::trust::Trust;
 
@@ -80,20 +80,18 @@ impl Bundle<Authentic> {
     /// [`Kind::Io`](crate::model::Kind::Io), and whatever is wrong with the index.
     pub fn write_receipt(&self, path: &Path) -> Result<()> {
         let file = AtomicFile::create(path, 0o644)?;
-        let mut output = Output { file, at: 0, time: self.time };
+        let mut output = VolumeWriter::new(file, self.time);
         let index = &self.contents().manifest.index;
         let stored = read_hashed(&self.volume, index, "the index")?;
         output.member(volume::README, README)?;
         output.member(NAME, TEXT)?;
         output.member(&format!("index/{}.zst", Digest::of(&stored).hex()), &stored)?;
-        let manifest_at = output.at;
+        let manifest_at = output.at();
         output.member(volume::MANIFEST, &self.manifest_bytes)?;
         for (id, signature) in &self.signatures {
             output.member(&format!("signatures/{id}.sig"), signature)?;
         }
         output.member(volume::TAIL, volume::tail_text(manifest_at).as_bytes())?;
-        std::io::Write::write_all(&mut output.file, &[0; END_BYTES as usize])
-            .map_err(|e| super::press::write_error(&path.display().to_string(), e))?;
-        output.file.commit()
+        name_together(vec![(output.end()?.file, path.to_owned())])
     }
 }
