@@ -78,6 +78,6 @@ pub use reader::{Authentic, Bundle, Contents, Unverified};
 pub use receipt::Receipt;
 pub use recipe::{Body, Encoding, Recipe, Run};
 pub use remains::Remains;
-pub use seal::{Finished, Sealed, VolumeFile};
+pub use seal::{Finished, Sealed, SealedVolume};
 pub use target::BundleTarget;
 pub use writer::{Added, Writer, WriterOptions};

@@ -31,12 +31,12 @@ pub struct Sealed {
     /// Length of all volumes together.
     pub bytes: u64,
     /// Its volumes, in order.
-    pub volumes: Vec<VolumeFile>,
+    pub volumes: Vec<SealedVolume>,
 }
 
 /// A file of a finished bundle.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VolumeFile {
+pub struct SealedVolume {
     /// Where it lies.
     pub path: PathBuf,
     /// Its length.
@@ -79,7 +79,7 @@ impl Finished {
         let mut files = Vec::new();
         for (volume, number) in volumes.into_iter().zip(1..) {
             let path = volume_path(partial.target(), number, count);
-            named.push(VolumeFile { path: path.clone(), bytes: volume.bytes });
+            named.push(SealedVolume { path: path.clone(), bytes: volume.bytes });
             files.push((volume.file, path));
         }
         let last = files.len().saturating_sub(1);
