@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::manifest::{PackEntry, VolumeEntry};
 use super::partial::Partial;
 use super::volume::{self, END_BYTES, header, member_bytes, padding};
-use crate::codec::atomic::{AtomicFile, Synced};
+use crate::codec::atomic::{AtomicFile, Synced, name_together};
 use crate::model::{Digest, Error, Result, limits};
 
 /// The smallest volume that a bundle may be cut into, in bytes. The signed tail of a bundle of some
@@ -58,6 +58,12 @@ impl VolumeWriter {
     pub(super) fn end(mut self) -> Result<Done> {
         self.append(&[0; END_BYTES as usize])?;
         Ok(Done { bytes: self.at, file: self.file.sync()? })
+    }
+
+    /// Ends it, and gives it the name that it was begun for.
+    pub(super) fn commit(self) -> Result<()> {
+        let name = self.file.target().to_owned();
+        name_together(vec![(self.end()?.file, name)])
     }
 }
 
