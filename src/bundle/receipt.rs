@@ -5,16 +5,16 @@
 //! signatures. One that an import has made also holds a [`Statement`] of what really arrived, and the
 //! receiver's signatures over it.
 
-use std::io::{Seek as _, SeekFrom, Write as _};
+use std::fs::File;
 use std::path::Path;
 
 use super::base::Known;
 use super::manifest::PackEntry;
-use super::press::{Output, write_error};
+use super::output::VolumeWriter;
 use super::reader::{Authentic, Bundle, Contents, Unverified, member, read_hashed};
 use super::statement::Statement;
-use super::volume::{self, BLOCK, END_BYTES, Volume, member_bytes};
-use crate::codec::atomic::AtomicFile;
+use super::volume::{self, BLOCK, Volume, member_bytes};
+use crate::codec::atomic::{AtomicFile, name_together};
 use crate::codec::checked::HashingReader;
 use crate::model::{Algorithm, Digest, Error, Result, limits};
 use crate::trust::{KeyId, SIGNATURE_BYTES, SecretKey, Signer, Trust};
@@ -227,8 +227,8 @@ impl Bundle<Authentic> {
         file: AtomicFile,
         import: Option<(Vec<u8>, &[SecretKey])>,
     ) -> Result<Digest> {
-        let path = file.target().display().to_string();
-        let mut output = Output { file, at: 0, time: self.time };
+        let name = file.target().to_owned();
+        let mut output = VolumeWriter::new(file, self.time);
         let index = &self.contents().manifest.index;
         let stored = read_hashed(&self.volume, index, "the index")?;
         output.member(volume::README, README)?;
@@ -244,23 +244,23 @@ impl Bundle<Authentic> {
             }
         }
         output.member(&format!("index/{}.zst", Digest::of(&stored).hex()), &stored)?;
-        let manifest_at = output.at;
+        let manifest_at = output.at();
         output.member(volume::MANIFEST, &self.manifest_bytes)?;
         for (id, signature) in &self.signatures {
             output.member(&format!("signatures/{id}.sig"), signature)?;
         }
         output.member(volume::TAIL, volume::tail_text(manifest_at).as_bytes())?;
-        output.file.write_all(&[0; END_BYTES as usize]).map_err(|e| write_error(&path, e))?;
-        let digest = hash(&mut output.file).map_err(|e| write_error(&path, e))?;
-        output.file.commit()?;
+        let done = output.end()?;
+        let digest = hash(done.file.path())
+            .map_err(|e| Error::io(format!("cannot read back {}", name.display()), e))?;
+        name_together(vec![(done.file, name)])?;
         Ok(digest)
     }
 }
 
 /// The digest of all that was written.
-fn hash(file: &mut AtomicFile) -> std::io::Result<Digest> {
-    file.seek(SeekFrom::Start(0))?;
-    let mut reader = HashingReader::new(file.file(), Algorithm::Sha256);
+fn hash(path: &Path) -> std::io::Result<Digest> {
+    let mut reader = HashingReader::new(File::open(path)?, Algorithm::Sha256);
     std::io::copy(&mut reader, &mut std::io::sink())?;
     Ok(reader.finish().0)
 }
