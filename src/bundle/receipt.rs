@@ -8,10 +8,10 @@ use std::path::Path;
 
 use super::base::Known;
 use super::press::Output;
-use super::reader::{Authentic, Bundle, Unverified, read_hashed};
+use super::reader::{Authentic, Bundle, Unverified};
 use super::volume::{self, BLOCK, END_BYTES, Volume, member_bytes};
 use crate::codec::atomic::AtomicFile;
-use crate::model::{Digest, Error, Result, limits};
+use crate::model::{Digest, Result, limits};
 use crate::trust::Trust;
 
 /// What tells a receipt from a bundle: its second member.
@@ -32,20 +32,25 @@ impl Receipt {
     /// # Errors
     /// [`Kind::Io`](crate::model::Kind::Io) where it cannot be read.
     pub fn is_one(path: &Path) -> Result<bool> {
-        let volume = Volume::open(path)?;
-        if volume.length() < BLOCK {
+        // Volumes may be in a folder, a receipt is a file.
+        if path.is_dir() { Ok(false) } else { Self::begins(&Volume::open(path)?) }
+    }
+
+    /// Whether a file begins as a receipt.
+    pub(super) fn begins(file: &Volume) -> Result<bool> {
+        if file.length() < BLOCK {
             return Ok(false);
         }
-        let at = match volume::parse_header(&volume.block(0)?) {
+        let at = match volume::parse_header(&file.block(0)?) {
             Some((name, size, _)) if name == volume::README && size <= limits::README_BYTES => {
                 member_bytes(size)
             }
             _ => return Ok(false),
         };
-        if volume.length() < at + BLOCK {
+        if file.length() < at + BLOCK {
             return Ok(false);
         }
-        let member = volume::parse_header(&volume.block(at)?);
+        let member = volume::parse_header(&file.block(at)?);
         Ok(member.is_some_and(|(name, size, _)| name == NAME && size == TEXT.len() as u64))
     }
 
@@ -54,7 +59,7 @@ impl Receipt {
     /// # Errors
     /// As for a bundle.
     pub fn open(path: &Path) -> Result<Self> {
-        Ok(Self { bundle: Bundle::open(path)? })
+        Ok(Self { bundle: Bundle::open_set(&[], Some(path))? })
     }
 
     /// Checks its signatures, then reads it.
@@ -62,14 +67,9 @@ impl Receipt {
     /// # Errors
     /// As for a bundle.
     pub fn authenticate(self, trust: &Trust) -> Result<Known> {
-        let digest = self.bundle.digest();
-        let contents = self.bundle.authentic_contents(trust, &|volume, manifest_at, index| {
-            let at = manifest_at
-                .checked_sub(member_bytes(index.size))
-                .ok_or_else(|| Error::damaged(format!("{} ends early", volume.path().display())))?;
-            Ok(super::manifest::PackEntry { offset: at, ..*index })
-        })?;
-        Ok(Known::Receipt { digest, contents: Box::new(contents) })
+        let bundle = self.bundle.authenticate(trust)?;
+        let digest = bundle.digest();
+        Ok(Known::Receipt { digest, contents: Box::new(bundle.into_contents()) })
     }
 }
 
@@ -80,15 +80,15 @@ impl Bundle<Authentic> {
     /// [`Kind::Io`](crate::model::Kind::Io), and whatever is wrong with the index.
     pub fn write_receipt(&self, path: &Path) -> Result<()> {
         let file = AtomicFile::create(path, 0o644)?;
-        let mut output = Output { file, at: 0, time: self.time };
-        let index = &self.contents().manifest.index;
-        let stored = read_hashed(&self.volume, index, "the index")?;
+        let mut output = Output { file, at: 0, time: self.tail.time };
+        let manifest = &self.contents().manifest;
+        let stored = self.volumes.read(&manifest.index, "the index", manifest)?;
         output.member(volume::README, README)?;
         output.member(NAME, TEXT)?;
         output.member(&format!("index/{}.zst", Digest::of(&stored).hex()), &stored)?;
         let manifest_at = output.at;
-        output.member(volume::MANIFEST, &self.manifest_bytes)?;
-        for (id, signature) in &self.signatures {
+        output.member(volume::MANIFEST, &self.tail.manifest)?;
+        for (id, signature) in &self.tail.signatures {
             output.member(&format!("signatures/{id}.sig"), signature)?;
         }
         output.member(volume::TAIL, volume::tail_text(manifest_at).as_bytes())?;

@@ -6,9 +6,10 @@ use serde_json::json;
 
 use super::bases;
 use super::console::Console;
+use super::media::Person;
 use super::output::{Align, Output, Table, count, size};
 use super::{places, request};
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, Changer};
 use crate::endpoint::{Action, Gravity, Plan};
 use crate::model::{Destination, Error, Result};
 use crate::operation::import;
@@ -16,7 +17,15 @@ use crate::trust::Trust;
 
 pub(super) fn run(request: &request::Import, console: &Console) -> Result<()> {
     let trust = Trust::from_files(&request.keys)?;
-    let bundle = Bundle::open(&request.bundle)?.authenticate(&trust)?;
+    let person = Person::at(console);
+    let changer = Changer { media: &person, temporary: &request.temporary };
+    let changer = console.has_person(request.json).then_some(changer);
+    let bundle = Bundle::open_asking(&request.files, None, changer)?.authenticate(&trust)?;
+    if let Some(changer) = changer {
+        let (images, platforms) = (&request.images, &request.platforms);
+        let needed = import::volumes_needed(&bundle, images, platforms, &request.naming)?;
+        bundle.fetch(&needed, changer)?;
+    }
     let target = places::target(
         &request.target,
         &request.connection,

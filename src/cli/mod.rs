@@ -17,6 +17,7 @@ mod inspect;
 mod key;
 mod login;
 mod map;
+mod media;
 mod output;
 mod passphrase;
 mod password;

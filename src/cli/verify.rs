@@ -4,9 +4,10 @@ use serde_json::json;
 
 use super::bases;
 use super::console::Console;
+use super::media::Person;
 use super::output::{Align, Output, Table, count, size};
 use super::request;
-use crate::bundle::{Authentic, Bundle};
+use crate::bundle::{Authentic, Bundle, Changer, VolumeFile};
 use crate::model::{Error, Kind, Result};
 use crate::operation::gather::display_name;
 use crate::operation::verify::{self, Depth, Problem, Report};
@@ -14,7 +15,22 @@ use crate::trust::Trust;
 
 pub(super) fn run(request: &request::Verify, console: &Console) -> Result<()> {
     let trust = Trust::from_files(&request.keys)?;
-    let bundle = Bundle::open(&request.bundle)?.authenticate(&trust)?;
+    let person = Person::at(console);
+    let changer = Changer { media: &person, temporary: &request.temporary };
+    let changer = console.has_person(request.json).then_some(changer);
+    let bundle = Bundle::open_asking(&request.files, request.tail.as_deref(), changer)?;
+    let bundle = bundle.authenticate(&trust)?;
+    if let Some(changer) = changer {
+        let all = bundle.volumes().into_iter().map(|volume| volume.number);
+        let wanted = all.filter(|&number| request.volume.is_none_or(|only| only == number));
+        bundle.fetch(&wanted.collect(), changer)?;
+    }
+    if let Some(number) = request.volume {
+        let progress = console.progress("verify");
+        let report = verify::verify_volume(&bundle, number, &*progress)?;
+        drop(progress);
+        return conclude(&bundle, &report, request.json);
+    }
     let held = bases::held(&bundle, &request.bases, &trust)?;
     let depth = if request.quick { Depth::Quick } else { Depth::Full };
     if depth == Depth::Full {
@@ -23,26 +39,28 @@ pub(super) fn run(request: &request::Verify, console: &Console) -> Result<()> {
     let progress = console.progress("verify");
     let report = verify::verify(&bundle, depth, request.jobs.get(), &*progress)?;
     drop(progress);
-    show(&bundle, &report, request.json)?;
+    conclude(&bundle, &report, request.json)
+}
+
+fn conclude(bundle: &Bundle<Authentic>, report: &Report, as_json: bool) -> Result<()> {
+    show(bundle, report, as_json)?;
     match report.worst() {
         None => Ok(()),
-        Some(kind) => Err(verdict(&bundle, &report, kind)),
+        Some(kind) => Err(verdict(bundle, report, kind)),
     }
 }
 
 /// The one sentence that the exit code stands for.
 fn verdict(bundle: &Bundle<Authentic>, report: &Report, kind: Kind) -> Error {
     let hit = report.images.iter().filter(|image| !image.whole).count();
-    let count = report.problems.len();
-    Error::new(
-        kind,
-        format!(
-            "{} is not whole: {count} {}, {hit} of {} images hit",
-            bundle.path().display(),
-            if count == 1 { "problem" } else { "problems" },
-            report.images.len()
-        ),
-    )
+    let found = count(report.problems.len(), "problem");
+    let title = bundle.title();
+    if let Some(number) = report.volume {
+        return Error::new(kind, format!("volume {number} of {title} is not whole: {found}"))
+            .hint("copy the volume again");
+    }
+    let images = report.images.len();
+    Error::new(kind, format!("{title} is not whole: {found}, {hit} of {images} images hit"))
     .hint(if kind == Kind::Malformed {
         "another copy will not help: the bundle was made of what it holds"
     } else if hit == 0 {
@@ -74,6 +92,8 @@ fn show(bundle: &Bundle<Authentic>, report: &Report, as_json: bool) -> Result<()
             "images": report.images.iter().map(|image| json!({
                 "name": image.root.name, "digest": image.root.descriptor.digest, "whole": image.whole,
             })).collect::<Vec<_>>(),
+            "volumes": bundle.volumes().iter().map(volume).collect::<Vec<_>>(),
+            "volume": report.volume,
             "problems": report.problems.iter().map(problem).collect::<Vec<_>>(),
         }));
     }
@@ -100,7 +120,9 @@ fn show(bundle: &Bundle<Authentic>, report: &Report, as_json: bool) -> Result<()
             state.to_owned(),
         ]);
     }
-    out.table(&table)?;
+    if report.volume.is_none() {
+        out.table(&table)?;
+    }
     for found in &report.problems {
         let place = found
             .offset
@@ -119,7 +141,12 @@ fn show(bundle: &Bundle<Authentic>, report: &Report, as_json: bool) -> Result<()
             out.line(format!("  images hit: {}", found.images.join(", ")))?;
         }
     }
-    if report.problems.is_empty() {
+    if let (Some(number), []) = (report.volume, &report.problems[..]) {
+        out.line(format!(
+            "ok: volume {number}, stored bytes intact, {}",
+            count(report.packs, "pack")
+        ))?;
+    } else if report.problems.is_empty() {
         let what = match report.depth {
             Depth::Full => format!("{} rebuilt and hashed", count(report.blobs, "blob")),
             Depth::Quick => "blobs not rebuilt (--quick)".to_owned(),
@@ -133,9 +160,15 @@ fn show(bundle: &Bundle<Authentic>, report: &Report, as_json: bool) -> Result<()
     Ok(())
 }
 
+/// A volume, as a program reads it.
+pub(super) fn volume(volume: &VolumeFile) -> serde_json::Value {
+    json!({"number": volume.number, "file": volume.file, "bytes": volume.length})
+}
+
 fn problem(found: &Problem) -> serde_json::Value {
     json!({
         "volume": found.volume,
+        "file": found.file,
         "offset": found.offset,
         "message": found.error.chain(),
         "hint": found.error.get_hint(),

@@ -25,12 +25,18 @@ pub(super) use self::map::Map;
 /// `sealift verify`.
 #[derive(Debug)]
 pub(super) struct Verify {
-    /// The bundle.
-    pub(super) bundle: PathBuf,
+    /// The bundle: files and folders.
+    pub(super) files: Vec<PathBuf>,
     /// Trusted public keys, at least one.
     pub(super) keys: Vec<PathBuf>,
     /// Bundles that a delta adds to.
     pub(super) bases: Vec<PathBuf>,
+    /// Only this volume.
+    pub(super) volume: Option<u64>,
+    /// What holds the signed tail, where it is not among the files.
+    pub(super) tail: Option<PathBuf>,
+    /// Folder for copies of volumes, while media are changed.
+    pub(super) temporary: PathBuf,
     /// Signature and stored bytes only.
     pub(super) quick: bool,
     /// Threads.
@@ -42,8 +48,8 @@ pub(super) struct Verify {
 /// `sealift inspect`.
 #[derive(Debug)]
 pub(super) struct Inspect {
-    /// The bundle.
-    pub(super) bundle: PathBuf,
+    /// The bundle: files and folders.
+    pub(super) files: Vec<PathBuf>,
     /// List layers.
     pub(super) layers: bool,
     /// A receipt to write.
@@ -114,9 +120,12 @@ fn is_there(path: &Path) -> Result<bool> {
 impl Verify {
     pub(super) fn resolve(args: args::VerifyArgs, environment: &Environment) -> Result<Self> {
         Ok(Self {
-            bundle: args.bundle,
+            files: args.files,
             keys: trusted(args.key, environment)?,
             bases: args.base,
+            volume: args.volume,
+            tail: args.tail,
+            temporary: environment.temporary.clone(),
             quick: args.quick,
             jobs: args.jobs.unwrap_or(environment.jobs),
             json: args.json,
@@ -132,7 +141,7 @@ impl Inspect {
             keys => keys?,
         };
         Ok(Self {
-            bundle: args.bundle,
+            files: args.files,
             layers: args.layers,
             receipt: args.receipt,
             keys,
