@@ -82,6 +82,6 @@ pub use reader::{Authentic, Bundle, Contents, Unverified};
 pub use receipt::Receipt;
 pub use recipe::{Body, Encoding, Recipe, Run};
 pub use remains::Remains;
-pub use set::VolumeFile;
+pub use set::AtHand;
 pub use target::BundleTarget;
 pub use writer::{Added, Sealed, Writer, WriterOptions};

@@ -16,7 +16,7 @@ use super::index::Index;
 use super::manifest::{Manifest, PackEntry};
 use super::search::{Search, nothing_there};
 use super::selection::{Found, Selection, select, tail_in};
-use super::set::{VolumeFile, VolumeSet};
+use super::set::{AtHand, VolumeSet};
 use super::tail::Tail;
 use super::volume::{Volume, member_bytes};
 use crate::codec::deflate::Pool;
@@ -205,7 +205,7 @@ impl Bundle<Unverified> {
 
     /// The volumes, there or not, as the bundle claims to have them. Call it after
     /// [`peek`](Self::peek).
-    pub fn claimed_volumes(&self, contents: &Contents) -> Vec<VolumeFile> {
+    pub fn claimed_volumes(&self, contents: &Contents) -> Vec<AtHand> {
         self.volumes.list(&contents.manifest)
     }
 
@@ -300,7 +300,7 @@ impl Bundle<Authentic> {
     }
 
     /// The volumes, there or not.
-    pub fn volumes(&self) -> Vec<VolumeFile> {
+    pub fn volumes(&self) -> Vec<AtHand> {
         self.volumes.list(&self.contents().manifest)
     }
 

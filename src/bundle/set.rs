@@ -20,7 +20,7 @@ use crate::model::{Error, Result};
 
 /// A volume, as far as it is at hand.
 #[derive(Clone, Debug)]
-pub struct VolumeFile {
+pub struct AtHand {
     /// Counted from 1.
     pub number: u64,
     /// Bytes that it has by the manifest; of the last one, those before the manifest.
@@ -215,10 +215,10 @@ impl VolumeSet {
     }
 
     /// All volumes, there or not.
-    pub(super) fn list(&self, manifest: &Manifest) -> Vec<VolumeFile> {
+    pub(super) fn list(&self, manifest: &Manifest) -> Vec<AtHand> {
         let one = |number, size| {
             let file = self.candidates(number).first().cloned();
-            VolumeFile {
+            AtHand {
                 number,
                 size,
                 length: file.as_ref().map(|file| file.length),

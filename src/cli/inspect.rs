@@ -6,7 +6,7 @@ use super::console::Console;
 use super::output::{Align, Output, Table, count, size};
 use super::request;
 use super::verify::volume;
-use crate::bundle::{Bundle, Contents, Unverified, VolumeFile};
+use crate::bundle::{Bundle, Contents, Unverified, AtHand};
 use crate::model::{Error, Result};
 use crate::operation::inspect::{self, Image, Layer, Report, StoredAs};
 use crate::trust::{Signer, Trust};
@@ -59,7 +59,7 @@ fn stored_as(stored: &StoredAs) -> String {
 
 struct Facts {
     length: u64,
-    volumes: Vec<VolumeFile>,
+    volumes: Vec<AtHand>,
     digest: String,
     signers: Vec<Signer>,
     contents: Contents,

@@ -7,7 +7,7 @@ use super::console::Console;
 use super::media::Person;
 use super::output::{Align, Output, Table, count, size};
 use super::request;
-use crate::bundle::{Authentic, Bundle, Changer, VolumeFile};
+use crate::bundle::{Authentic, Bundle, Changer, AtHand};
 use crate::model::{Error, Kind, Result};
 use crate::operation::gather::display_name;
 use crate::operation::verify::{self, Depth, Problem, Report};
@@ -161,7 +161,7 @@ fn show(bundle: &Bundle<Authentic>, report: &Report, as_json: bool) -> Result<()
 }
 
 /// A volume, as a program reads it.
-pub(super) fn volume(volume: &VolumeFile) -> serde_json::Value {
+pub(super) fn volume(volume: &AtHand) -> serde_json::Value {
     json!({"number": volume.number, "file": volume.file, "bytes": volume.length})
 }
 
