@@ -34,8 +34,10 @@ impl Claim {
         let lines = std::str::from_utf8(text).ok()?;
         let rest = lines.strip_prefix("sealift volume 1\nset ")?.strip_suffix('\n')?;
         let (set, number) = rest.split_once("\nnumber ")?;
-        let number = number.parse().ok().filter(|number| (1..=limits::VOLUMES as u64).contains(number))?;
-        let is_name = set.len() == 32 && set.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let number =
+            number.parse().ok().filter(|number| (1..=limits::VOLUMES as u64).contains(number))?;
+        let is_name =
+            set.len() == 32 && set.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         (is_name && volume::volume_text(set, number).as_bytes() == text)
             .then(|| Self { set: set.to_owned(), number })
     }
@@ -61,9 +63,9 @@ impl Series {
         let mut rest = name;
         loop {
             let end = rest.rfind(|c: char| c.is_ascii_digit())? + 1;
-            let begin = rest[..end].rfind(|c: char| !c.is_ascii_digit()).map_or(0, |at| {
-                at + rest[at..].chars().next().map_or(1, char::len_utf8)
-            });
+            let begin = rest[..end]
+                .rfind(|c: char| !c.is_ascii_digit())
+                .map_or(0, |at| at + rest[at..].chars().next().map_or(1, char::len_utf8));
             if rest[begin..end].parse() == Ok(number) {
                 return Some(Self {
                     before: name[..begin].to_owned(),

@@ -139,12 +139,8 @@ impl Bundle<Authentic> {
     }
 
     fn examine_blob(&self, blob: &BlobEntry, advance: &(dyn Fn(u64) + Sync)) -> Result<()> {
-        let mut reader = VerifiedReader::new(
-            rebuild(self, blob)?,
-            blob.digest,
-            blob.size,
-            self.title(),
-        );
+        let mut reader =
+            VerifiedReader::new(rebuild(self, blob)?, blob.digest, blob.size, self.title());
         let mut buffer = vec![0; 256 << 10];
         loop {
             match reader.read(&mut buffer) {

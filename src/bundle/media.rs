@@ -137,8 +137,7 @@ impl Bundle<Authentic> {
         loop {
             let mut bad = BTreeSet::new();
             for &number in wanted {
-                let copied =
-                    self.volumes.candidates(number).iter().any(|file| file.copy.is_some());
+                let copied = self.volumes.candidates(number).iter().any(|file| file.copy.is_some());
                 if !copied || !hashed.insert(number) {
                     continue;
                 }
@@ -223,7 +222,9 @@ impl Changer<'_> {
                 }
             }
         }
-        search.found.retain(|candidate| candidate.copy.is_some() || !lost.contains(&candidate.path));
+        search
+            .found
+            .retain(|candidate| candidate.copy.is_some() || !lost.contains(&candidate.path));
         handles.close();
         Ok((failed, copied - lost.len()))
     }

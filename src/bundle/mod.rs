@@ -24,6 +24,8 @@
 //! base stand for chunks, and blobs that the base holds stand for themselves. Whoever reads a delta
 //! has to say where the base is ([`Held`]).
 //!
+//! What an import says of where it went is a [`Statement`]; it goes back in a receipt.
+//!
 //! A bundle that takes long is written in a [`Partial`], where notes are taken of what there is of
 //! it. What an interrupted one left is read as [`Remains`].
 //!
@@ -39,6 +41,7 @@ mod checkpoint;
 mod claim;
 mod class;
 mod content;
+mod cosign;
 mod difference;
 mod examine;
 mod handles;
@@ -62,6 +65,7 @@ mod search;
 mod selection;
 mod set;
 mod source;
+mod statement;
 mod tail;
 mod target;
 mod turns;
@@ -83,5 +87,6 @@ pub use receipt::Receipt;
 pub use recipe::{Body, Encoding, Recipe, Run};
 pub use remains::Remains;
 pub use set::AtHand;
+pub use statement::{Amount, Landed, Statement};
 pub use target::BundleTarget;
 pub use writer::{Added, Sealed, Writer, WriterOptions};

@@ -151,16 +151,19 @@ impl Bundle<Unverified> {
         Ok(Self { volumes, tail, path, state })
     }
 
-    /// Checks the signatures against the keys that are trusted here, then reads manifest and index.
+    /// Checks the signatures against the keys that are trusted here, reads manifest and index, and
+    /// looks whether these keys may sign this.
     ///
     /// # Errors
     /// [`Kind::Untrusted`](crate::model::Kind::Untrusted) before anything is parsed; then what is
-    /// wrong with the manifest or the index.
+    /// wrong with the manifest or the index; then [`Kind::Untrusted`](crate::model::Kind::Untrusted)
+    /// for an image or a stream that is for other keys.
     pub fn authenticate(self, trust: &Trust) -> Result<Bundle<Authentic>> {
         let this = self.preferring(trust);
         let what = this.path.display().to_string();
         let signers = trust.require(&this.tail.manifest, &this.tail.signatures, &what)?;
         let contents = this.contents(limits::INDEX_BYTES)?;
+        permit(trust, &signers, &contents.manifest, &what)?;
         Ok(Bundle {
             volumes: this.volumes,
             tail: this.tail,
@@ -195,6 +198,11 @@ impl Bundle<Unverified> {
             }
         }
         self
+    }
+
+    /// The file that the tail is in, open.
+    pub(super) fn tail_file(&self) -> &Volume {
+        &self.state.file
     }
 
     /// What the bundle claims to hold, **without proof**: for looking, never for loading. Limits
@@ -334,6 +342,15 @@ impl Bundle<Authentic> {
             pack.offset,
         )
     }
+}
+
+/// Whether those who signed may sign what they did.
+fn permit(trust: &Trust, signers: &[Signer], manifest: &Manifest, what: &str) -> Result<()> {
+    let images = manifest.images.iter().map(|image| {
+        let digest = || image.root.digest.to_string();
+        (image.name.as_ref(), image.name.as_ref().map_or_else(digest, ToString::to_string))
+    });
+    trust.permit(signers, manifest.stream.as_ref(), images, what)
 }
 
 /// Reads the bytes of a pack or index and compares their hash. Lengths were bounded when the

@@ -158,7 +158,11 @@ impl Search {
     }
 
     fn add(&mut self, volume: &Volume, origin: Origin) {
-        if self.found.iter().all(|known| known.identity != volume.identity() || known.copy.is_some()) {
+        if self
+            .found
+            .iter()
+            .all(|known| known.identity != volume.identity() || known.copy.is_some())
+        {
             self.found.push(Candidate::of(volume, origin));
         }
     }

@@ -56,7 +56,8 @@ impl Headless {
 
     /// Nothing can be done with such a set.
     pub(super) fn error(&self) -> Error {
-        let file = self.file.as_ref().map_or_else(String::new, |file| format!(", {file} or a later one,"));
+        let file =
+            self.file.as_ref().map_or_else(String::new, |file| format!(", {file} or a later one,"));
         Error::damaged(format!(
             "the last volume of {} (set {}) is not there: it holds manifest and signatures, and without it nothing can be said of the others",
             self.title,
@@ -276,10 +277,13 @@ fn several<'a>(search: &Search, sets: impl Iterator<Item = &'a str>) -> Error {
             own.iter().filter_map(|own| Some(own.claim.as_ref()?.number)).collect();
         let numbers: Vec<u64> = numbers.into_iter().collect();
         let title = title(own.first().copied(), set);
-        Error::usage(format!("{title}: {} of set {set}", match &numbers[..] {
-            [one] => format!("volume {one}"),
-            many => format!("volumes {}", spans(many)),
-        }))
+        Error::usage(format!(
+            "{title}: {} of set {set}",
+            match &numbers[..] {
+                [one] => format!("volume {one}"),
+                many => format!("volumes {}", spans(many)),
+            }
+        ))
     };
     Error::usage("more than one bundle is there, and it is not said which is meant")
         .parts(sets.map(part).collect())

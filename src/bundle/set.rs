@@ -165,6 +165,17 @@ impl VolumeSet {
         numbered.filter(|(_, files)| files.is_empty()).map(|(number, _)| number).collect()
     }
 
+    /// The file of a volume that counts first, opened.
+    ///
+    /// # Errors
+    /// Where it is missing.
+    pub(super) fn first(&self, number: u64, manifest: &Manifest) -> Result<Arc<Volume>> {
+        match self.candidates(number).first() {
+            Some(candidate) => self.open(candidate),
+            None => Err(self.lacking(number, manifest)),
+        }
+    }
+
     /// A file, opened.
     pub(super) fn open(&self, candidate: &Candidate) -> Result<Arc<Volume>> {
         opened(candidate, &self.handles)
@@ -175,7 +186,12 @@ impl VolumeSet {
     /// # Errors
     /// [`Kind::Damaged`](crate::model::Kind::Damaged) where no file has them, as it is with the
     /// first.
-    pub(super) fn read(&self, entry: &PackEntry, what: &str, manifest: &Manifest) -> Result<Vec<u8>> {
+    pub(super) fn read(
+        &self,
+        entry: &PackEntry,
+        what: &str,
+        manifest: &Manifest,
+    ) -> Result<Vec<u8>> {
         let mut trouble = None;
         for candidate in self.candidates(entry.volume) {
             match self.open(&candidate).and_then(|volume| read_hashed(&volume, entry, what)) {
@@ -185,9 +201,7 @@ impl VolumeSet {
         }
         Err(match trouble {
             Some(error) => error,
-            None => self
-                .lacking(entry.volume, manifest)
-                .context(format!("{what} cannot be read")),
+            None => self.lacking(entry.volume, manifest).context(format!("{what} cannot be read")),
         })
     }
 

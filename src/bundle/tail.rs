@@ -178,7 +178,8 @@ fn walk(volume: &Volume) -> Result<End> {
                     "{path} is not a sealift bundle: its first tar header is not one that sealift writes"
                 )));
             }
-            if at + END_BYTES == volume.length() && volume.read(at, END_BYTES)?.iter().all(|&byte| byte == 0)
+            if at + END_BYTES == volume.length()
+                && volume.read(at, END_BYTES)?.iter().all(|&byte| byte == 0)
             {
                 return Ok(End::Tar);
             }
@@ -203,7 +204,7 @@ fn walk(volume: &Volume) -> Result<End> {
 }
 
 /// The content of a member, whose padding must be zeros.
-fn member(volume: &Volume, at: u64, size: u64) -> Result<Vec<u8>> {
+pub(super) fn member(volume: &Volume, at: u64, size: u64) -> Result<Vec<u8>> {
     let mut bytes = volume.read(at + BLOCK, size + volume::padding(size))?;
     if bytes[size as usize..].iter().any(|&byte| byte != 0) {
         return Err(Error::damaged(format!(

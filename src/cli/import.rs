@@ -6,21 +6,29 @@ use serde_json::json;
 
 use super::bases;
 use super::console::Console;
+use super::freshness;
 use super::media::Person;
 use super::output::{Align, Output, Table, count, size};
 use super::{places, request};
 use crate::bundle::{Bundle, Changer};
 use crate::endpoint::{Action, Gravity, Plan};
 use crate::model::{Destination, Error, Result};
+use crate::operation::freshness::Purpose;
 use crate::operation::import;
-use crate::trust::Trust;
 
 pub(super) fn run(request: &request::Import, console: &Console) -> Result<()> {
-    let trust = Trust::from_files(&request.keys)?;
+    let trust = request.trust.load()?;
     let person = Person::at(console);
     let changer = Changer { media: &person, temporary: &request.temporary };
     let changer = console.has_person(request.json).then_some(changer);
     let bundle = Bundle::open_asking(&request.files, None, changer)?.authenticate(&trust)?;
+    let means = freshness::Means {
+        state: &request.state,
+        clock: request.clock,
+        accept_jump: request.accept_jump,
+    };
+    let purpose = if request.dry_run { Purpose::Look } else { Purpose::Import };
+    let fresh = freshness::judge(&bundle, &means, purpose, console)?;
     if let Some(changer) = changer {
         let (images, platforms) = (&request.images, &request.platforms);
         let needed = import::volumes_needed(&bundle, images, platforms, &request.naming)?;
@@ -49,6 +57,7 @@ pub(super) fn run(request: &request::Import, console: &Console) -> Result<()> {
         &*progress,
     )?;
     drop(progress);
+    fresh.remember()?;
     for note in &report.plan.notes {
         console.warn(note);
     }

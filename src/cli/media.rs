@@ -27,7 +27,9 @@ impl Media for Person<'_> {
             self.console.warn(&trouble.chain());
         }
         let asked = report::note(&question(wanted), &mut stderr)
-            .and_then(|()| stderr.write_all(b"press Enter when it is in, or type its folder (q gives up): "))
+            .and_then(|()| {
+                stderr.write_all(b"press Enter when it is in, or type its folder (q gives up): ")
+            })
             .and_then(|()| stderr.flush());
         let mut line = String::new();
         match asked.and_then(|()| io::stdin().lock().read_line(&mut line)) {
@@ -98,6 +100,8 @@ mod tests {
     fn an_answer_is_a_key_or_a_folder() {
         assert!(matches!(answer("\n"), Answer::Look));
         assert!(matches!(answer("q\r\n"), Answer::GiveUp));
-        assert!(matches!(answer("/mnt/a b\n"), Answer::LookIn(path) if path == Path::new("/mnt/a b")));
+        assert!(
+            matches!(answer("/mnt/a b\n"), Answer::LookIn(path) if path == Path::new("/mnt/a b"))
+        );
     }
 }

@@ -11,7 +11,7 @@ use super::gather::display_name;
 use super::recall::recall;
 use crate::bundle::{Authentic, BlobEntry, Bundle, Held};
 use crate::endpoint::{Action, Event, Gravity, Parcel, Plan, Progress, Source, Target};
-use crate::model::{Error, Naming, Platform, Result};
+use crate::model::{Error, Naming, Platform, Result, moment};
 
 /// So many images are told by name where something is wrong with them.
 const TOLD: usize = 8;
@@ -109,7 +109,11 @@ pub fn volumes_needed(
     naming: &Naming,
 ) -> Result<BTreeSet<u64>> {
     let parcels = assign::parcels(bundle, &Choice { images, platforms }, naming)?;
-    Ok(parcels.iter().flat_map(|parcel| blobs(bundle, parcel)).flat_map(|blob| bundle.volumes_of(blob)).collect())
+    Ok(parcels
+        .iter()
+        .flat_map(|parcel| blobs(bundle, parcel))
+        .flat_map(|blob| bundle.volumes_of(blob))
+        .collect())
 }
 
 /// The blobs of an image that the bundle has.
@@ -135,10 +139,15 @@ fn at_hand(bundle: &Bundle<Authentic>, parcels: &[Parcel]) -> Result<()> {
         let needed: BTreeSet<u64> =
             blobs(bundle, parcel).flat_map(|blob| bundle.missing_for(blob)).collect();
         let name = display_name(&parcel.root);
-        if needed.is_empty() { whole.push(name) } else { hit.push(name) }
+        if needed.is_empty() {
+            whole.push(name)
+        } else {
+            hit.push(name)
+        }
         missing.extend(needed);
     }
-    let parts: Vec<Error> = missing.into_iter().map(|volume| bundle.lacking_volume(volume)).collect();
+    let parts: Vec<Error> =
+        missing.into_iter().map(|volume| bundle.lacking_volume(volume)).collect();
     let Some(kind) = parts.iter().map(Error::kind).max() else { return Ok(()) };
     let count = hit.len();
     let (hit, rest) = (hit[..count.min(TOLD)].join(", "), count.saturating_sub(TOLD));
@@ -201,7 +210,7 @@ fn find_base(request: &Request<'_>, plan: &Plan, progress: &dyn Progress) -> Res
         1 => String::new(),
         more => format!(" and {} more", more - 1),
     };
-    let days = timestamp(base.created);
+    let days = moment::spell(base.created);
     let places = match request.bases.len() {
         0 => format!("{} does not have", request.target.describe()),
         1 => format!("neither {} nor the base that was named has", request.target.describe()),
@@ -220,13 +229,6 @@ fn find_base(request: &Request<'_>, plan: &Plan, progress: &dyn Progress) -> Res
         "import its base first, or name its file with --base: the bundle {}, made {days}",
         base.digest
     )))
-}
-
-fn timestamp(seconds: u64) -> String {
-    i64::try_from(seconds)
-        .ok()
-        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
-        .map_or_else(|| seconds.to_string(), |time| time.to_string())
 }
 
 /// Every blob of every image is in the bundle, with the size that its manifest says: known before
