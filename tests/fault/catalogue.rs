@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
 use crate::scene::Case;
-use crate::{damage, parsers, signatures};
+use crate::{damage, images, local, network, parsers, signatures};
 
 /// A case of the catalogue.
 pub(crate) struct Entry {
@@ -20,7 +20,10 @@ const UNUSED: [u32; 1] = [39];
 
 fn entries() -> Vec<&'static Entry> {
     let mut all: Vec<_> =
-        [damage::CASES, signatures::CASES, parsers::CASES].into_iter().flatten().collect();
+        [damage::CASES, signatures::CASES, parsers::CASES, images::CASES, network::CASES, local::CASES]
+            .into_iter()
+            .flatten()
+            .collect();
     all.sort_by_key(|entry| entry.number);
     all
 }
