@@ -10,7 +10,7 @@ use super::gather::display_name;
 use super::recall::recall;
 use crate::bundle::{Authentic, Bundle, Held};
 use crate::endpoint::{Action, Event, Gravity, Parcel, Plan, Progress, Source, Target};
-use crate::model::{Error, Naming, Platform, Result};
+use crate::model::{Error, Kind, Naming, Platform, Result};
 
 /// What is to be imported, and how.
 pub struct Request<'a> {
@@ -170,20 +170,22 @@ fn timestamp(seconds: u64) -> String {
 fn complete(bundle: &Bundle<Authentic>, parcels: &[Parcel]) -> Result<()> {
     for parcel in parcels {
         for leaf in parcel.graphs().flat_map(|graph| &graph.leaves) {
-            let wrong = |what: String| {
-                Error::damaged(format!(
-                    "{} is incomplete in the bundle: {what}",
-                    display_name(&parcel.root)
-                ))
-                .hint("run `sealift verify` to see all that is wrong")
+            let wrong = |kind, what: String| {
+                let name = display_name(&parcel.root);
+                Error::new(kind, format!("{name} is incomplete in the bundle: {what}"))
+                    .hint("run `sealift verify` to see all that is wrong")
             };
             match bundle.contents().index.blob(&leaf.descriptor.digest) {
-                None => return Err(wrong(format!("{} is not in it", leaf.descriptor.digest))),
+                None => {
+                    let what = format!("{} is not in it", leaf.descriptor.digest);
+                    return Err(wrong(Kind::Damaged, what));
+                }
                 Some(entry) if entry.size != leaf.descriptor.size => {
-                    return Err(wrong(format!(
+                    let what = format!(
                         "{} has {} bytes, its manifest says {}",
                         leaf.descriptor.digest, entry.size, leaf.descriptor.size
-                    )));
+                    );
+                    return Err(wrong(Kind::Malformed, what));
                 }
                 Some(_) => {}
             }

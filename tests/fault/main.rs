@@ -20,3 +20,4 @@ mod parsers;
 mod sample;
 mod scene;
 mod signatures;
+mod vectors;

@@ -19,7 +19,7 @@ pub(crate) const CASES: &[Entry] = &[
     Entry { number: 66, name: "a token service elsewhere", play: foreign_realm },
     Entry { number: 67, name: "an upload that is to go elsewhere", play: foreign_location },
     Entry { number: 68, name: "answers and pages without end", play: endless },
-    Entry { number: 69, name: "Retry-After: 1000000000", play: retry_after },
+    Entry { number: 69, name: "Retry-After: 10^9 seconds", play: retry_after },
     Entry { number: 70, name: "the answer to a commit is lost", play: lost_answer },
     Entry { number: 71, name: "a tag that moves meanwhile", play: moving_tag },
     Entry { number: 72, name: "schema 1, or a type that nobody knows", play: unknown_types },
