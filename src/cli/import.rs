@@ -6,17 +6,25 @@ use serde_json::json;
 
 use super::bases;
 use super::console::Console;
+use super::freshness;
 use super::output::{Align, Output, Table, count, size};
 use super::{places, request};
 use crate::bundle::Bundle;
 use crate::endpoint::{Action, Gravity, Plan};
 use crate::model::{Destination, Error, Result};
+use crate::operation::freshness::Purpose;
 use crate::operation::import;
-use crate::trust::Trust;
 
 pub(super) fn run(request: &request::Import, console: &Console) -> Result<()> {
-    let trust = Trust::from_files(&request.keys)?;
+    let trust = request.trust.load()?;
     let bundle = Bundle::open(&request.bundle)?.authenticate(&trust)?;
+    let means = freshness::Means {
+        state: &request.state,
+        clock: request.clock,
+        accept_jump: request.accept_jump,
+    };
+    let purpose = if request.dry_run { Purpose::Look } else { Purpose::Import };
+    let fresh = freshness::judge(&bundle, &means, purpose, console)?;
     let target = places::target(
         &request.target,
         &request.connection,
@@ -40,6 +48,7 @@ pub(super) fn run(request: &request::Import, console: &Console) -> Result<()> {
         &*progress,
     )?;
     drop(progress);
+    fresh.remember()?;
     for note in &report.plan.notes {
         console.warn(note);
     }

@@ -12,6 +12,7 @@ mod console;
 mod diff;
 mod environment;
 mod export;
+mod freshness;
 mod import;
 mod inspect;
 mod key;
@@ -24,6 +25,8 @@ mod places;
 mod progress;
 mod report;
 mod request;
+mod rotation;
+mod sign;
 mod verify;
 
 use std::io::Write;
@@ -78,6 +81,7 @@ fn execute(cli: Cli) -> Result<()> {
             inspect::run(&request::Inspect::resolve(args, &environment)?, &console)
         }
         Command::Diff(args) => diff::run(&request::Diff::resolve(args, &environment)?),
+        Command::Sign(args) => sign::run(&request::Sign::resolve(args, &environment)?, &console),
         Command::Login(args) => {
             login::login(&request::Login::resolve(args, &environment)?, &console)
         }
@@ -89,6 +93,15 @@ fn execute(cli: Cli) -> Result<()> {
         }
         Command::Key { command: KeyCommand::Show(args) } => {
             key::show(&request::Show::resolve(args, &environment), &console)
+        }
+        Command::Key { command: KeyCommand::List(args) } => {
+            key::list(&request::List::resolve(args, &environment)?, &console)
+        }
+        Command::Key { command: KeyCommand::Endorse(args) } => {
+            rotation::endorse(&request::Endorse::resolve(args, &environment)?)
+        }
+        Command::Key { command: KeyCommand::Accept(args) } => {
+            rotation::accept(&request::Accept::resolve(args, &environment)?, &console)
         }
     }
 }

@@ -10,10 +10,13 @@ pub mod compress;
 pub mod copy;
 pub mod diff;
 pub mod export;
+pub mod freshness;
 pub mod gather;
 pub mod import;
 pub mod inspect;
 pub mod map;
+pub mod rotation;
+pub mod sign;
 pub mod verify;
 
 mod ahead;
