@@ -252,6 +252,10 @@ impl Manifest {
             ))
             .hint("the bundle may be from a newer sealift: use that version"));
         };
+        // The parser alone would take an array of all values in the right order.
+        if document.trim_ascii_start().first() != Some(&b'{') {
+            return Err(Error::malformed("the manifest of the bundle is no JSON object"));
+        }
         let manifest: Self = json::parse_strict(document, "the manifest of the bundle")?;
         manifest.check()?;
         Ok(manifest)
