@@ -124,3 +124,9 @@ pub const MAPPING_FILE_BYTES: u64 = 4 << 20;
 
 /// Rules for names: one for each of more images than any bundle has held.
 pub const MAPPING_RULES: usize = 40_000;
+
+/// Bytes of one line of the log: a hundred files with long names fit.
+pub const JOURNAL_LINE_BYTES: u64 = 1 << 20;
+
+/// Bytes of what a receipt says of an import: at 80 bytes a blob, 200,000 blobs.
+pub const STATEMENT_BYTES: u64 = 16 << 20;

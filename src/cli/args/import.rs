@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::map::RuleArgs;
 use super::registry::RegistryArgs;
+use super::state::StateArgs;
 
 pub(super) const IMPORT_EXAMPLES: &str = "\
 Examples:
@@ -74,6 +75,9 @@ pub(in crate::cli) struct ImportArgs {
 
     #[command(flatten)]
     pub(in crate::cli) rules: RuleArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) state: StateArgs,
 
     #[command(flatten)]
     pub(in crate::cli) registry: RegistryArgs,

@@ -7,6 +7,7 @@ mod import;
 mod login;
 mod map;
 mod sign_in;
+mod state;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ pub(super) use self::export::{Export, Sealing};
 pub(super) use self::import::Import;
 pub(super) use self::login::{Login, Logout};
 pub(super) use self::map::Map;
+pub(super) use self::state::State;
 
 /// `sealift verify`.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub(super) struct Verify {
     pub(super) keys: Vec<PathBuf>,
     /// Bundles that a delta adds to.
     pub(super) bases: Vec<PathBuf>,
+    /// Where it is remembered what was seen.
+    pub(super) state: State,
     /// Signature and stored bytes only.
     pub(super) quick: bool,
     /// Threads.
@@ -117,6 +121,7 @@ impl Verify {
             bundle: args.bundle,
             keys: trusted(args.key, environment)?,
             bases: args.base,
+            state: State::resolve(args.state, environment),
             quick: args.quick,
             jobs: args.jobs.unwrap_or(environment.jobs),
             json: args.json,
