@@ -86,6 +86,7 @@ pub use reader::{Authentic, Bundle, Contents, Unverified};
 pub use receipt::Receipt;
 pub use recipe::{Body, Encoding, Recipe, Run};
 pub use remains::Remains;
+pub use selection::files_of_set;
 pub use set::AtHand;
 pub use statement::{Amount, Landed, Statement};
 pub use target::BundleTarget;

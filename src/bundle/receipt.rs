@@ -5,7 +5,7 @@
 //! signatures. One that an import has made also holds a [`Statement`] of what really arrived, and the
 //! receiver's signatures over it.
 
-use std::io::Write as _;
+use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
 use super::base::Known;
@@ -15,7 +15,8 @@ use super::statement::Statement;
 use super::tail::member;
 use super::volume::{self, BLOCK, END_BYTES, Volume, member_bytes};
 use crate::codec::atomic::AtomicFile;
-use crate::model::{Digest, Error, Result, limits};
+use crate::codec::checked::HashingReader;
+use crate::model::{Algorithm, Digest, Error, Result, limits};
 use crate::trust::{KeyId, SIGNATURE_BYTES, SecretKey, Signer, Trust};
 
 /// What tells a receipt from a bundle: its second member.
@@ -211,10 +212,11 @@ impl Bundle<Authentic> {
     /// # Errors
     /// [`Kind::Io`](crate::model::Kind::Io), and whatever is wrong with the index.
     pub fn write_receipt(&self, path: &Path) -> Result<()> {
-        self.write_receipt_of(AtomicFile::create(path, 0o644)?, None)
+        self.write_receipt_of(AtomicFile::create(path, 0o644)?, None).map(drop)
     }
 
-    /// Writes the receipt of an import to a file that was begun, signed with these keys.
+    /// Writes the receipt of an import to a file that was begun, signed with these keys. Gives the
+    /// SHA-256 of the file.
     ///
     /// # Errors
     /// As for [`write_receipt`](Self::write_receipt).
@@ -223,7 +225,7 @@ impl Bundle<Authentic> {
         file: AtomicFile,
         statement: &Statement,
         keys: &[SecretKey],
-    ) -> Result<()> {
+    ) -> Result<Digest> {
         self.write_receipt_of(file, Some((statement.to_bytes()?, keys)))
     }
 
@@ -231,7 +233,7 @@ impl Bundle<Authentic> {
         &self,
         file: AtomicFile,
         import: Option<(Vec<u8>, &[SecretKey])>,
-    ) -> Result<()> {
+    ) -> Result<Digest> {
         let path = file.target().display().to_string();
         let mut output = Output { file, at: 0, time: self.tail.time };
         let manifest = &self.contents().manifest;
@@ -256,6 +258,16 @@ impl Bundle<Authentic> {
         }
         output.member(volume::TAIL, volume::tail_text(manifest_at).as_bytes())?;
         output.file.write_all(&[0; END_BYTES as usize]).map_err(|e| write_error(&path, e))?;
-        output.file.commit()
+        let digest = hash(&mut output.file).map_err(|e| write_error(&path, e))?;
+        output.file.commit()?;
+        Ok(digest)
     }
+}
+
+/// The digest of all that was written.
+fn hash(file: &mut AtomicFile) -> std::io::Result<Digest> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut reader = HashingReader::new(file.file(), Algorithm::Sha256);
+    std::io::copy(&mut reader, &mut std::io::sink())?;
+    Ok(reader.finish().0)
 }

@@ -4,24 +4,41 @@ use serde_json::json;
 
 use super::bases;
 use super::console::Console;
+use super::filing::Filing;
 use super::freshness;
 use super::media::Person;
 use super::output::{Align, Output, Table, count, size};
 use super::request;
-use crate::bundle::{AtHand, Authentic, Bundle, Changer};
+use crate::bundle::{AtHand, Authentic, Bundle, Changer, files_of_set};
 use crate::model::{Error, Kind, Result, moment};
+use crate::operation::evidence::{self, Case};
 use crate::operation::freshness::{Purpose, Standing};
 use crate::operation::gather::display_name;
 use crate::operation::verify::{self, Depth, Problem, Report};
 use crate::trust::Trust;
 
 pub(super) fn run(request: &request::Verify, console: &Console) -> Result<()> {
+    let filing = Filing::begin(&request.filing, "verify")?;
+    let depth = if request.quick { Depth::Quick } else { Depth::Full };
+    let mut case = Case::new(&request.files).looking(depth);
+    if filing.has_reports() {
+        let progress = console.progress("verify");
+        case.seen(evidence::look(&files_of_set(&request.files), &*progress));
+    }
+    let outcome = look(request, depth, &mut case, console);
+    filing.close(&case, outcome, Vec::new(), console)
+}
+
+fn look(request: &request::Verify, depth: Depth, case: &mut Case, console: &Console) -> Result<()> {
     let trust = request.trust.load()?;
     let person = Person::at(console);
     let changer = Changer { media: &person, temporary: &request.temporary };
     let changer = console.has_person(request.json).then_some(changer);
+    case.trusting(&trust);
     let bundle = Bundle::open_asking(&request.files, request.tail.as_deref(), changer)?;
+    case.opened(&bundle, &trust);
     let bundle = bundle.authenticate(&trust)?;
+    case.proved(&bundle);
     let means = freshness::Means {
         state: &request.state,
         clock: request.clock,
@@ -35,8 +52,9 @@ pub(super) fn run(request: &request::Verify, console: &Console) -> Result<()> {
     }
     let report = match request.volume {
         Some(number) => verify::verify_volume(&bundle, number, &*console.progress("verify"))?,
-        None => whole(&bundle, request, &trust, console)?,
+        None => whole(&bundle, request, depth, &trust, console)?,
     };
+    case.examined(&report);
     show(&bundle, &report, fresh.standing, request.json)?;
     match report.worst() {
         // Only what is whole stands in the way of what is older.
@@ -50,11 +68,11 @@ pub(super) fn run(request: &request::Verify, console: &Console) -> Result<()> {
 fn whole(
     bundle: &Bundle<Authentic>,
     request: &request::Verify,
+    depth: Depth,
     trust: &Trust,
     console: &Console,
 ) -> Result<Report> {
     let held = bases::held(bundle, &request.bases, trust)?;
-    let depth = if request.quick { Depth::Quick } else { Depth::Full };
     if depth == Depth::Full {
         verify::needs_no_more(bundle, &held)?;
     }

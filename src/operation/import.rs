@@ -10,8 +10,9 @@ use super::copy::{self, Surroundings};
 use super::gather::display_name;
 use super::recall::recall;
 use crate::bundle::{Authentic, BlobEntry, Bundle, Held};
+use crate::codec::lanes::in_order;
 use crate::endpoint::{Action, Event, Gravity, Parcel, Plan, Progress, Source, Target};
-use crate::model::{Error, Naming, Platform, Result, moment};
+use crate::model::{Digest, Error, Naming, Platform, Result, moment};
 
 /// So many images are told by name where something is wrong with them.
 const TOLD: usize = 8;
@@ -32,6 +33,8 @@ pub struct Request<'a> {
     pub naming: &'a Naming,
     /// Whether to stop after the plan.
     pub dry_run: bool,
+    /// Whether to ask the target at the end what it has under each name.
+    pub read_back: bool,
     /// Takes temporary files.
     pub temporary: &'a Path,
 }
@@ -43,6 +46,8 @@ pub struct Report {
     pub plan: Plan,
     /// The images.
     pub parcels: Vec<Parcel>,
+    /// What the target has under the name of each arrival of the plan, where it was asked and says.
+    pub read_back: Vec<Option<Digest>>,
 }
 
 /// Plans, and unless it is a dry run, carries the plan out. What the target has against it is in
@@ -86,6 +91,12 @@ pub fn import(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> 
         let around = Surroundings { progress, temporary: request.temporary, title: "importing" };
         plan = copy::run(source, request.target, plan, &around)?;
     }
+    let read_back = if request.read_back && !request.dry_run {
+        progress.event(Event::Phase { title: "reading back", total: None });
+        read_back(request.target, &plan)?
+    } else {
+        Vec::new()
+    };
     if let Some(compressed) = &compressed {
         for arrival in &mut plan.arrivals {
             let original = compressed.original(&arrival.digest);
@@ -95,7 +106,25 @@ pub fn import(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> 
             arrival.digest = original;
         }
     }
-    Ok(Report { plan, parcels })
+    Ok(Report { plan, parcels, read_back })
+}
+
+/// Asks the target what it has under each name, now that all is done.
+///
+/// # Errors
+/// [`Kind::Remote`](crate::model::Kind::Remote) where it is something else.
+fn read_back(target: &dyn Target, plan: &Plan) -> Result<Vec<Option<Digest>>> {
+    in_order(&plan.arrivals, target.lanes(), |arrival| {
+        let found = target.read_back(arrival)?;
+        match found {
+            Some(digest) if digest != arrival.target_digest => Err(Error::remote(format!(
+                "{} was brought as {}, and is {digest} now",
+                arrival.target, arrival.target_digest
+            ))
+            .hint("somebody else may be writing to the same name; import again")),
+            found => Ok(found),
+        }
+    })
 }
 
 /// The volumes that it takes to bring the images that are chosen, by number.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::filing::ReceiptArgs;
 use super::map::RuleArgs;
 use super::registry::RegistryArgs;
 use super::state::{FreshnessArgs, StateArgs};
@@ -16,6 +17,7 @@ Examples:
   sealift import app.sealift --to oci:layout --image registry.example/app:1.2
   sealift import app.sealift --to harbor.example/mirror --dry-run
   sealift import app.sealift --to harbor.example/mirror --map registry.example/team/=apps/
+  sealift import app.sealift --to harbor.example/mirror --receipt app.receipt
   sealift import app.sealift --to harbor.example --map '*={registry}/{repository}:{tag}'
 
 Nothing is sent before the signature holds, nor while something is in the way at a registry:
@@ -74,6 +76,9 @@ pub(in crate::cli) struct ImportArgs {
 
     #[command(flatten)]
     pub(in crate::cli) trust: TrustArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) receipt: ReceiptArgs,
 
     #[command(flatten)]
     pub(in crate::cli) state: StateArgs,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::filing::ReportArgs;
 use super::state::{FreshnessArgs, StateArgs};
 use super::trust::TrustArgs;
 
@@ -17,7 +18,7 @@ Examples:
   sealift verify update.sealift --base app.sealift
   sealift verify /media/usb                      the volumes in a folder
   sealift verify app.002.sealift --volume 2 --tail app.receipt
-  sealift verify app.sealift --json > evidence.json
+  sealift verify app.sealift --report app.html --report app.json    for the files
 
 Exit codes:
   0  whole, and signed by a trusted key    5  signed by no trusted key
@@ -75,6 +76,9 @@ pub(in crate::cli) struct VerifyArgs {
 
     #[command(flatten)]
     pub(in crate::cli) trust: TrustArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) reports: ReportArgs,
 
     #[command(flatten)]
     pub(in crate::cli) state: StateArgs,

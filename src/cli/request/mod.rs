@@ -3,8 +3,10 @@
 
 mod connection;
 mod export;
+mod filing;
 mod import;
 mod key;
+mod log;
 mod login;
 mod map;
 mod sign;
@@ -23,8 +25,10 @@ use crate::model::{Error, Result};
 
 pub(super) use self::connection::Connection;
 pub(super) use self::export::{Export, Sealing};
+pub(super) use self::filing::{Filing, Format, Receipt, ReportFile};
 pub(super) use self::import::Import;
 pub(super) use self::key::{Accept, Endorse, List};
+pub(super) use self::log::Log;
 pub(super) use self::login::{Login, Logout};
 pub(super) use self::map::Map;
 pub(super) use self::sign::{Paper, Pen, Sign};
@@ -40,6 +44,8 @@ pub(super) struct Verify {
     pub(super) trust: Trust,
     /// Bundles that a delta adds to.
     pub(super) bases: Vec<PathBuf>,
+    /// What is written down of it.
+    pub(super) filing: Filing,
     /// Where it is remembered what was seen.
     pub(super) state: State,
     /// Seconds since 1970, by the clock.
@@ -134,11 +140,13 @@ fn is_there(path: &Path) -> Result<bool> {
 
 impl Verify {
     pub(super) fn resolve(args: args::VerifyArgs, environment: &Environment) -> Result<Self> {
+        let state = State::resolve(args.state, environment);
         Ok(Self {
             files: args.files,
             trust: Trust::resolve(args.trust, environment)?,
             bases: args.base,
-            state: State::resolve(args.state, environment),
+            filing: Filing::resolve(args.reports, &state, environment)?,
+            state,
             clock: environment.clock,
             accept_jump: args.freshness.accept_jump,
             volume: args.volume,
