@@ -92,6 +92,7 @@ pub use receipt::Receipt;
 pub use recipe::{Body, Encoding, Recipe, Run};
 pub use remains::Remains;
 pub use seal::{Finished, Sealed, SealedVolume};
+pub use selection::files_of_set;
 pub use set::AtHand;
 pub use statement::{Amount, Landed, Statement};
 pub use target::BundleTarget;
