@@ -22,3 +22,4 @@ mod at_hand;
 mod pipe;
 mod recall;
 mod sources;
+mod space;

@@ -145,6 +145,7 @@ impl Bench {
                 preset: choice.preset,
                 temporary: std::env::temp_dir(),
                 volume_size: None,
+                imprint: false,
             },
             base: choice.base,
             resume: false,

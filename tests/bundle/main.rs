@@ -63,6 +63,7 @@ impl Bench {
                 preset: Preset::default(),
                 temporary: std::env::temp_dir(),
                 volume_size: None,
+                imprint: false,
             },
             base: None,
             resume: false,

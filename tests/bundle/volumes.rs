@@ -57,6 +57,7 @@ impl Bench {
                 preset: Preset::default(),
                 temporary: std::env::temp_dir(),
                 volume_size,
+                imprint: false,
             },
             base: None,
             resume: false,
