@@ -123,7 +123,10 @@ mod tests {
             std::fs::write(folder.path().join(name), "").unwrap();
         }
         let found = volumes_of(&folder.path().join("a.s")).unwrap();
-        assert_eq!(found, names[..2].iter().map(|name| folder.path().join(name)).collect::<Vec<_>>());
+        assert_eq!(
+            found,
+            names[..2].iter().map(|name| folder.path().join(name)).collect::<Vec<_>>()
+        );
         assert!(volumes_of(&folder.path().join("none/a.s")).unwrap().is_empty());
     }
 }

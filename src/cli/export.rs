@@ -219,7 +219,10 @@ fn show(
     if !report.removed.is_empty() {
         let names: Vec<String> =
             report.removed.iter().map(|path| path.display().to_string()).collect();
-        console.say(&format!("removed what was left of the bundle that was replaced: {}", names.join(", ")));
+        console.say(&format!(
+            "removed what was left of the bundle that was replaced: {}",
+            names.join(", ")
+        ));
     }
     let blobs = distinct_leaves(report.parcels.iter().flat_map(Parcel::graphs)).len();
     if request.json {

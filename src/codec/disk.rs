@@ -252,10 +252,7 @@ mod tests {
         let disk = Disk { folder: "/m".into(), device: 1, free: Some(3 << 20), largest: None };
         assert_eq!(disk.check_room("it", 0, 3 << 20).unwrap(), None);
         let warning = disk.check_room("it", 3 << 20, 4 << 20).unwrap().unwrap();
-        assert_eq!(
-            warning,
-            "it may not fit into /m: up to 4.0 MiB are needed, 3.0 MiB are free"
-        );
+        assert_eq!(warning, "it may not fit into /m: up to 4.0 MiB are needed, 3.0 MiB are free");
         let error = disk.check_room("it", 4 << 20, 5 << 20).unwrap_err();
         assert_eq!(error.kind(), Kind::Io);
         assert!(error.message().contains("4.0 MiB") && error.message().contains("3.0 MiB"));

@@ -168,8 +168,7 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
         Ok((parcels, at_hand.amount()))
     };
     let explained = |error| need.explain(error, &disk);
-    let (parcels, at_hand) =
-        bring_all().inspect_err(|_| target.give_up()).map_err(explained)?;
+    let (parcels, at_hand) = bring_all().inspect_err(|_| target.give_up()).map_err(explained)?;
     progress.event(Event::Phase { title: "sealing", total: None });
     let content = distinct_bytes(&parcels);
     // From here on the volumes are whole; what is to be made of them is made before they are named.
@@ -186,10 +185,8 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
 /// [`Kind::Damaged`] where the medium gives back something else, [`Kind::Io`] where it gives
 /// nothing.
 pub(super) fn read_back(volumes: &[SealedVolume], progress: &dyn Progress) -> Result<()> {
-    let imprinted: Vec<(&SealedVolume, &Imprint)> = volumes
-        .iter()
-        .filter_map(|volume| Some((volume, volume.imprint.as_ref()?)))
-        .collect();
+    let imprinted: Vec<(&SealedVolume, &Imprint)> =
+        volumes.iter().filter_map(|volume| Some((volume, volume.imprint.as_ref()?))).collect();
     if imprinted.is_empty() {
         return Ok(());
     }

@@ -52,7 +52,9 @@ impl Need {
         base: Option<&Base>,
     ) -> Self {
         let leaves = distinct_leaves(parcels.iter().flat_map(|parcel| parcel.graphs()));
-        let new = leaves.iter().filter(|leaf| !base.is_some_and(|base| base.holds(&leaf.descriptor.digest)));
+        let new = leaves
+            .iter()
+            .filter(|leaf| !base.is_some_and(|base| base.holds(&leaf.descriptor.digest)));
         let mut layers = Vec::new();
         let mut content = 0;
         for leaf in new {
@@ -62,7 +64,8 @@ impl Need {
             }
         }
         let graphs = parcels.iter().flat_map(|parcel| parcel.graphs());
-        let manifests: u64 = graphs.flat_map(|graph| &graph.nodes).map(|node| node.raw.len() as u64).sum();
+        let manifests: u64 =
+            graphs.flat_map(|graph| &graph.nodes).map(|node| node.raw.len() as u64).sum();
         layers.sort_unstable_by_key(|&size| Reverse(size));
         let at_once = (threads + 1).max(AHEAD);
         let (least, opens) = (content / SMALLEST, preset.opens_layers());
@@ -101,11 +104,16 @@ impl Need {
             warn(disk.check_room(what, self.least, self.most)?);
             let what = "the layers that are being packed";
             let checked = aside.check_room(what, self.aside_least, self.aside_most);
-            warn(checked.map_err(|e| e.hint("make room there, or choose another place with TMPDIR"))?);
+            warn(
+                checked
+                    .map_err(|e| e.hint("make room there, or choose another place with TMPDIR"))?,
+            );
         }
         if one_file {
             disk.check_file(what, self.least)?;
-            if let Some((largest, bound)) = disk.largest_file().filter(|(bytes, _)| *bytes < self.most) {
+            if let Some((largest, bound)) =
+                disk.largest_file().filter(|(bytes, _)| *bytes < self.most)
+            {
                 warn(Some(format!(
                     "{what} may get too large for one file: up to {}, and {}; --volume-size cuts it",
                     ByteSize::b(self.most),

@@ -33,7 +33,7 @@ fn sealed_by(bench: &Bench, name: &str, signers: Vec<SecretKey>) -> Result<std::
             preset: Preset::default(),
             temporary: std::env::temp_dir(),
             volume_size: None,
-                imprint: false,
+            imprint: false,
         },
         base: None,
         resume: false,

@@ -10,7 +10,9 @@ use super::{INDEX, MARKER, MARKER_BYTES, blob_path, check_marker};
 use crate::codec::atomic::{AtomicFile, write_file};
 use crate::codec::checked::{VerifiedReader, read_bounded};
 use crate::codec::compression;
-use crate::endpoint::{BlobStep, Local, ManifestStep, Parcel, Plan, Recalled, TagStep, Take, Target};
+use crate::endpoint::{
+    BlobStep, Local, ManifestStep, Parcel, Plan, Recalled, TagStep, Take, Target,
+};
 use crate::model::{Descriptor, Error, ImageName, Kind, Result, graph, limits};
 
 const MODE: u32 = 0o644;
