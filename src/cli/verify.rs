@@ -31,7 +31,6 @@ pub(super) fn run(request: &request::Verify, console: &Console) -> Result<()> {
 
 fn look(request: &request::Verify, depth: Depth, case: &mut Case, console: &Console) -> Result<()> {
     let trust = request.trust.load()?;
-    case.trusting(&trust);
     let person = Person::at(console);
     let changer = Changer { media: &person, temporary: &request.temporary };
     let changer = console.has_person(request.json).then_some(changer);

@@ -66,6 +66,7 @@ impl Bench {
                 preset: Preset::default(),
                 temporary: std::env::temp_dir(),
                 volume_size: None,
+                imprint: false,
             },
             base: None,
             dating: sealift::operation::freshness::Dating::default(),

@@ -191,6 +191,7 @@ impl World {
                 preset: Preset::Fast,
                 temporary: temporary.clone(),
                 volume_size: None,
+                imprint: false,
             },
             base: None,
             dating: sealift::operation::freshness::Dating::default(),
