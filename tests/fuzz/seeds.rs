@@ -73,6 +73,7 @@ impl Kiln {
                 temporary: self.folder.path().to_owned(),
             },
             base,
+            dating: sealift::operation::freshness::Dating::default(),
             resume: false,
             temporary: self.folder.path(),
         };
