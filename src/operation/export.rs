@@ -116,6 +116,13 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
             .hint("make one with `sealift key generate`"));
     }
     let around = Surroundings { progress, temporary: request.temporary, title: "exporting" };
+    if request.signers.len() > limits::SIGNATURES {
+        return Err(Error::usage(format!(
+            "a bundle has at most {} signatures, and there are {} keys",
+            limits::SIGNATURES,
+            request.signers.len()
+        )));
+    }
     if let Some(numbering) = &request.dating.numbering {
         numbering.prepare()?;
     }

@@ -75,6 +75,7 @@ impl Kiln {
             },
             dating: sealift::operation::freshness::Dating::default(),
             base,
+            dating: sealift::operation::freshness::Dating::default(),
             resume: false,
             temporary: self.folder.path(),
         };
