@@ -61,6 +61,7 @@ pub fn run() -> ExitCode {
 
 fn execute(cli: Cli) -> Result<()> {
     leave_nothing_behind_on_interrupt()?;
+    hear_of_files_that_grow_too_large()?;
     let environment = Environment::of_process()?;
     let console = Console::new(cli.quiet);
     match cli.command {
@@ -91,6 +92,15 @@ fn execute(cli: Cli) -> Result<()> {
             key::show(&request::Show::resolve(args, &environment), &console)
         }
     }
+}
+
+/// A write past the limit of the process (`ulimit -f`) is to fail as any other write does, with a
+/// sentence and with nothing left behind, and not to end the process by a signal.
+fn hear_of_files_that_grow_too_large() -> Result<()> {
+    let heard = std::sync::Arc::default();
+    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, heard)
+        .map(drop)
+        .map_err(|e| Error::new(Kind::Io, "cannot watch for limits on files").because(e))
 }
 
 /// Ctrl-C, and being told to end, leave no half-written file under any name, and what was gathered
