@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
 use crate::scene::Case;
-use crate::{damage, images, local, network, parsers, signatures};
+use crate::{damage, freshness, images, local, network, parsers, policy, signatures};
 
 /// A case of the catalogue.
 pub(crate) struct Entry {
@@ -19,11 +19,17 @@ const LAST: u32 = 76;
 const UNUSED: [u32; 1] = [39];
 
 fn entries() -> Vec<&'static Entry> {
-    let mut all: Vec<_> =
-        [damage::CASES, signatures::CASES, parsers::CASES, images::CASES, network::CASES, local::CASES]
-            .into_iter()
-            .flatten()
-            .collect();
+    let parts = [
+        damage::CASES,
+        signatures::CASES,
+        policy::CASES,
+        freshness::CASES,
+        parsers::CASES,
+        images::CASES,
+        network::CASES,
+        local::CASES,
+    ];
+    let mut all: Vec<_> = parts.into_iter().flatten().collect();
     all.sort_by_key(|entry| entry.number);
     all
 }
