@@ -11,7 +11,7 @@ use super::failure::{self, Refusal, printable};
 use super::scope::Scope;
 use crate::model::limits::MANIFEST_BYTES;
 use crate::model::manifest::media;
-use crate::model::{Descriptor, Digest, Error, Manifest, Result};
+use crate::model::{Descriptor, Digest, Error, ImageName, Manifest, Result};
 
 /// The header in which a registry says what digest it has computed.
 pub(super) const CONTENT_DIGEST: &str = "docker-content-digest";
@@ -186,6 +186,29 @@ pub(super) fn inquire(
     drop(answer);
     let held = get(registry, repository, named, scope.clone())?;
     Ok(Ok(held.map_or(Found::Nothing, |held| Found::This(held.descriptor.digest))))
+}
+
+/// The digest of what a registry gives for a name; `None` where it keeps that to itself.
+///
+/// # Errors
+/// [`Kind::Remote`](crate::model::Kind::Remote) where it has nothing under that name.
+pub(super) fn read_back(registry: &Registry, name: &ImageName) -> Result<Option<Digest>> {
+    let (repository, digest) = (name.repository(), name.digest());
+    let named = match (name.tag(), &digest) {
+        (Some(tag), _) => Named::Tag(tag),
+        (None, Some(digest)) => Named::Digest(digest),
+        (None, None) => return Ok(None),
+    };
+    let scope = Scope::push(repository);
+    if look(registry, repository, named, &scope)? == Found::Untold {
+        return Ok(None);
+    }
+    let held = get(registry, repository, named, scope)?;
+    let gone = || {
+        Error::remote(format!("{name} is not there any more"))
+            .hint("somebody else may be writing to the same name; import again")
+    };
+    held.map(|held| Some(held.descriptor.digest)).ok_or_else(gone)
 }
 
 /// Puts a manifest under a name. Returns what the registry says about its subject (`OCI-Subject`,
