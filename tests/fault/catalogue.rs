@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
 use crate::scene::Case;
-use crate::{damage, freshness, images, local, network, parsers, policy, signatures};
+use crate::{damage, freshness, images, local, network, parsers, policy, signatures, volumes};
 
 /// A case of the catalogue.
 pub(crate) struct Entry {
@@ -21,6 +21,7 @@ const UNUSED: [u32; 1] = [39];
 fn entries() -> Vec<&'static Entry> {
     let parts = [
         damage::CASES,
+        volumes::CASES,
         signatures::CASES,
         policy::CASES,
         freshness::CASES,

@@ -25,3 +25,4 @@ mod sample;
 mod scene;
 mod signatures;
 mod vectors;
+mod volumes;
