@@ -115,6 +115,7 @@ fn the_auditors_commands_take_what_is_whole_and_nothing_else() {
     for (what, bytes) in bad {
         assert!(audit(&[("app.sealift", &bytes)]).is_err(), "{what} was not noticed");
     }
-    let stray: &[(&str, &[u8])] = &[("app.001.sealift", &sample().large), ("app.002.sealift", small)];
+    let stray: &[(&str, &[u8])] =
+        &[("app.001.sealift", &sample().large), ("app.002.sealift", small)];
     assert!(audit(stray).is_err(), "a volume of another set was not noticed");
 }

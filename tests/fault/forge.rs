@@ -263,8 +263,7 @@ impl Forge {
 /// Replaces every occurrence, of which there must be one at least.
 fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
-    let found: Vec<usize> =
-        (0..bytes.len()).filter(|&at| bytes[at..].starts_with(from)).collect();
+    let found: Vec<usize> = (0..bytes.len()).filter(|&at| bytes[at..].starts_with(from)).collect();
     assert!(!found.is_empty(), "it is in the index");
     for at in found {
         bytes[at..at + to.len()].copy_from_slice(to);

@@ -82,11 +82,13 @@ fn judge(harm: &Harm, mut fate: impl FnMut(&[u8]) -> Fate) -> BTreeMap<&'static 
         }
         counts
     };
-    harm.iter().map(|(name, copies)| (*name, copies)).map({
-        let mut count = count;
-        move |(name, copies)| (name, count(copies))
-    })
-    .collect()
+    harm.iter()
+        .map(|(name, copies)| (*name, copies))
+        .map({
+            let mut count = count;
+            move |(name, copies)| (name, count(copies))
+        })
+        .collect()
 }
 
 fn run(station: &Station, program: &str, arguments: &[&str]) -> bool {
@@ -102,7 +104,12 @@ fn version(program: &str, arguments: &[&str]) -> String {
 const NAME: &str = "h.example/app:1";
 
 /// Docker's daemon; `there` says whether the image is there already.
-fn docker(daemon: &Dockerd, archive: &Path, there: bool, harm: &Harm) -> BTreeMap<&'static str, [usize; 3]> {
+fn docker(
+    daemon: &Dockerd,
+    archive: &Path,
+    there: bool,
+    harm: &Harm,
+) -> BTreeMap<&'static str, [usize; 3]> {
     let load = |path: &Path| daemon.docker(&["load", "-q", "-i", &path.display().to_string()]);
     let clean = || {
         for id in daemon.ok(&["images", "-aq", "--no-trunc"]).lines() {
@@ -132,7 +139,10 @@ fn held(layout: &Path) -> Option<(Value, BTreeMap<String, Digest>)> {
     let files = files(layout);
     let index: Value = serde_json::from_slice(files.get("index.json")?).ok()?;
     let blobs = files.iter().filter(|(path, _)| path.starts_with("blobs/"));
-    Some((index["manifests"][0]["digest"].clone(), blobs.map(|(path, bytes)| (path.clone(), Digest::of(bytes))).collect()))
+    Some((
+        index["manifests"][0]["digest"].clone(),
+        blobs.map(|(path, bytes)| (path.clone(), Digest::of(bytes))).collect(),
+    ))
 }
 
 /// A tool that copies into a fresh layout.
@@ -167,7 +177,9 @@ fn the_same_harm_to_other_tools() {
     let upper = layer(&[("app", &noise(2, 20_000))]);
     let image = image_of(&[lower, upper], Packing::Plain, "amd64", "app");
     images::write_layout(&station.path("layout"), &[(NAME, &image)]);
-    let make = |to: String| assert!(run(&station, "skopeo", &["copy", "-q", &format!("oci:layout:{NAME}"), &to]));
+    let make = |to: String| {
+        assert!(run(&station, "skopeo", &["copy", "-q", &format!("oci:layout:{NAME}"), &to]))
+    };
     make(format!("docker-archive:docker.tar:{NAME}"));
     make(format!("oci-archive:oci.tar:{NAME}"));
     station.export("app.sealift", ["oci:layout"]);
@@ -213,18 +225,30 @@ fn the_same_harm_to_other_tools() {
     let results = [
         ("`docker load`, empty daemon", docker(&daemon, &docker_path, false, &docker_harm)),
         ("`docker load`, layers there already", docker(&daemon, &docker_path, true, &docker_harm)),
-        ("`skopeo copy docker-archive:`", into_layout(&station, &docker_path, &docker_harm, skopeo("docker-archive"))),
-        ("`skopeo copy oci-archive:`", into_layout(&station, &oci_path, &oci_harm, skopeo("oci-archive"))),
+        (
+            "`skopeo copy docker-archive:`",
+            into_layout(&station, &docker_path, &docker_harm, skopeo("docker-archive")),
+        ),
+        (
+            "`skopeo copy oci-archive:`",
+            into_layout(&station, &oci_path, &oci_harm, skopeo("oci-archive")),
+        ),
         ("`sealift verify`, `import`", into_layout(&station, &bundle_path, &bundle_harm, sealift)),
     ];
-    let mut table = String::from("| Tool | Where | Rejected | Accepted unchanged | **Accepted changed** |\n|---|---|---:|---:|---:|\n");
+    let mut table = String::from(
+        "| Tool | Where | Rejected | Accepted unchanged | **Accepted changed** |\n|---|---|---:|---:|---:|\n",
+    );
     for (tool, regions) in &results {
         for (region, [rejected, unchanged, changed]) in regions {
             let _ = writeln!(table, "| {tool} | {region} | {rejected} | {unchanged} | {changed} |");
         }
     }
     let docker_version = daemon.ok(&["version", "--format", "{{.Server.Version}}"]);
-    println!("dockerd {docker_version}, {}, sealift {}\n\n{table}", version("skopeo", &["--version"]), env!("CARGO_PKG_VERSION"));
+    println!(
+        "dockerd {docker_version}, {}, sealift {}\n\n{table}",
+        version("skopeo", &["--version"]),
+        env!("CARGO_PKG_VERSION")
+    );
     for (region, counts) in &results.last().unwrap().1 {
         assert_eq!(counts[1..], [0, 0], "sealift took harm in {region}");
     }

@@ -89,6 +89,9 @@ fn elsewhere(case: &mut Case) {
     case.refuses("no stream", &sample().small, 5);
     trust(case, "[[key]]\nfile = \"a.pub\"\nrepositories = [\"h.example/team/app\"]\n");
     case.refuses("one of its images is another repository's", &sample().small, 5);
-    trust(case, "[[key]]\nfile = \"a.pub\"\nstreams = [\"prod\"]\nrepositories = [\"h.example/\"]\n");
+    trust(
+        case,
+        "[[key]]\nfile = \"a.pub\"\nstreams = [\"prod\"]\nrepositories = [\"h.example/\"]\n",
+    );
     case.accepts("its own stream and repositories", &prod);
 }
