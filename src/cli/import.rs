@@ -63,10 +63,10 @@ fn bring(
     console: &Console,
 ) -> Result<Option<Filed>> {
     let trust = request.trust.load()?;
+    case.trusting(&trust);
     let person = Person::at(console);
     let changer = Changer { media: &person, temporary: &request.temporary };
     let changer = console.has_person(request.json).then_some(changer);
-    case.trusting(&trust);
     let bundle = Bundle::open_asking(&request.files, None, changer)?;
     case.opened(&bundle, &trust);
     let bundle = bundle.authenticate(&trust)?;

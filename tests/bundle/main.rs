@@ -15,6 +15,7 @@ mod round_trip;
 mod sealing;
 mod sets;
 mod split;
+mod volumes;
 
 use std::path::{Path, PathBuf};
 
@@ -64,6 +65,8 @@ impl Bench {
                 threads,
                 preset: Preset::default(),
                 temporary: std::env::temp_dir(),
+                volume_size: None,
+                imprint: false,
             },
             base: None,
             dating: sealift::operation::freshness::Dating::default(),
