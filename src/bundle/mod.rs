@@ -44,6 +44,7 @@ mod index;
 mod layer;
 mod lending;
 mod manifest;
+mod medium;
 mod names;
 mod opener;
 mod packs;

@@ -15,6 +15,7 @@ use super::index::Index;
 use super::manifest::{Manifest, PackEntry};
 use super::volume::{self, BLOCK, END_BYTES, Volume, member_bytes};
 use crate::codec::deflate::Pool;
+use crate::codec::encryption::Identities;
 use crate::codec::frame;
 use crate::model::{Digest, Error, Result, limits};
 use crate::trust::{KeyId, SIGNATURE_BYTES, Signer, Trust};
@@ -84,7 +85,12 @@ impl<State> Bundle<State> {
         self.volume.path()
     }
 
-    /// Length of the file in bytes.
+    /// Whether the file is encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.volume.is_encrypted()
+    }
+
+    /// Length of the volume in bytes.
     pub fn length(&self) -> u64 {
         self.volume.length()
     }
@@ -103,7 +109,16 @@ impl Bundle<Unverified> {
     /// it is a bundle that ends early; [`Kind::Malformed`](crate::model::Kind::Malformed) where it
     /// is none, or more than one.
     pub fn open(path: &Path) -> Result<Self> {
-        let volume = Volume::open(path)?;
+        Self::open_with(path, &Identities::default())
+    }
+
+    /// The same, with `identities` where it is encrypted.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); [`Kind::Usage`](crate::model::Kind::Usage) where it is encrypted and
+    /// nothing that is here opens it.
+    pub fn open_with(path: &Path, identities: &Identities) -> Result<Self> {
+        let volume = Volume::open_with(path, identities)?;
         let manifest_at = match tail_hint(&volume)? {
             Some(at) => at,
             None => walk_to_manifest(&volume)?,

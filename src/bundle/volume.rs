@@ -5,10 +5,10 @@
 //! nothing can hide in a field that nobody looks at.
 
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use super::medium::Medium;
+use crate::codec::encryption::Identities;
 use crate::model::{Error, Kind, Result};
 
 /// Bytes of a tar block.
@@ -114,17 +114,26 @@ pub(super) fn parse_tail(end: &[u8]) -> Option<u64> {
 /// A volume that is read.
 #[derive(Debug)]
 pub(super) struct Volume {
-    file: File,
+    medium: Medium,
     path: PathBuf,
     length: u64,
 }
 
 impl Volume {
-    /// Opens a volume for reading.
+    /// Opens a volume for reading that is not encrypted.
     ///
     /// # Errors
-    /// [`Kind::Io`], with a hint where it is a folder or not there.
+    /// As [`open_with`](Self::open_with).
     pub(super) fn open(path: &Path) -> Result<Self> {
+        Self::open_with(path, &Identities::default())
+    }
+
+    /// Opens a volume for reading, with `identities` where it is encrypted.
+    ///
+    /// # Errors
+    /// [`Kind::Io`], with a hint where it is a folder or not there; where it is encrypted, as
+    /// [`Reader::open`](crate::codec::encryption::Reader::open).
+    pub(super) fn open_with(path: &Path, identities: &Identities) -> Result<Self> {
         let what = || format!("cannot open the bundle {}", path.display());
         let file = File::open(path).map_err(|e| {
             let error = Error::io(what(), e);
@@ -143,7 +152,13 @@ impl Volume {
                 .because("it is not a plain file")
                 .hint("a bundle is read at random: copy a pipe or device to a file first"));
         }
-        Ok(Self { file, path: path.to_owned(), length: meta.len() })
+        let (medium, length) = Medium::of(file, meta.len(), identities, path)?;
+        Ok(Self { medium, path: path.to_owned(), length })
+    }
+
+    /// Whether the file is encrypted.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.medium.is_encrypted()
     }
 
     /// The file.
@@ -170,14 +185,7 @@ impl Volume {
             )));
         }
         let mut bytes = vec![0; length as usize];
-        self.file.read_exact_at(&mut bytes, offset).map_err(|e| {
-            let what = format!("cannot read {length} bytes at {offset} of {}", self.path.display());
-            match e.kind() {
-                io::ErrorKind::UnexpectedEof => Error::damaged(what).because(e),
-                _ => Error::io(what, e)
-                    .hint("the medium fails here: try another reader or copy of the bundle"),
-            }
-        })?;
+        self.medium.read(&mut bytes, offset, &self.path)?;
         Ok(bytes)
     }
 

@@ -6,15 +6,18 @@
 //! [`frame`] packs and opens single zstd frames, with a prefix or without; [`tarball`] writes and
 //! walks tars; [`split`] and [`chunk`] cut a tar into pieces that can be found again; [`number`]
 //! spells numbers in tables; [`atomic`] makes files that appear whole or not at all; [`lanes`] does
-//! several things at once and keeps their order.
+//! several things at once and keeps their order; [`encryption`] writes and reads files for some eyes
+//! only; [`private`] reads the files that only their owner may see.
 
 pub mod atomic;
 pub mod checked;
 pub mod chunk;
 pub mod compression;
 pub mod deflate;
+pub mod encryption;
 pub mod frame;
 pub mod lanes;
 pub mod number;
+pub mod private;
 pub mod split;
 pub mod tarball;
