@@ -11,6 +11,7 @@ use super::press::Output;
 use super::reader::{Authentic, Bundle, Unverified, read_hashed};
 use super::volume::{self, BLOCK, END_BYTES, Volume, member_bytes};
 use crate::codec::atomic::AtomicFile;
+use crate::codec::encryption::Identities;
 use crate::model::{Digest, Error, Result, limits};
 use crate::trust::Trust;
 
@@ -27,12 +28,13 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// Whether the file is a receipt, by its first members.
+    /// Whether the file is a receipt, by its first members. `identities` open it where it is an
+    /// encrypted bundle.
     ///
     /// # Errors
     /// [`Kind::Io`](crate::model::Kind::Io) where it cannot be read.
-    pub fn is_one(path: &Path) -> Result<bool> {
-        let volume = Volume::open(path)?;
+    pub fn is_one(path: &Path, identities: &Identities) -> Result<bool> {
+        let volume = Volume::open_with(path, identities)?;
         if volume.length() < BLOCK {
             return Ok(false);
         }

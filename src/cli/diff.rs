@@ -12,8 +12,9 @@ use crate::trust::Trust;
 
 pub(super) fn run(request: &request::Diff) -> Result<()> {
     let trust = Trust::from_files(&request.keys)?;
-    let known = bases::known(&request.old, &trust)?;
-    let new = Bundle::open(&request.new)?.authenticate(&trust)?;
+    let identities = request.unlock.identities()?;
+    let known = bases::known(&request.old, &trust, &identities)?;
+    let new = Bundle::open_with(&request.new, &identities)?.authenticate(&trust)?;
     let images = match Base::new(&known)? {
         Some(old) => diff::diff(&old, new.contents())?,
         None => Vec::new(),

@@ -48,6 +48,8 @@ pub(super) struct Environment {
     pub(super) jobs: NonZeroUsize,
     /// `SEALIFT_PASSPHRASE`.
     pub(super) passphrase: Option<Zeroizing<String>>,
+    /// `SEALIFT_BUNDLE_PASSPHRASE`.
+    pub(super) bundle_passphrase: Option<Zeroizing<String>>,
 }
 
 /// Whether colours are welcome where there is a terminal to show them: not if `NO_COLOR` is set
@@ -143,6 +145,7 @@ impl Environment {
             created_is_pinned,
             jobs,
             passphrase: text("SEALIFT_PASSPHRASE")?.map(Zeroizing::new),
+            bundle_passphrase: text("SEALIFT_BUNDLE_PASSPHRASE")?.map(Zeroizing::new),
         })
     }
 
@@ -156,6 +159,12 @@ impl Environment {
             None => Err(Error::usage("neither HOME nor XDG_CONFIG_HOME says where keys are")
                 .hint("name the key file on the command line")),
         }
+    }
+
+    /// The file with the identities that open encrypted bundles where none is named; `None` where the
+    /// user has no home.
+    pub(super) fn default_identity(&self) -> Option<PathBuf> {
+        self.config.as_ref().map(|config| config.join("identity.txt"))
     }
 
     /// Every `*.pub` file of the trust folders, in a stable order. A folder that is not there

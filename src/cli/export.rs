@@ -84,7 +84,7 @@ fn base(request: &request::Export, signers: &[SecretKey]) -> Result<Option<Base>
         return Ok(None);
     }
     let trust = Trust::with_keys(&request.trusted, signers.iter().map(SecretKey::public))?;
-    Base::new(&bases::known(&request.bases, &trust)?)
+    Base::new(&bases::known(&request.bases, &trust, &request.unlock.identities()?)?)
 }
 
 fn signers(sealing: &Sealing) -> Result<Vec<SecretKey>> {

@@ -16,14 +16,15 @@ use crate::trust::Trust;
 
 pub(super) fn run(request: &request::Import, console: &Console) -> Result<()> {
     let trust = Trust::from_files(&request.keys)?;
-    let bundle = Bundle::open(&request.bundle)?.authenticate(&trust)?;
+    let identities = request.unlock.identities()?;
+    let bundle = Bundle::open_with(&request.bundle, &identities)?.authenticate(&trust)?;
     let target = places::target(
         &request.target,
         &request.connection,
         request.platforms.first().cloned(),
         request.new_projects,
     )?;
-    let held = bases::held(&bundle, &request.bases, &trust)?;
+    let held = bases::held(&bundle, &request.bases, &trust, &identities)?;
     let progress = console.progress("import");
     request.connection.listener.to(&progress);
     let report = import::import(

@@ -12,7 +12,7 @@ use crate::trust::{Signer, Trust};
 
 pub(super) fn run(request: &request::Inspect, console: &Console) -> Result<()> {
     let trust = Trust::from_files(&request.keys)?;
-    let bundle = Bundle::<Unverified>::open(&request.bundle)?;
+    let bundle = Bundle::<Unverified>::open_with(&request.bundle, &request.unlock.identities()?)?;
     let signers = bundle.signers(&trust);
     let trusted = signers.iter().any(|signer| signer.trusted.is_some());
     let (length, digest) = (bundle.length(), bundle.digest());

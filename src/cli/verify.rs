@@ -14,8 +14,9 @@ use crate::trust::Trust;
 
 pub(super) fn run(request: &request::Verify, console: &Console) -> Result<()> {
     let trust = Trust::from_files(&request.keys)?;
-    let bundle = Bundle::open(&request.bundle)?.authenticate(&trust)?;
-    let held = bases::held(&bundle, &request.bases, &trust)?;
+    let identities = request.unlock.identities()?;
+    let bundle = Bundle::open_with(&request.bundle, &identities)?.authenticate(&trust)?;
+    let held = bases::held(&bundle, &request.bases, &trust, &identities)?;
     let depth = if request.quick { Depth::Quick } else { Depth::Full };
     if depth == Depth::Full {
         verify::needs_no_more(&bundle, &held)?;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::registry::{MirrorArgs, RegistryArgs};
+use super::unlock::UnlockArgs;
 
 pub(super) const EXPORT_EXAMPLES: &str = "\
 Examples:
@@ -91,4 +92,7 @@ pub(in crate::cli) struct ExportArgs {
 
     #[command(flatten)]
     pub(in crate::cli) mirrors: MirrorArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) unlock: UnlockArgs,
 }

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::map::RuleArgs;
 use super::registry::RegistryArgs;
+use super::unlock::UnlockArgs;
 
 pub(super) const IMPORT_EXAMPLES: &str = "\
 Examples:
@@ -77,4 +78,7 @@ pub(in crate::cli) struct ImportArgs {
 
     #[command(flatten)]
     pub(in crate::cli) registry: RegistryArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) unlock: UnlockArgs,
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::unlock::UnlockArgs;
+
 pub(super) const VERIFY_EXAMPLES: &str = "\
 Examples:
   sealift verify app.sealift                     every byte, every blob, every image
@@ -61,6 +63,9 @@ pub(in crate::cli) struct VerifyArgs {
     /// Print the findings as JSON
     #[arg(long)]
     pub(in crate::cli) json: bool,
+
+    #[command(flatten)]
+    pub(in crate::cli) unlock: UnlockArgs,
 }
 
 #[derive(Args, Debug)]
@@ -85,6 +90,9 @@ pub(in crate::cli) struct InspectArgs {
     /// Print it as JSON
     #[arg(long)]
     pub(in crate::cli) json: bool,
+
+    #[command(flatten)]
+    pub(in crate::cli) unlock: UnlockArgs,
 }
 
 #[derive(Args, Debug)]
@@ -109,4 +117,7 @@ pub(in crate::cli) struct DiffArgs {
     /// Print it as JSON
     #[arg(long)]
     pub(in crate::cli) json: bool,
+
+    #[command(flatten)]
+    pub(in crate::cli) unlock: UnlockArgs,
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::registry::EVERY_HOST;
+use super::unlock::UnlockArgs;
 
 pub(super) const MAP_EXAMPLES: &str = "\
 Examples:
@@ -109,4 +110,7 @@ pub(in crate::cli) struct MapArgs {
 
     #[command(flatten)]
     pub(in crate::cli) rules: RuleArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) unlock: UnlockArgs,
 }

@@ -17,6 +17,7 @@ mod look;
 mod map;
 mod registry;
 mod sign_in;
+mod unlock;
 
 use clap::{Parser, Subcommand};
 
@@ -34,6 +35,7 @@ use self::map::MAP_EXAMPLES;
 pub(super) use self::map::{MapArgs, MapFormat, RuleArgs};
 pub(super) use self::registry::{EVERY_HOST, MirrorArgs, RegistryArgs};
 pub(super) use self::sign_in::SignInArgs;
+pub(super) use self::unlock::UnlockArgs;
 
 const EXAMPLES: &str = "\
 Examples:

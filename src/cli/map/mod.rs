@@ -34,7 +34,8 @@ const TOLD: usize = 8;
 
 pub(super) fn run(request: &request::Map, console: &Console) -> Result<()> {
     let trust = Trust::from_files(&request.keys)?;
-    let bundle = Bundle::open(&request.bundle)?.authenticate(&trust)?;
+    let identities = request.unlock.identities()?;
+    let bundle = Bundle::open_with(&request.bundle, &identities)?.authenticate(&trust)?;
     let progress = console.progress("map");
     let report = map::map(
         &map::Request {

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use super::connection::Connection;
-use super::is_there;
+use super::{Unlock, is_there};
 use crate::bundle::Preset;
 use crate::cli::args;
 use crate::cli::environment::Environment;
@@ -54,6 +54,8 @@ pub(in crate::cli) struct Export {
     pub(in crate::cli) json: bool,
     /// How to get there.
     pub(in crate::cli) connection: Connection,
+    /// What opens encrypted bundles.
+    pub(in crate::cli) unlock: Unlock,
 }
 
 impl Sealing {
@@ -105,6 +107,7 @@ impl Export {
             _ => None,
         };
         Ok(Self {
+            unlock: Unlock::resolve(args.unlock, environment)?,
             sources,
             sealing,
             platforms,

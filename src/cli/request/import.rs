@@ -7,7 +7,7 @@ use bytesize::ByteSize;
 
 use super::connection::Connection;
 use super::map::naming;
-use super::trusted;
+use super::{Unlock, trusted};
 use crate::cli::args;
 use crate::cli::environment::Environment;
 use crate::model::{Destination, Error, Naming, Platform, Result};
@@ -40,6 +40,8 @@ pub(in crate::cli) struct Import {
     pub(in crate::cli) json: bool,
     /// How to get there.
     pub(in crate::cli) connection: Connection,
+    /// What opens encrypted bundles.
+    pub(in crate::cli) unlock: Unlock,
 }
 
 impl Import {
@@ -59,6 +61,7 @@ impl Import {
         let quota = args.project_quota.as_deref().map(size).transpose()?;
         let wish = NewProjects { public: args.project_public, quota };
         Ok(Self {
+            unlock: Unlock::resolve(args.unlock, environment)?,
             bundle: args.bundle,
             bases: args.base,
             naming: naming(&args.rules, &target)?,

@@ -7,6 +7,7 @@ mod import;
 mod login;
 mod map;
 mod sign_in;
+mod unlock;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ pub(super) use self::export::{Export, Sealing};
 pub(super) use self::import::Import;
 pub(super) use self::login::{Login, Logout};
 pub(super) use self::map::Map;
+pub(super) use self::unlock::Unlock;
 
 /// `sealift verify`.
 #[derive(Debug)]
@@ -37,6 +39,8 @@ pub(super) struct Verify {
     pub(super) jobs: NonZeroUsize,
     /// Findings as JSON.
     pub(super) json: bool,
+    /// What opens encrypted bundles.
+    pub(super) unlock: Unlock,
 }
 
 /// `sealift inspect`.
@@ -52,6 +56,8 @@ pub(super) struct Inspect {
     pub(super) keys: Vec<PathBuf>,
     /// As JSON.
     pub(super) json: bool,
+    /// What opens encrypted bundles.
+    pub(super) unlock: Unlock,
 }
 
 /// `sealift diff`.
@@ -65,6 +71,8 @@ pub(super) struct Diff {
     pub(super) keys: Vec<PathBuf>,
     /// As JSON.
     pub(super) json: bool,
+    /// What opens encrypted bundles.
+    pub(super) unlock: Unlock,
 }
 
 /// `sealift key generate`.
@@ -120,6 +128,7 @@ impl Verify {
             quick: args.quick,
             jobs: args.jobs.unwrap_or(environment.jobs),
             json: args.json,
+            unlock: Unlock::resolve(args.unlock, environment)?,
         })
     }
 }
@@ -137,6 +146,7 @@ impl Inspect {
             receipt: args.receipt,
             keys,
             json: args.json,
+            unlock: Unlock::resolve(args.unlock, environment)?,
         })
     }
 }
@@ -148,6 +158,7 @@ impl Diff {
             new: args.new,
             keys: trusted(args.key, environment)?,
             json: args.json,
+            unlock: Unlock::resolve(args.unlock, environment)?,
         })
     }
 }

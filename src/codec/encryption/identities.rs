@@ -1,8 +1,8 @@
 //! The secrets that open age files: X25519 identities, as `age-keygen` writes them, and a passphrase.
 
 use std::fmt;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use age::secrecy::SecretString;
 use age::{DecryptError, Decryptor, Identity, scrypt, x25519};
@@ -19,7 +19,8 @@ pub type Ask = dyn Fn(&str) -> Result<Zeroizing<String>> + Send + Sync;
 /// What there is to open encrypted files with. Clones share what they know, and print no secret.
 #[derive(Clone, Default)]
 pub struct Identities {
-    keys: Arc<Vec<x25519::Identity>>,
+    files: Vec<PathBuf>,
+    keys: Arc<OnceLock<Vec<x25519::Identity>>>,
     ask: Option<Arc<Ask>>,
     /// Passphrases that opened something, or were to: nobody is asked twice.
     passphrase: Arc<Mutex<Option<Zeroizing<String>>>>,
@@ -27,7 +28,7 @@ pub struct Identities {
 
 impl fmt::Debug for Identities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Identities({} of ***)", self.keys.len())
+        f.debug_struct("Identities").field("files", &self.files).finish_non_exhaustive()
     }
 }
 
@@ -38,13 +39,27 @@ impl Identities {
     /// [`Kind::Usage`](crate::model::Kind::Usage): readable by others, a symbolic link, or not what
     /// `age-keygen` writes; [`Kind::Io`](crate::model::Kind::Io).
     pub fn load<P: AsRef<Path>>(files: impl IntoIterator<Item = P>) -> Result<Self> {
+        let files = files.into_iter().map(|path| path.as_ref().to_owned()).collect();
+        let identities = Self::when_needed(files);
+        identities.keys()?;
+        Ok(identities)
+    }
+
+    /// The same, but nobody looks at the files before there is something encrypted to open.
+    pub fn when_needed(files: Vec<PathBuf>) -> Self {
+        Self { files, ..Self::default() }
+    }
+
+    fn keys(&self) -> Result<&[x25519::Identity]> {
+        if let Some(keys) = self.keys.get() {
+            return Ok(keys);
+        }
         let mut keys = Vec::new();
-        for path in files {
-            let path = path.as_ref();
+        for path in &self.files {
             let text = Zeroizing::new(read_private(path, "identity")?);
             keys.extend(parse(&text, &path.display().to_string())?);
         }
-        Ok(Self { keys: Arc::new(keys), ..Self::default() })
+        Ok(self.keys.get_or_init(|| keys))
     }
 
     /// Also opens files with a passphrase, for which `ask` is called, once.
@@ -65,16 +80,17 @@ impl Identities {
         if header.wants_passphrase {
             return self.open_with_passphrase(header, what);
         }
-        if self.keys.is_empty() {
+        let keys = self.keys()?;
+        if keys.is_empty() {
             return Err(Error::usage(format!("{what} is encrypted, and there is no identity to open it with"))
                 .hint("name the file with yours with --identity; age-keygen makes one, and the sender needs its public key"));
         }
-        for key in self.keys.iter() {
+        for key in keys {
             if let Some(key) = unwrap(header, key, what)? {
                 return Ok(key);
             }
         }
-        let tried = match self.keys.len() {
+        let tried = match keys.len() {
             1 => "the identity that is here does not open it".to_owned(),
             number => format!("none of the {number} identities that are here opens it"),
         };
