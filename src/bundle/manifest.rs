@@ -198,7 +198,7 @@ impl Manifest {
     /// # Errors
     /// [`Kind::Malformed`](crate::model::Kind::Malformed) where they would pass the limit that
     /// readers hold them to.
-    pub(super) fn to_bytes(&self) -> Result<Vec<u8>> {
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let mut bytes = TYPE_LINE.as_bytes().to_vec();
         serde_json::to_writer_pretty(&mut bytes, self).map_err(|e| {
             Error::malformed("the manifest of the bundle cannot be written").because(e)
@@ -217,7 +217,7 @@ impl Manifest {
     /// # Errors
     /// [`Kind::Malformed`](crate::model::Kind::Malformed), for another type or version, an unknown
     /// critical feature, or numbers that cannot be.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self> {
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
         let Some(document) = bytes.strip_prefix(TYPE_LINE.as_bytes()) else {
             let line: String = String::from_utf8_lossy(&bytes[..bytes.len().min(40)])
                 .lines()

@@ -24,6 +24,8 @@
 //! base stand for chunks, and blobs that the base holds stand for themselves. Whoever reads a delta
 //! has to say where the base is ([`Held`]).
 //!
+//! What an import says of where it went is a [`Statement`]; it goes back in a receipt.
+//!
 //! A bundle that takes long is written in a [`Partial`], where notes are taken of what there is of
 //! it. What an interrupted one left is read as [`Remains`].
 //!
@@ -56,6 +58,7 @@ mod receipt;
 mod recipe;
 mod remains;
 mod source;
+mod statement;
 mod target;
 mod turns;
 mod volume;
@@ -74,5 +77,6 @@ pub use reader::{Authentic, Bundle, Contents, Unverified};
 pub use receipt::Receipt;
 pub use recipe::{Body, Encoding, Recipe, Run};
 pub use remains::Remains;
+pub use statement::{Amount, Landed, Statement};
 pub use target::BundleTarget;
 pub use writer::{Added, Sealed, Writer, WriterOptions};

@@ -60,7 +60,7 @@ pub struct Contents {
 }
 
 /// Says where the index lies: given the file, where its manifest lies, and what that says.
-type Place = dyn Fn(&Volume, u64, &PackEntry) -> Result<PackEntry>;
+type Place<'a> = dyn Fn(&Volume, u64, &PackEntry) -> Result<PackEntry> + 'a;
 
 /// A bundle that is open for reading.
 pub struct Bundle<State> {
@@ -165,14 +165,19 @@ impl Bundle<Unverified> {
         trust.judge(&self.manifest_bytes, &self.signatures)
     }
 
-    /// What a receipt says, once its signatures are checked. `place` says where the index lies.
-    pub(super) fn authentic_contents(&self, trust: &Trust, place: &Place) -> Result<Contents> {
+    /// What a receipt claims, without proof. `place` says where the index lies.
+    pub(super) fn claimed_contents(&self, place: &Place<'_>) -> Result<Contents> {
+        self.contents(UNPROVED_INDEX_BYTES, Some(place))
+    }
+
+    /// The same once its signatures are checked.
+    pub(super) fn authentic_contents(&self, trust: &Trust, place: &Place<'_>) -> Result<Contents> {
         let what = format!("{}", self.volume.path().display());
         trust.require(&self.manifest_bytes, &self.signatures, &what)?;
         self.contents(limits::INDEX_BYTES, Some(place))
     }
 
-    fn contents(&self, index_limit: u64, place: Option<&Place>) -> Result<Contents> {
+    fn contents(&self, index_limit: u64, place: Option<&Place<'_>>) -> Result<Contents> {
         let manifest = Manifest::parse(&self.manifest_bytes)?;
         if manifest.created != self.time {
             return Err(Error::malformed(
@@ -418,7 +423,7 @@ fn read_tail(volume: Volume, manifest_at: u64) -> Result<Bundle<Unverified>> {
 }
 
 /// The content of a member, whose padding must be zeros.
-fn member(volume: &Volume, at: u64, size: u64) -> Result<Vec<u8>> {
+pub(super) fn member(volume: &Volume, at: u64, size: u64) -> Result<Vec<u8>> {
     let mut bytes = volume.read(at + BLOCK, size + volume::padding(size))?;
     if bytes[size as usize..].iter().any(|&byte| byte != 0) {
         return Err(Error::damaged(format!(

@@ -30,6 +30,9 @@ const MOST_JOBS: usize = 16;
 pub(super) struct Environment {
     /// The user's own folder: `$XDG_CONFIG_HOME/sealift`, else `~/.config/sealift`.
     config: Option<PathBuf>,
+    /// Where the user's programs keep what they must remember: `$XDG_STATE_HOME/sealift`, else
+    /// `~/.local/state/sealift`.
+    state: Option<PathBuf>,
     /// Folders of trusted public keys, the user's first.
     trust: Vec<PathBuf>,
     /// Where docker and podman keep registry sign-ins.
@@ -42,6 +45,8 @@ pub(super) struct Environment {
     pub(super) temporary: PathBuf,
     /// Seconds since 1970 that a bundle is dated with: `SOURCE_DATE_EPOCH`, else the clock.
     pub(super) created: u64,
+    /// Seconds since 1970 by the clock, whatever `SOURCE_DATE_EPOCH` says: what is fresh is judged by it.
+    pub(super) clock: u64,
     /// Whether `SOURCE_DATE_EPOCH` said so: the same inputs are then to give the same bytes.
     pub(super) created_is_pinned: bool,
     /// Threads to use where the user did not say.
@@ -106,6 +111,8 @@ impl Environment {
             folder("XDG_CONFIG_HOME").or_else(|| home.as_ref().map(|home| home.join(".config")));
         let routes = Routes::resolve(&text, home.as_deref(), configs.as_deref())?;
         let config = configs.as_ref().map(|configs| configs.join("sealift"));
+        let states = folder("XDG_STATE_HOME")
+            .or_else(|| home.as_ref().map(|home| home.join(".local/state")));
 
         let credentials = CredentialPaths {
             registry_auth_file: set("REGISTRY_AUTH_FILE").map(PathBuf::from),
@@ -137,11 +144,13 @@ impl Environment {
                 .chain([PathBuf::from(SYSTEM_TRUST)])
                 .collect(),
             config,
+            state: states.map(|states| states.join("sealift")),
             credentials,
             routes,
             docker_host: text("DOCKER_HOST")?,
             temporary,
             created,
+            clock,
             created_is_pinned,
             jobs,
             passphrase: text("SEALIFT_PASSPHRASE")?.map(Zeroizing::new),
@@ -165,6 +174,12 @@ impl Environment {
     /// user has no home.
     pub(super) fn default_identity(&self) -> Option<PathBuf> {
         self.config.as_ref().map(|config| config.join("identity.txt"))
+    }
+
+    /// Where streams that were seen, and the log of what was verified and imported, are kept where no
+    /// other place is named. `None` where the user has no home: whoever needs it then says so.
+    pub(super) fn state_folder(&self) -> Option<&Path> {
+        self.state.as_deref()
     }
 
     /// Every `*.pub` file of the trust folders, in a stable order. A folder that is not there
@@ -227,6 +242,19 @@ mod tests {
     }
 
     #[test]
+    fn state_follows_the_xdg_specification() {
+        let state = |variables: &[(&str, &str)]| {
+            let environment = Environment::fake(variables).unwrap();
+            environment.state_folder().map(Path::to_path_buf)
+        };
+        let home = ("HOME", "/home/u");
+        assert_eq!(state(&[home]), Some("/home/u/.local/state/sealift".into()));
+        assert_eq!(state(&[home, ("XDG_STATE_HOME", "/s")]), Some("/s/sealift".into()));
+        assert_eq!(state(&[home, ("XDG_STATE_HOME", "s")]), state(&[home]));
+        assert_eq!(state(&[]), None);
+    }
+
+    #[test]
     fn sign_ins_are_looked_for_where_docker_and_podman_keep_them() {
         let environment = Environment::fake(&[
             ("HOME", "/h"),
@@ -250,6 +278,7 @@ mod tests {
     fn the_date_is_the_clock_unless_it_is_set() {
         assert_eq!(Environment::fake(&[]).unwrap().created, 1000);
         assert_eq!(Environment::fake(&[("SOURCE_DATE_EPOCH", "7")]).unwrap().created, 7);
+        assert_eq!(Environment::fake(&[("SOURCE_DATE_EPOCH", "7")]).unwrap().clock, 1000);
         assert!(Environment::fake(&[("SOURCE_DATE_EPOCH", "-7")]).is_err());
         assert!(Environment::fake(&[("SOURCE_DATE_EPOCH", "soon")]).is_err());
     }

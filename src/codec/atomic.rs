@@ -241,8 +241,11 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Makes a rename in the directory of `path` survive a power cut.
-fn sync_directory(path: &Path) -> Result<()> {
+/// Makes a rename in the directory of `path`, or a new file there, survive a power cut.
+///
+/// # Errors
+/// [`Kind::Io`] where the folder cannot be synced.
+pub fn sync_directory(path: &Path) -> Result<()> {
     let directory = folder_of(path);
     match File::open(directory).and_then(|handle| handle.sync_all()) {
         // Some file systems cannot sync a directory; the rename is then as safe as they make it.

@@ -135,3 +135,8 @@ pub const AGE_STANZAS: usize = 256;
 /// Steps of scrypt that it may take to try a passphrase, as a power of two: 1 GiB of memory and a few
 /// seconds. age itself writes 2^18, rage up to 2^20 on a quick machine.
 pub const AGE_WORK: u8 = 20;
+/// Bytes of one line of the log: a hundred files with long names fit.
+pub const JOURNAL_LINE_BYTES: u64 = 1 << 20;
+
+/// Bytes of what a receipt says of an import: at 80 bytes a blob, 200,000 blobs.
+pub const STATEMENT_BYTES: u64 = 16 << 20;

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::map::RuleArgs;
 use super::registry::RegistryArgs;
+use super::state::StateArgs;
 use super::unlock::UnlockArgs;
 
 pub(super) const IMPORT_EXAMPLES: &str = "\
@@ -75,6 +76,9 @@ pub(in crate::cli) struct ImportArgs {
 
     #[command(flatten)]
     pub(in crate::cli) rules: RuleArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) state: StateArgs,
 
     #[command(flatten)]
     pub(in crate::cli) registry: RegistryArgs,

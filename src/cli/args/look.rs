@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::state::StateArgs;
 use super::unlock::UnlockArgs;
 
 pub(super) const VERIFY_EXAMPLES: &str = "\
@@ -63,6 +64,9 @@ pub(in crate::cli) struct VerifyArgs {
     /// Print the findings as JSON
     #[arg(long)]
     pub(in crate::cli) json: bool,
+
+    #[command(flatten)]
+    pub(in crate::cli) state: StateArgs,
 
     #[command(flatten)]
     pub(in crate::cli) unlock: UnlockArgs,

@@ -17,6 +17,7 @@ mod look;
 mod map;
 mod registry;
 mod sign_in;
+mod state;
 mod unlock;
 
 use clap::{Parser, Subcommand};
@@ -35,6 +36,7 @@ use self::map::MAP_EXAMPLES;
 pub(super) use self::map::{MapArgs, MapFormat, RuleArgs};
 pub(super) use self::registry::{EVERY_HOST, MirrorArgs, RegistryArgs};
 pub(super) use self::sign_in::SignInArgs;
+pub(super) use self::state::StateArgs;
 pub(super) use self::unlock::UnlockArgs;
 
 const EXAMPLES: &str = "\

@@ -7,6 +7,7 @@ use bytesize::ByteSize;
 
 use super::connection::Connection;
 use super::map::naming;
+use super::state::State;
 use super::{Unlock, trusted};
 use crate::cli::args;
 use crate::cli::environment::Environment;
@@ -34,6 +35,8 @@ pub(in crate::cli) struct Import {
     pub(in crate::cli) temporary: PathBuf,
     /// How projects of a Harbor are made that are missing, if they are.
     pub(in crate::cli) new_projects: Option<NewProjects>,
+    /// Where it is remembered what was seen.
+    pub(in crate::cli) state: State,
     /// Plan only.
     pub(in crate::cli) dry_run: bool,
     /// Result as JSON.
@@ -71,6 +74,7 @@ impl Import {
             images: args.image,
             platforms: args.platform.iter().map(|text| text.parse()).collect::<Result<_>>()?,
             temporary: environment.temporary.clone(),
+            state: State::resolve(args.state, environment),
             dry_run: args.dry_run,
             json: args.json,
             connection: Connection::resolve(args.registry, environment, &registries)?,

@@ -7,6 +7,7 @@ mod import;
 mod login;
 mod map;
 mod sign_in;
+mod state;
 mod unlock;
 
 use std::num::NonZeroUsize;
@@ -22,6 +23,7 @@ pub(super) use self::export::{Export, Sealing};
 pub(super) use self::import::Import;
 pub(super) use self::login::{Login, Logout};
 pub(super) use self::map::Map;
+pub(super) use self::state::State;
 pub(super) use self::unlock::Unlock;
 
 /// `sealift verify`.
@@ -33,6 +35,8 @@ pub(super) struct Verify {
     pub(super) keys: Vec<PathBuf>,
     /// Bundles that a delta adds to.
     pub(super) bases: Vec<PathBuf>,
+    /// Where it is remembered what was seen.
+    pub(super) state: State,
     /// Signature and stored bytes only.
     pub(super) quick: bool,
     /// Threads.
@@ -125,6 +129,7 @@ impl Verify {
             bundle: args.bundle,
             keys: trusted(args.key, environment)?,
             bases: args.base,
+            state: State::resolve(args.state, environment),
             quick: args.quick,
             jobs: args.jobs.unwrap_or(environment.jobs),
             json: args.json,
