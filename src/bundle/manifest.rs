@@ -190,6 +190,12 @@ pub struct Encoder {
     pub window_log: u32,
     /// How streams are cut.
     pub chunker: String,
+    /// Bytes that no volume is larger than, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume_size: Option<u64>,
+    /// Content of a full pack, where that is another than the preset says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pack_content: Option<u64>,
 }
 
 impl Manifest {

@@ -5,15 +5,14 @@
 //! signatures. One that an import has made also holds a [`Statement`] of what really arrived, and the
 //! receiver's signatures over it.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use super::base::Known;
 use super::manifest::PackEntry;
-use super::press::{Output, write_error};
+use super::output::VolumeWriter;
 use super::reader::{Authentic, Bundle, Contents, Unverified, member, read_hashed};
 use super::statement::Statement;
-use super::volume::{self, BLOCK, END_BYTES, Volume, member_bytes};
+use super::volume::{self, BLOCK, Volume, member_bytes};
 use crate::codec::atomic::AtomicFile;
 use crate::codec::encryption::Identities;
 use crate::model::{Digest, Error, Result, limits};
@@ -227,8 +226,7 @@ impl Bundle<Authentic> {
         file: AtomicFile,
         import: Option<(Vec<u8>, &[SecretKey])>,
     ) -> Result<()> {
-        let path = file.target().display().to_string();
-        let mut output = Output { file, at: 0, time: self.time };
+        let mut output = VolumeWriter::new(file, self.time);
         let index = &self.contents().manifest.index;
         let stored = read_hashed(&self.volume, index, "the index")?;
         output.member(volume::README, README)?;
@@ -244,13 +242,12 @@ impl Bundle<Authentic> {
             }
         }
         output.member(&format!("index/{}.zst", Digest::of(&stored).hex()), &stored)?;
-        let manifest_at = output.at;
+        let manifest_at = output.at();
         output.member(volume::MANIFEST, &self.manifest_bytes)?;
         for (id, signature) in &self.signatures {
             output.member(&format!("signatures/{id}.sig"), signature)?;
         }
         output.member(volume::TAIL, volume::tail_text(manifest_at).as_bytes())?;
-        output.file.write_all(&[0; END_BYTES as usize]).map_err(|e| write_error(&path, e))?;
-        output.file.commit()
+        output.commit()
     }
 }

@@ -154,7 +154,8 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
     let (parcels, at_hand) = bring_all().inspect_err(|_| target.give_up())?;
     progress.event(Event::Phase { title: "sealing", total: None });
     let content = distinct_bytes(&parcels);
-    let sealed = target.seal(&parcels, &request.signers)?;
+    let finished = target.seal(&parcels, &request.signers)?;
+    let sealed = finished.commit(Vec::new())?;
     Ok(Report { sealed, parcels, content, at_hand })
 }
 

@@ -190,6 +190,7 @@ impl World {
                 threads: 2,
                 preset: Preset::Fast,
                 temporary: temporary.clone(),
+                volume_size: None,
             },
             base: None,
             resume: false,
