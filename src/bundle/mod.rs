@@ -60,6 +60,7 @@ mod receipt;
 mod recipe;
 mod remains;
 mod seal;
+mod sink;
 mod source;
 mod statement;
 mod target;

@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use super::manifest::{PackEntry, VolumeEntry};
 use super::partial::Partial;
+use super::sink::{Back, Sink};
 use super::volume::{self, END_BYTES, header, member_bytes, padding};
-use crate::codec::atomic::{AtomicFile, Synced, name_together};
+use crate::codec::atomic::{Synced, name_together};
 use crate::model::{Digest, Error, Result, limits};
 
 /// The smallest volume that a bundle may be cut into, in bytes. The signed tail of a bundle of some
@@ -22,7 +23,7 @@ pub const SMALLEST_VOLUME: u64 = 1 << 20;
 /// The file of one volume while it is written: bytes are appended to it, and nothing else happens
 /// to it.
 pub(super) struct VolumeWriter {
-    file: AtomicFile,
+    file: Sink,
     /// Bytes so far, which is where the next member begins.
     at: u64,
     time: u64,
@@ -30,13 +31,18 @@ pub(super) struct VolumeWriter {
 
 impl VolumeWriter {
     /// Nothing yet. `time` is that of every header.
-    pub(super) fn new(file: AtomicFile, time: u64) -> Self {
+    pub(super) fn new(file: Sink, time: u64) -> Self {
         Self { file, at: 0, time }
     }
 
     /// Where the next member begins.
     pub(super) fn at(&self) -> u64 {
         self.at
+    }
+
+    /// How long the file will be of a volume of `bytes`.
+    fn file_length(&self, bytes: u64) -> u64 {
+        self.file.file_length(bytes)
     }
 
     /// Appends bytes.
@@ -57,7 +63,9 @@ impl VolumeWriter {
     /// Appends what ends a tar, and syncs the file.
     pub(super) fn end(mut self) -> Result<Done> {
         self.append(&[0; END_BYTES as usize])?;
-        Ok(Done { bytes: self.at, file: self.file.sync()? })
+        let (target, file_bytes) = (self.file.target().to_owned(), self.file.file_length(self.at));
+        let file = self.file.finish().map_err(|e| write_error(&target, self.at, e))?;
+        Ok(Done { bytes: self.at, file_bytes, file: file.sync()? })
     }
 
     /// Ends it, and gives it the name that it was begun for.
@@ -90,12 +98,16 @@ fn write_error(target: &Path, at: u64, error: io::Error) -> Error {
 #[derive(Debug)]
 pub(super) struct Done {
     pub(super) file: Synced,
+    /// Length of the volume.
     pub(super) bytes: u64,
+    /// Length of the file, which is longer where it is encrypted.
+    pub(super) file_bytes: u64,
 }
 
 /// The set of volumes while packs are appended to it.
 pub(super) struct Output {
     partial: Arc<Partial>,
+    back: Arc<Back>,
     set: String,
     time: u64,
     /// Bytes that no volume is larger than.
@@ -115,8 +127,10 @@ impl Output {
         largest: Option<u64>,
     ) -> Result<Self> {
         let current = first_members(&partial, set, time, 1)?;
+        let back = Arc::new(Back::new(Arc::clone(&partial)));
+        back.begin(&current.file);
         let (set, head) = (set.to_owned(), current.at());
-        Ok(Self { partial, set, time, largest, done: Vec::new(), current, head })
+        Ok(Self { partial, back, set, time, largest, done: Vec::new(), current, head })
     }
 
     /// The number of the volume that is being written.
@@ -129,9 +143,9 @@ impl Output {
         self.current.at()
     }
 
-    /// Where the volumes lie until they have their names.
-    pub(super) fn partial(&self) -> &Arc<Partial> {
-        &self.partial
+    /// Reads back what was written.
+    pub(super) fn back(&self) -> &Arc<Back> {
+        &self.back
     }
 
     /// Whether the current volume has more than what each begins with.
@@ -142,7 +156,7 @@ impl Output {
     /// Whether the current volume can take so many more bytes and then end.
     pub(super) fn has_room(&self, bytes: u64) -> bool {
         let end = self.at().saturating_add(bytes).saturating_add(END_BYTES);
-        self.largest.is_none_or(|largest| end <= largest)
+        self.largest.is_none_or(|largest| self.current.file_length(end) <= largest)
     }
 
     /// Ends the current volume and begins the next.
@@ -157,6 +171,7 @@ impl Output {
         }
         let next = first_members(&self.partial, &self.set, self.time, number)?;
         self.head = next.at();
+        self.back.begin(&next.file);
         let mut done = std::mem::replace(&mut self.current, next).end()?;
         // There may be more of them than a process may hold open; the first says for all that
         // somebody is at work.
@@ -203,7 +218,8 @@ impl Output {
 
 /// What every volume begins with.
 fn first_members(partial: &Partial, set: &str, time: u64, number: u64) -> Result<VolumeWriter> {
-    let mut file = VolumeWriter::new(partial.create(number)?, time);
+    let mut file =
+        VolumeWriter::new(Sink::new(partial.create(number)?, partial.recipients())?, time);
     file.member(volume::README, volume::README_TEXT.as_bytes())?;
     file.member(volume::VOLUME, volume::volume_text(set, number).as_bytes())?;
     Ok(file)

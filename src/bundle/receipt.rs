@@ -11,6 +11,7 @@ use super::base::Known;
 use super::manifest::PackEntry;
 use super::output::VolumeWriter;
 use super::reader::{Authentic, Bundle, Contents, Unverified, member, read_hashed};
+use super::sink::Sink;
 use super::statement::Statement;
 use super::volume::{self, BLOCK, Volume, member_bytes};
 use crate::codec::atomic::AtomicFile;
@@ -226,7 +227,7 @@ impl Bundle<Authentic> {
         file: AtomicFile,
         import: Option<(Vec<u8>, &[SecretKey])>,
     ) -> Result<()> {
-        let mut output = VolumeWriter::new(file, self.time);
+        let mut output = VolumeWriter::new(Sink::Plain(file), self.time);
         let index = &self.contents().manifest.index;
         let stored = read_hashed(&self.volume, index, "the index")?;
         output.member(volume::README, README)?;

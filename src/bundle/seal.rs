@@ -55,7 +55,7 @@ pub struct Finished {
 impl Finished {
     /// The volumes, in order: where each lies until it has its name, and its length.
     pub fn volumes(&self) -> impl ExactSizeIterator<Item = (&Path, u64)> {
-        self.volumes.iter().map(|volume| (volume.file.path(), volume.bytes))
+        self.volumes.iter().map(|volume| (volume.file.path(), volume.file_bytes))
     }
 
     /// Begins a file that is to get its name with the volumes. `name` is what it is called until
@@ -79,7 +79,7 @@ impl Finished {
         let mut files = Vec::new();
         for (volume, number) in volumes.into_iter().zip(1..) {
             let path = volume_path(partial.target(), number, count);
-            named.push(SealedVolume { path: path.clone(), bytes: volume.bytes });
+            named.push(SealedVolume { path: path.clone(), bytes: volume.file_bytes });
             files.push((volume.file, path));
         }
         let last = files.len().saturating_sub(1);

@@ -114,7 +114,8 @@ impl Writer {
             opaque_chunk: pack_content.min(OPAQUE_CHUNK),
             pack_content,
             options,
-            checkpoints: checkpoints.then(|| Checkpoints::new(partial.folder())),
+            checkpoints: (checkpoints && partial.recipients().is_none())
+                .then(|| Checkpoints::new(partial.folder())),
             partial,
         })
     }

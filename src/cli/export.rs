@@ -8,7 +8,7 @@ use super::bases;
 use super::console::Console;
 use super::output::{Align, Output, Table, count, size};
 use super::places;
-use super::request::{self, Sealing};
+use super::request::{self, Encryption, Sealing};
 use crate::bundle::{Base, Kept, WriterOptions};
 use crate::endpoint::Parcel;
 use crate::model::graph::distinct_leaves;
@@ -23,6 +23,10 @@ pub(super) fn run(request: &request::Export, console: &Console) -> Result<()> {
     let signers = match &request.sealing {
         Some(sealing) => signers(sealing)?,
         None => Vec::new(),
+    };
+    let recipients = match &request.sealing {
+        Some(sealing) => sealing.encryption.as_ref().map(Encryption::recipients).transpose()?,
+        None => None,
     };
     let origins = places::origins(&request.sources, &request.connection)?;
     let Some(sealing) = &request.sealing else {
@@ -56,6 +60,7 @@ pub(super) fn run(request: &request::Export, console: &Console) -> Result<()> {
                 temporary: request.temporary.clone(),
                 volume_size: None,
             },
+            recipients,
             base,
             resume: request.resume,
             temporary: &request.temporary,

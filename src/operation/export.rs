@@ -11,6 +11,7 @@ use super::copy::{self, Surroundings};
 use super::gather::{Wanted, display_name, gather};
 use super::sources::Sources;
 use crate::bundle::{Base, BundleTarget, Partial, Sealed, Writer, WriterOptions};
+use crate::codec::encryption::Recipients;
 use crate::endpoint::{
     Event, Fed, Feed, Form, Intake, Origin, Parcel, Plan, Progress, Satellite, Source, Target as _,
     Transfers,
@@ -31,9 +32,12 @@ pub struct Request<'a> {
     pub signers: Vec<SecretKey>,
     /// Time and name of the set, and how many threads pack.
     pub writer: WriterOptions,
+    /// For whom the bundle is encrypted, if it is.
+    pub recipients: Option<Recipients>,
     /// What the far side has already; nothing for a bundle that is whole by itself.
     pub base: Option<Base>,
-    /// Whether to go on from what interrupted exports to the same file have left.
+    /// Whether to go on from what interrupted exports to the same file have left. One that is
+    /// encrypted leaves nothing.
     pub resume: bool,
     /// Takes temporary files.
     pub temporary: &'a Path,
@@ -128,7 +132,7 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
         parcels.extend(found.into_iter().map(|parcel| (place, parcel)));
     }
     let base = request.base.map(Arc::new);
-    let partial = Partial::begin(&request.output)?;
+    let partial = Partial::begin(&request.output)?.encrypted_to(request.recipients);
     let remains = if request.resume { partial.remains(base.as_ref()) } else { Vec::new() };
     let writer = Writer::create_in(partial, sources.is_remote(), request.writer, base)?;
     let target = BundleTarget::new(request.output.display().to_string(), writer);

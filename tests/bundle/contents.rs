@@ -146,6 +146,7 @@ impl Bench {
                 temporary: std::env::temp_dir(),
                 volume_size: None,
             },
+            recipients: None,
             base: choice.base,
             resume: false,
             temporary: self.folder.path(),

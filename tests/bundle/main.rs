@@ -64,6 +64,7 @@ impl Bench {
                 temporary: std::env::temp_dir(),
                 volume_size: None,
             },
+            recipients: None,
             base: None,
             resume: false,
             temporary: self.folder.path(),

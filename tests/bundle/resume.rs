@@ -141,6 +141,7 @@ impl Desk {
                 temporary: std::env::temp_dir(),
                 volume_size: None,
             },
+            recipients: None,
             base,
             resume,
             temporary: self.bench.folder.path(),

@@ -34,6 +34,7 @@ fn sealed_by(bench: &Bench, name: &str, signers: Vec<SecretKey>) -> Result<std::
             temporary: std::env::temp_dir(),
             volume_size: None,
         },
+        recipients: None,
         base: None,
         resume: false,
         temporary: bench.folder.path(),

@@ -58,6 +58,7 @@ impl Bench {
                 temporary: std::env::temp_dir(),
                 volume_size,
             },
+            recipients: None,
             base: None,
             resume: false,
             temporary: self.folder.path(),

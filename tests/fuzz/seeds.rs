@@ -72,6 +72,7 @@ impl Kiln {
                 preset: Preset::default(),
                 temporary: self.folder.path().to_owned(),
             },
+            recipients: None,
             base,
             resume: false,
             temporary: self.folder.path(),

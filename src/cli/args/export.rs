@@ -16,6 +16,7 @@ Examples:
   sealift export --platform linux/amd64 --platform linux/arm64 nginx:1.27 -o nginx.sealift
   sealift export --dry-run registry.example/app:1.2       what would be carried, and how much
   sealift export registry.example/app:1.3 --base app.sealift -o update.sealift     a delta
+  sealift export app:1.2 -o app.sealift.age --encrypt-to @recipients.txt
 
 Sign-ins are those of sealift login, docker login and podman login.
 ";
@@ -68,6 +69,15 @@ pub(in crate::cli) struct ExportArgs {
     /// delta. Repeat it for the bases of the base, the newest first
     #[arg(short, long, value_name = "FILE")]
     pub(in crate::cli) base: Vec<PathBuf>,
+
+    /// Encrypt the bundle to this recipient, as age-keygen prints it (age1...), or to those in a
+    /// file, as @FILE, one a line (repeatable). The name then ends in .age
+    #[arg(long, value_name = "RECIPIENT", help_heading = "Encrypted bundles")]
+    pub(in crate::cli) encrypt_to: Vec<String>,
+
+    /// Encrypt the bundle with a passphrase, asked for unless it is given
+    #[arg(long, conflicts_with = "encrypt_to", help_heading = "Encrypted bundles")]
+    pub(in crate::cli) encrypt_passphrase: bool,
 
     /// Go on from what an interrupted export to the same file has gathered; the bundle is the same
     /// as without

@@ -2,6 +2,7 @@
 //! environment. A command function gets one of these and nothing else to interpret.
 
 mod connection;
+mod encryption;
 mod export;
 mod import;
 mod login;
@@ -19,6 +20,7 @@ use super::passphrase::Passphrase;
 use crate::model::{Error, Kind, Result};
 
 pub(super) use self::connection::Connection;
+pub(super) use self::encryption::Encryption;
 pub(super) use self::export::{Export, Sealing};
 pub(super) use self::import::Import;
 pub(super) use self::login::{Login, Logout};

@@ -65,10 +65,9 @@ impl<W: Write> Encrypted<W> {
         self.header
     }
 
-    /// Reads back, from `file`, which is the one that is written.
-    pub fn written_so_far(&self, file: File) -> WrittenSoFar {
-        let chunks = Chunks::new(file, self.key.clone(), self.header);
-        WrittenSoFar { chunks, tail: Arc::clone(&self.tail) }
+    /// Reads back what is written of it.
+    pub fn written_so_far(&self) -> WrittenSoFar {
+        WrittenSoFar { key: self.key.clone(), header: self.header, tail: Arc::clone(&self.tail) }
     }
 
     /// Writes the last chunk. Without it, nobody takes the file for whole.
@@ -76,7 +75,9 @@ impl<W: Write> Encrypted<W> {
     /// # Errors
     /// Where it cannot be written.
     pub fn finish(self) -> io::Result<W> {
-        Ok(self.stream.finish()?.inner)
+        let inner = self.stream.finish()?.inner;
+        *lock(&self.tail) = Tail { at: self.written, bytes: Vec::new() };
+        Ok(inner)
     }
 }
 
@@ -102,18 +103,20 @@ impl<W: Write> Write for Encrypted<W> {
     }
 }
 
-/// What is written of a file, whether it is finished or not.
+/// What is written of a file, whether it is finished or not. Takes little memory once it is.
+#[derive(Clone)]
 pub struct WrittenSoFar {
-    chunks: Chunks,
+    key: Key,
+    header: u64,
     tail: Arc<Mutex<Tail>>,
 }
 
 impl WrittenSoFar {
-    /// Fills `buffer` with the content at `offset`, which was written.
+    /// Fills `buffer` with the content at `offset`, which was written to `file`.
     ///
     /// # Errors
     /// Which chunk failed, and how.
-    pub fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), Fault> {
+    pub fn read_exact_at(&self, file: File, buffer: &mut [u8], offset: u64) -> Result<(), Fault> {
         let end = offset + buffer.len() as u64;
         let stored = {
             let tail = lock(&self.tail);
@@ -131,7 +134,8 @@ impl WrittenSoFar {
             }
             here
         };
-        self.chunks.read(&mut buffer[..stored], offset, false)
+        let chunks = Chunks::new(file, self.key.clone(), self.header);
+        chunks.read(&mut buffer[..stored], offset, false)
     }
 }
 
