@@ -31,8 +31,8 @@ pub(super) struct VolumeWriter {
 
 impl VolumeWriter {
     /// Nothing yet. `time` is that of every header.
-    pub(super) fn new(file: Sink, time: u64) -> Self {
-        Self { file, at: 0, time }
+    pub(super) fn new(file: impl Into<Sink>, time: u64) -> Self {
+        Self { file: file.into(), at: 0, time }
     }
 
     /// Where the next member begins.

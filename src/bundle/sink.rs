@@ -26,13 +26,19 @@ pub(super) enum Sink {
     },
 }
 
+impl From<AtomicFile> for Sink {
+    fn from(file: AtomicFile) -> Self {
+        Self::Plain(file)
+    }
+}
+
 impl Sink {
     /// Into `file`, for the eyes of `recipients` where there are any.
     ///
     /// # Errors
     /// Where the header of an encrypted file cannot be written.
     pub(super) fn new(file: AtomicFile, recipients: Option<&Recipients>) -> Result<Self> {
-        let Some(recipients) = recipients else { return Ok(Self::Plain(file)) };
+        let Some(recipients) = recipients else { return Ok(file.into()) };
         let target = file.target().to_owned();
         Ok(Self::Encrypted { file: Box::new(Encrypted::begin(file, recipients)?), target })
     }

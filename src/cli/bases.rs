@@ -17,10 +17,13 @@ pub(super) fn known(
 ) -> Result<Vec<Known>> {
     let mut known = Vec::new();
     for path in files {
-        known.push(if Receipt::is_one(path, identities)? {
+        known.push(if Receipt::is_one(path)? {
             Receipt::open(path)?.authenticate(trust)?
         } else {
-            Known::Bundle(Arc::new(Bundle::open_with(path, identities)?.authenticate(trust)?))
+            Known::Bundle(Arc::new(
+                Bundle::open_set(std::slice::from_ref(path), None, identities)?
+                    .authenticate(trust)?,
+            ))
         });
     }
     let bundles: Vec<&Arc<Bundle<Authentic>>> = known
@@ -59,7 +62,7 @@ pub(super) fn held(
     if files.is_empty() {
         return Ok(Vec::new());
     }
-    let path = delta.path().display();
+    let path = delta.title();
     let Some(base) = delta.contents().manifest.base else {
         return Err(
             Error::usage(format!("{path} is no delta: it needs no base")).hint("leave out --base")

@@ -8,13 +8,12 @@ use super::request;
 use crate::bundle::{Base, Bundle};
 use crate::model::Result;
 use crate::operation::diff::{self, Image};
-use crate::trust::Trust;
 
 pub(super) fn run(request: &request::Diff) -> Result<()> {
-    let trust = Trust::from_files(&request.keys)?;
+    let trust = request.trust.load()?;
     let identities = request.unlock.identities()?;
     let known = bases::known(&request.old, &trust, &identities)?;
-    let new = Bundle::open_with(&request.new, &identities)?.authenticate(&trust)?;
+    let new = Bundle::open_set(&[request.new.clone()], None, &identities)?.authenticate(&trust)?;
     let images = match Base::new(&known)? {
         Some(old) => diff::diff(&old, new.contents())?,
         None => Vec::new(),

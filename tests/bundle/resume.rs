@@ -143,6 +143,7 @@ impl Desk {
             },
             recipients: None,
             base,
+            dating: sealift::operation::freshness::Dating::default(),
             resume,
             temporary: self.bench.folder.path(),
         };

@@ -58,6 +58,7 @@ impl Bench {
                 temporary: std::env::temp_dir(),
                 volume_size,
             },
+            dating: sealift::operation::freshness::Dating::default(),
             recipients: None,
             base: None,
             resume: false,

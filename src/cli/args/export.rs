@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::registry::{MirrorArgs, RegistryArgs};
+use super::state::StateArgs;
 use super::unlock::UnlockArgs;
 
 pub(super) const EXPORT_EXAMPLES: &str = "\
@@ -17,6 +18,7 @@ Examples:
   sealift export --dry-run registry.example/app:1.2       what would be carried, and how much
   sealift export registry.example/app:1.3 --base app.sealift -o update.sealift     a delta
   sealift export app:1.2 -o app.sealift.age --encrypt-to @recipients.txt
+  sealift export registry.example/app:1.3 -o app.sealift --stream prod --expires 30d
 
 Sign-ins are those of sealift login, docker login and podman login.
 ";
@@ -98,6 +100,12 @@ pub(in crate::cli) struct ExportArgs {
     pub(in crate::cli) json: bool,
 
     #[command(flatten)]
+    pub(in crate::cli) stream: StreamArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) state: StateArgs,
+
+    #[command(flatten)]
     pub(in crate::cli) registry: RegistryArgs,
 
     #[command(flatten)]
@@ -105,4 +113,22 @@ pub(in crate::cli) struct ExportArgs {
 
     #[command(flatten)]
     pub(in crate::cli) unlock: UnlockArgs,
+}
+
+/// What a receiver is told about the age of a bundle.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Freshness")]
+pub(in crate::cli) struct StreamArgs {
+    /// The bundle is the next of this stream: receivers refuse it once they have seen a later one
+    #[arg(long, value_name = "NAME")]
+    pub(in crate::cli) stream: Option<String>,
+
+    /// Its number in the stream [default: one more than the last that was made here]
+    #[arg(long, value_name = "N", requires = "stream")]
+    pub(in crate::cli) sequence: Option<u64>,
+
+    /// Receivers refuse it from then on: after so many hours, days or weeks (12h, 30d, 8w), or
+    /// after this day (2027-01-31, UTC)
+    #[arg(long, value_name = "TIME")]
+    pub(in crate::cli) expires: Option<String>,
 }

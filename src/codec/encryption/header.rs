@@ -24,6 +24,15 @@ const PASSPHRASE: &[u8] = b"-> scrypt ";
 /// What the last line begins with.
 const END: &[u8] = b"--- ";
 
+/// Whether a file is an age file, in whatever form.
+///
+/// # Errors
+/// [`Kind::Io`](crate::model::Kind::Io).
+pub fn is_encrypted(file: &File, what: &str) -> Result<bool> {
+    let begin = read_up_to(file, ARMOURED.len(), what)?;
+    Ok(begin.starts_with(INTRO) || begin == ARMOURED)
+}
+
 /// A header, and the nonce behind it, within all limits.
 pub(super) struct Header {
     /// The bytes of both.

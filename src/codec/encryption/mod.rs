@@ -19,6 +19,7 @@ mod reader;
 mod recipients;
 mod writer;
 
+pub use header::is_encrypted;
 pub use identities::{Ask, Identities};
 pub use reader::{Fault, Reader};
 pub use recipients::{Recipients, WORK};

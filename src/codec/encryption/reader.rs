@@ -1,5 +1,6 @@
 //! Reads an age file at random, with any number of threads.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
@@ -22,7 +23,7 @@ const IDLE: usize = 16;
 
 /// An encrypted file that is open for reading.
 pub struct Reader {
-    pub(super) chunks: Chunks,
+    chunks: Chunks,
     length: u64,
 }
 
@@ -36,6 +37,12 @@ pub struct Fault {
     /// What happened: [`io::ErrorKind::InvalidData`] and [`io::ErrorKind::UnexpectedEof`] where the
     /// chunk is not what was written, anything else where the medium fails.
     pub error: io::Error,
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("length", &self.length).finish_non_exhaustive()
+    }
 }
 
 impl Reader {
@@ -58,6 +65,15 @@ impl Reader {
         let key = identities.open(&header, what)?;
         let file = file.try_clone().map_err(cannot)?;
         Ok(Some(Self { chunks: Chunks::new(file, key, header.length()), length }))
+    }
+
+    /// Reads a copy of the file with what opened this one.
+    ///
+    /// # Errors
+    /// Where the system gives no second handle.
+    pub fn copied_to(&self, file: &File) -> io::Result<Self> {
+        let chunks = Chunks::new(file.try_clone()?, self.chunks.key.clone(), self.chunks.begin);
+        Ok(Self { chunks, length: self.length })
     }
 
     /// Length of the content.

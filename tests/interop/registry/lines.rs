@@ -192,7 +192,9 @@ impl World {
                 temporary: temporary.clone(),
                 volume_size: None,
             },
+            recipients: None,
             base: None,
+            dating: sealift::operation::freshness::Dating::default(),
             resume: false,
             temporary: &temporary,
         };
@@ -202,7 +204,7 @@ impl World {
     }
 
     fn open(&self, path: &Path) -> Bundle<Authentic> {
-        let trust = Trust::with_keys::<PathBuf>(&[], std::iter::once(self.key().public())).unwrap();
+        let trust = Trust::in_key(self.key().public(), "the signing key");
         Bundle::open(path).unwrap().authenticate(&trust).unwrap()
     }
 
