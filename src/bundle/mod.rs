@@ -47,6 +47,7 @@ mod manifest;
 mod names;
 mod opener;
 mod packs;
+pub mod parity;
 mod partial;
 mod preset;
 mod press;

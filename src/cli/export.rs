@@ -8,6 +8,7 @@ use super::bases;
 use super::console::Console;
 use super::output::{Align, Output, Table, count, size};
 use super::places;
+use super::repair;
 use super::request::{self, Sealing};
 use crate::bundle::{Base, Kept, WriterOptions};
 use crate::endpoint::Parcel;
@@ -57,6 +58,7 @@ pub(super) fn run(request: &request::Export, console: &Console) -> Result<()> {
             },
             base,
             resume: request.resume,
+            parity: sealing.parity.clone(),
             temporary: &request.temporary,
         },
         &*progress,
@@ -223,6 +225,7 @@ fn show(report: &Report, sealing: &Sealing, as_json: bool, console: &Console) ->
             "images": images,
             "blobs": blobs,
             "atHand": {"blobs": at_hand, "bytes": bytes_at_hand},
+            "parity": report.parity.as_ref().map(repair::made_json),
         }));
     }
     let mut table =
@@ -242,5 +245,9 @@ fn show(report: &Report, sealing: &Sealing, as_json: bool, console: &Console) ->
         size(report.content),
         size(sealed.bytes),
         count(blobs, "blob"),
-    ))
+    ))?;
+    match &report.parity {
+        Some(made) => out.line(repair::sentence(made)),
+        None => Ok(()),
+    }
 }

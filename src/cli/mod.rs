@@ -22,6 +22,7 @@ mod passphrase;
 mod password;
 mod places;
 mod progress;
+mod repair;
 mod report;
 mod request;
 mod verify;
@@ -78,6 +79,10 @@ fn execute(cli: Cli) -> Result<()> {
             inspect::run(&request::Inspect::resolve(args, &environment)?, &console)
         }
         Command::Diff(args) => diff::run(&request::Diff::resolve(args, &environment)?),
+        Command::Parity(args) => repair::parity(&request::Parity::resolve(args)?, &console),
+        Command::Repair(args) => {
+            repair::repair(request::Repair::resolve(args, &environment), &console)
+        }
         Command::Login(args) => {
             login::login(&request::Login::resolve(args, &environment)?, &console)
         }

@@ -124,3 +124,20 @@ pub const MAPPING_FILE_BYTES: u64 = 4 << 20;
 
 /// Rules for names: one for each of more images than any bundle has held.
 pub const MAPPING_RULES: usize = 40_000;
+
+/// Shards of data that parity may have, and recovery shards: what keeps the table of a set of any
+/// size at 1.3 MiB, and both together far from the 65,536 that the code allows.
+pub const PARITY_SHARDS: usize = 16_384;
+
+/// Bytes of one shard: a set of [`VOLUMES`] of 4 GiB has shards of 2.5 GiB.
+pub const PARITY_SHARD_BYTES: u64 = 4 << 30;
+
+/// Bytes of the name of a file that parity covers: what file systems allow.
+pub const PARITY_NAME_BYTES: usize = 255;
+
+/// Bytes of the description of parity: 32,768 marks of 40 bytes, and the longest names of as many
+/// volumes as there may be.
+pub const PARITY_DESCRIPTION_BYTES: u64 = 4 << 20;
+
+/// Files of a folder in which pieces of a bundle are looked for: a set of [`VOLUMES`], and its parity.
+pub const FOLDER_FILES: usize = 20_000;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::at_hand::AtHand;
 use super::copy::{self, Surroundings};
 use super::gather::{Wanted, display_name, gather};
+use super::repair;
 use super::sources::Sources;
 use crate::bundle::{Base, BundleTarget, Partial, Sealed, Writer, WriterOptions};
 use crate::endpoint::{
@@ -35,6 +36,8 @@ pub struct Request<'a> {
     pub base: Option<Base>,
     /// Whether to go on from what interrupted exports to the same file have left.
     pub resume: bool,
+    /// Parity to be made beside it.
+    pub parity: Option<repair::Wanted>,
     /// Takes temporary files.
     pub temporary: &'a Path,
 }
@@ -61,6 +64,8 @@ pub struct Report {
     pub content: u64,
     /// How many blobs came from an interrupted export, and their bytes.
     pub at_hand: (usize, u64),
+    /// Parity that was made.
+    pub parity: Option<repair::Made>,
 }
 
 /// Says what an export would do. Asks the places, writes nothing.
@@ -155,7 +160,11 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
     progress.event(Event::Phase { title: "sealing", total: None });
     let content = distinct_bytes(&parcels);
     let sealed = target.seal(&parcels, &request.signers)?;
-    Ok(Report { sealed, parcels, content, at_hand })
+    let parity = match &request.parity {
+        Some(wanted) => Some(repair::make_beside(&[request.output], wanted, progress)?),
+        None => None,
+    };
+    Ok(Report { sealed, parcels, content, at_hand, parity })
 }
 
 /// Tells how the images of a place were come by.

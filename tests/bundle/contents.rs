@@ -143,10 +143,12 @@ impl Bench {
                 set: "0".repeat(32),
                 threads: choice.threads,
                 preset: choice.preset,
+                parity: None,
                 temporary: std::env::temp_dir(),
             },
             base: choice.base,
             resume: false,
+            parity: None,
             temporary: self.folder.path(),
         };
         export::export(request, &Silent).unwrap().sealed.bytes

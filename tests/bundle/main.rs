@@ -60,10 +60,12 @@ impl Bench {
                 set: "0".repeat(32),
                 threads,
                 preset: Preset::default(),
+                parity: None,
                 temporary: std::env::temp_dir(),
             },
             base: None,
             resume: false,
+            parity: None,
             temporary: self.folder.path(),
         };
         export::export(request, &Silent).unwrap()

@@ -138,10 +138,12 @@ impl Desk {
                 set: "0".repeat(32),
                 threads: 2,
                 preset: Preset::default(),
+                parity: None,
                 temporary: std::env::temp_dir(),
             },
             base,
             resume,
+            parity: None,
             temporary: self.bench.folder.path(),
         };
         export::export(request, &Silent)

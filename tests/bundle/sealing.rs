@@ -31,10 +31,12 @@ fn sealed_by(bench: &Bench, name: &str, signers: Vec<SecretKey>) -> Result<std::
             set: "1".repeat(32),
             threads: 1,
             preset: Preset::default(),
+            parity: None,
             temporary: std::env::temp_dir(),
         },
         base: None,
         resume: false,
+        parity: None,
         temporary: bench.folder.path(),
     };
     export::export(request, &Silent).map(|_| path)

@@ -14,6 +14,7 @@ Examples:
   sealift export oci-archive:app.tar -o app.sealift
   sealift export --platform linux/amd64 --platform linux/arm64 nginx:1.27 -o nginx.sealift
   sealift export --dry-run registry.example/app:1.2       what would be carried, and how much
+  sealift export alpine:3.20 -o alpine.sealift --parity 10%    a tenth may get damaged
   sealift export registry.example/app:1.3 --base app.sealift -o update.sealift     a delta
 
 Sign-ins are those of sealift login, docker login and podman login.
@@ -67,6 +68,11 @@ pub(in crate::cli) struct ExportArgs {
     /// delta. Repeat it for the bases of the base, the newest first
     #[arg(short, long, value_name = "FILE")]
     pub(in crate::cli) base: Vec<PathBuf>,
+
+    /// Make parity too, so much of the bundle, in a file beside it: sealift repair makes up for as
+    /// much damage from it
+    #[arg(long, value_name = "PERCENT", value_parser = super::repair::percent)]
+    pub(in crate::cli) parity: Option<u8>,
 
     /// Go on from what an interrupted export to the same file has gathered; the bundle is the same
     /// as without

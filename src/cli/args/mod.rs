@@ -16,6 +16,7 @@ mod login;
 mod look;
 mod map;
 mod registry;
+mod repair;
 mod sign_in;
 
 use clap::{Parser, Subcommand};
@@ -33,6 +34,8 @@ pub(super) use self::look::{DiffArgs, InspectArgs, VerifyArgs};
 use self::map::MAP_EXAMPLES;
 pub(super) use self::map::{MapArgs, MapFormat, RuleArgs};
 pub(super) use self::registry::{EVERY_HOST, MirrorArgs, RegistryArgs};
+use self::repair::{PARITY_EXAMPLES, REPAIR_EXAMPLES};
+pub(super) use self::repair::{ParityArgs, RepairArgs};
 pub(super) use self::sign_in::SignInArgs;
 
 const EXAMPLES: &str = "\
@@ -103,6 +106,20 @@ pub(super) enum Command {
     /// Say what a bundle has that another lacks: what a delta would carry
     #[command(after_help = DIFF_EXAMPLES)]
     Diff(DiffArgs),
+
+    /// Make parity for a bundle, which makes up for damage on its way
+    ///
+    /// Parity lies in a file of its own, beside the bundle, which stays as it is. Ten per cent make
+    /// up for any tenth of the bundle, wherever it is damaged. Encrypted bundles are covered too.
+    #[command(after_help = PARITY_EXAMPLES)]
+    Parity(ParityArgs),
+
+    /// Give back what is damaged or missing of a bundle, from its parity
+    ///
+    /// Nothing is repaired in place: the volumes that are not whole are written anew, byte for byte
+    /// as they were, and get their names only once they are proved to be signed by a trusted key.
+    #[command(after_help = REPAIR_EXAMPLES)]
+    Repair(RepairArgs),
 
     /// Sign in to a registry, as docker login does
     ///
@@ -177,6 +194,8 @@ mod tests {
             MAP_EXAMPLES,
             INSPECT_EXAMPLES,
             DIFF_EXAMPLES,
+            PARITY_EXAMPLES,
+            REPAIR_EXAMPLES,
             LOGIN_EXAMPLES,
             LOGOUT_EXAMPLES,
         ];

@@ -10,6 +10,7 @@ use crate::cli::args;
 use crate::cli::environment::Environment;
 use crate::cli::passphrase::Passphrase;
 use crate::model::{Error, Location, Platform, Result};
+use crate::operation::repair::Wanted;
 
 /// Where a bundle is written and who signs it.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(in crate::cli) struct Sealing {
     pub(in crate::cli) keys: Vec<PathBuf>,
     /// For keys that need one.
     pub(in crate::cli) passphrase: Passphrase,
+    /// Parity to be made beside it.
+    pub(in crate::cli) parity: Option<Wanted>,
 }
 
 /// `sealift export`.
@@ -60,6 +63,7 @@ impl Sealing {
     fn resolve(
         output: PathBuf,
         force: bool,
+        parity: Option<u8>,
         keys: Vec<PathBuf>,
         passphrase: Passphrase,
         environment: &Environment,
@@ -78,7 +82,17 @@ impl Sealing {
         } else {
             keys
         };
-        Ok(Self { output, keys, passphrase })
+        let parity = parity.map(|percent| {
+            let beside = crate::bundle::parity::beside(&output);
+            Wanted { percent, output: beside, limit: None, force }
+        });
+        if let (Some(wanted), false) = (&parity, force)
+            && is_there(&wanted.output)?
+        {
+            return Err(Error::usage(format!("{} is already there", wanted.output.display()))
+                .hint("choose another name, or add --force to replace it"));
+        }
+        Ok(Self { output, keys, passphrase, parity })
     }
 }
 
@@ -99,9 +113,14 @@ impl Export {
         let platforms = args.platform.iter().map(|text| text.parse()).collect::<Result<_>>()?;
         let passphrase = Passphrase::resolve(args.passphrase_file, environment);
         let sealing = match args.output {
-            Some(output) if !args.dry_run => {
-                Some(Sealing::resolve(output, args.force, args.key, passphrase, environment)?)
-            }
+            Some(output) if !args.dry_run => Some(Sealing::resolve(
+                output,
+                args.force,
+                args.parity,
+                args.key,
+                passphrase,
+                environment,
+            )?),
             _ => None,
         };
         Ok(Self {

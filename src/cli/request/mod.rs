@@ -6,6 +6,7 @@ mod export;
 mod import;
 mod login;
 mod map;
+mod repair;
 mod sign_in;
 
 use std::num::NonZeroUsize;
@@ -21,6 +22,7 @@ pub(super) use self::export::{Export, Sealing};
 pub(super) use self::import::Import;
 pub(super) use self::login::{Login, Logout};
 pub(super) use self::map::Map;
+pub(super) use self::repair::{Parity, Repair};
 
 /// `sealift verify`.
 #[derive(Debug)]
