@@ -129,11 +129,11 @@ fn show(report: &Report) -> Result<()> {
     for path in &report.written {
         out.line(format!("wrote {}", path.display()))?;
     }
-    out.line(format!(
-        "repaired: {} of {} each made again, {how}",
-        stretches(state.lost),
-        size(state.coverage.stretch),
-    ))
+    let made = match state.lost {
+        0 => "put together from what is whole".to_owned(),
+        lost => format!("{} of {} made again", stretches(lost), size(state.coverage.stretch)),
+    };
+    out.line(format!("repaired: {made}, {how}"))
 }
 
 fn stretches(number: usize) -> String {
