@@ -1,7 +1,7 @@
 # make help says what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test interop bench many kills micro dist
+.PHONY: help demo check test interop bench many kills fuzz coverage micro dist
 
 # dockerd can only be started by root; everyone else's tests go through sudo.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,--config 'target."cfg(unix)".runner="sudo -E"')
@@ -16,9 +16,9 @@ demo: ## build, then carry an image made on the spot from end to end; no network
 	cargo build --locked
 	tests/demo.sh target/debug/sealift
 
-check: ## formatting, lints, documentation, licences
-	cargo fmt --check
-	cargo clippy --locked --all-targets --all-features -- -D warnings
+check: ## formatting, lints, documentation, licences; fuzz targets too
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings -A rustdoc::private_intra_doc_links' cargo doc --locked --no-deps --document-private-items --all-features
 	@if cargo deny --version >/dev/null 2>&1; \
 	then cargo deny --offline --all-features check bans licenses sources; \
@@ -47,6 +47,10 @@ many: ## of these, 500 small images beside skopeo sync
 kills: ## kill exports and imports fifty times each; SEALIFT_KILLS=N for another number
 	.ci/setup test
 	SEALIFT_KILLS=$${SEALIFT_KILLS:-50} cargo test --locked $(AS_ROOT) --test interop kill:: -- --nocapture
+
+fuzz: ## run each fuzz target for a minute; SECONDS_EACH=N, TARGETS='manifest index' for others
+	.ci/setup
+	.ci/fuzz $(or $(SECONDS_EACH),60) $(TARGETS)
 
 micro: ## measure engines, chunker and recipes by themselves
 	cargo bench --locked --bench micro

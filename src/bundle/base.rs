@@ -1,6 +1,6 @@
 //! The base of a delta, while the delta is written: what the far side has already.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::content::content;
@@ -23,6 +23,8 @@ pub enum Known {
         digest: Digest,
         /// Manifest and index.
         contents: Box<Contents>,
+        /// The blobs that are known to have arrived, where an import says so; else all of them.
+        held: Option<HashSet<Digest>>,
     },
 }
 
@@ -38,6 +40,14 @@ impl Known {
         match self {
             Self::Bundle(bundle) => bundle.contents(),
             Self::Receipt { contents, .. } => contents,
+        }
+    }
+
+    /// Whether the far side has a blob of it.
+    fn has_arrived(&self, digest: &Digest) -> bool {
+        match self {
+            Self::Receipt { held: Some(held), .. } => held.contains(digest),
+            _ => true,
         }
     }
 }
@@ -96,6 +106,9 @@ impl Base {
 
     fn take(&mut self, known: &[Known], ids: &HashMap<(Digest, u64), ChunkId>) {
         for blob in known[0].contents().index.blobs() {
+            if !known[0].has_arrived(&blob.digest) {
+                continue;
+            }
             // A delta that keeps a blob of its base does not know what is in it.
             let whole = known.iter().find_map(|own| {
                 let index = &own.contents().index;

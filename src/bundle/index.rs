@@ -190,7 +190,7 @@ impl Index {
     }
 
     /// The unpacked bytes of the index.
-    pub(super) fn to_bytes(&self, pack_count: usize) -> Vec<u8> {
+    pub fn to_bytes(&self, pack_count: usize) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
         let mut counts = vec![0u64; pack_count];
         for chunk in &self.chunks {
@@ -268,7 +268,7 @@ impl Index {
     ///
     /// # Errors
     /// [`Kind::Malformed`](crate::model::Kind::Malformed) for anything that does not add up.
-    pub(super) fn parse(bytes: &[u8], packs: &[u64]) -> Result<Self> {
+    pub fn parse(bytes: &[u8], packs: &[u64]) -> Result<Self> {
         let (rest, first) = match (bytes.strip_prefix(MAGIC), bytes.strip_prefix(MAGIC_1)) {
             (Some(rest), _) => (rest, false),
             (None, Some(rest)) => (rest, true),

@@ -24,6 +24,8 @@
 //! base stand for chunks, and blobs that the base holds stand for themselves. Whoever reads a delta
 //! has to say where the base is ([`Held`]).
 //!
+//! What an import says of where it went is a [`Statement`]; it goes back in a receipt.
+//!
 //! A bundle that takes long is written in a [`Partial`], where notes are taken of what there is of
 //! it. What an interrupted one left is read as [`Remains`].
 //!
@@ -31,21 +33,28 @@
 //! [`Bundle::authenticate`](Bundle::authenticate) makes it a `Bundle<Authentic>`, and only that is
 //! a [`Source`](crate::endpoint::Source). `docs/format.md` is the normative text.
 
+mod account;
 mod base;
 mod blob;
 mod cache;
 mod checkpoint;
+mod claim;
 mod class;
 mod content;
+mod cosign;
 mod difference;
 mod examine;
+mod handles;
 mod held;
 mod index;
 mod layer;
 mod lending;
 mod manifest;
+mod media;
 mod names;
+mod naming;
 mod opener;
+mod output;
 mod packs;
 pub mod parity;
 mod partial;
@@ -55,7 +64,13 @@ mod reader;
 mod receipt;
 mod recipe;
 mod remains;
+mod seal;
+mod search;
+mod selection;
+mod set;
 mod source;
+mod statement;
+mod tail;
 mod target;
 mod turns;
 mod volume;
@@ -68,11 +83,17 @@ pub use held::{Held, Needs};
 pub use index::{BaseBlob, BlobEntry, Borrowed, Index, Piece};
 pub use layer::SMALLEST_OPENED;
 pub use manifest::{Attached, BaseEntry, ImageEntry, Manifest, PackEntry, Stored};
+pub use media::{Answer, Changer, Media, Wanted};
+pub use naming::volume_path;
+pub use output::SMALLEST_VOLUME;
 pub use partial::{Kept, Partial};
 pub use preset::Preset;
 pub use reader::{Authentic, Bundle, Contents, Unverified};
 pub use receipt::Receipt;
 pub use recipe::{Body, Encoding, Recipe, Run};
 pub use remains::Remains;
+pub use seal::{Finished, Sealed, SealedVolume};
+pub use set::AtHand;
+pub use statement::{Amount, Landed, Statement};
 pub use target::BundleTarget;
-pub use writer::{Added, Sealed, Writer, WriterOptions};
+pub use writer::{Added, Writer, WriterOptions};

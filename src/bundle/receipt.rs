@@ -2,21 +2,31 @@
 //! that was sent. It says what the far side has got, which is all that the next delta needs to know.
 //!
 //! It is a tar like the bundle: a README, a member `receipt`, the index, the manifest and its
-//! signatures.
+//! signatures. One that an import has made also holds a [`Statement`] of what really arrived, and the
+//! receiver's signatures over it.
 
+use std::fs::File;
 use std::path::Path;
 
 use super::base::Known;
-use super::press::Output;
-use super::reader::{Authentic, Bundle, Unverified, read_hashed};
-use super::volume::{self, BLOCK, END_BYTES, Volume, member_bytes};
-use crate::codec::atomic::AtomicFile;
-use crate::model::{Digest, Error, Result, limits};
-use crate::trust::Trust;
+use super::output::VolumeWriter;
+use super::reader::{Authentic, Bundle, Contents, Unverified};
+use super::statement::Statement;
+use super::tail::member;
+use super::volume::{self, BLOCK, Volume, member_bytes};
+use crate::codec::atomic::{AtomicFile, name_together};
+use crate::codec::checked::HashingReader;
+use crate::model::{Algorithm, Digest, Error, Result, limits};
+use crate::trust::{KeyId, SIGNATURE_BYTES, SecretKey, Signer, Trust};
 
 /// What tells a receipt from a bundle: its second member.
 const NAME: &str = "receipt";
 const TEXT: &[u8] = b"sealift receipt 1\n";
+
+/// What an import says.
+const IMPORT: &str = "import";
+/// Where signatures over that lie.
+const IMPORT_SIGNATURES: &str = "import-signatures/";
 
 const README: &[u8] = b"This is the receipt of a sealift bundle: its signed manifest and its index, without content.\n\
 It says what the bundle held, so that a later one can leave that out: sealift export --base RECEIPT\n";
@@ -24,6 +34,15 @@ It says what the bundle held, so that a later one can leave that out: sealift ex
 /// A receipt that was opened; nothing of it is believed yet.
 pub struct Receipt {
     bundle: Bundle<Unverified>,
+    import: Option<Import>,
+}
+
+/// What an import says, and who signed that.
+struct Import {
+    bytes: Vec<u8>,
+    signatures: Vec<(KeyId, [u8; SIGNATURE_BYTES])>,
+    /// Where the next member begins.
+    end: u64,
 }
 
 impl Receipt {
@@ -32,21 +51,13 @@ impl Receipt {
     /// # Errors
     /// [`Kind::Io`](crate::model::Kind::Io) where it cannot be read.
     pub fn is_one(path: &Path) -> Result<bool> {
-        let volume = Volume::open(path)?;
-        if volume.length() < BLOCK {
-            return Ok(false);
-        }
-        let at = match volume::parse_header(&volume.block(0)?) {
-            Some((name, size, _)) if name == volume::README && size <= limits::README_BYTES => {
-                member_bytes(size)
-            }
-            _ => return Ok(false),
-        };
-        if volume.length() < at + BLOCK {
-            return Ok(false);
-        }
-        let member = volume::parse_header(&volume.block(at)?);
-        Ok(member.is_some_and(|(name, size, _)| name == NAME && size == TEXT.len() as u64))
+        // Volumes may be in a folder, a receipt is a file.
+        if path.is_dir() { Ok(false) } else { Self::begins(&Volume::open(path)?) }
+    }
+
+    /// Whether a file begins as a receipt.
+    pub(super) fn begins(file: &Volume) -> Result<bool> {
+        Ok(second_member(file)?.is_some())
     }
 
     /// Opens a receipt.
@@ -54,22 +65,144 @@ impl Receipt {
     /// # Errors
     /// As for a bundle.
     pub fn open(path: &Path) -> Result<Self> {
-        Ok(Self { bundle: Bundle::open(path)? })
+        let bundle = Bundle::open_set(&[], Some(path))?;
+        let file = bundle.tail_file();
+        let import = match second_member(file)? {
+            Some(at) => Import::read(file, at + member_bytes(TEXT.len() as u64))?,
+            None => None,
+        };
+        Ok(Self { bundle, import })
     }
 
-    /// Checks its signatures, then reads it.
+    /// Digest of the manifest: names the bundle.
+    pub fn digest(&self) -> Digest {
+        self.bundle.digest()
+    }
+
+    /// Length of the file in bytes.
+    pub fn length(&self) -> u64 {
+        self.bundle.length()
+    }
+
+    /// What the trusted keys say about each signature of the bundle.
+    pub fn signers(&self, trust: &Trust) -> Vec<Signer> {
+        self.bundle.signers(trust)
+    }
+
+    /// What the trusted keys say about each signature of the import; none where nobody signed it.
+    pub fn import_signers(&self, trust: &Trust) -> Vec<Signer> {
+        let judge = |import: &Import| trust.judge(&import.bytes, &import.signatures);
+        self.import.as_ref().map_or_else(Vec::new, judge)
+    }
+
+    /// What it says of an import, **without proof**; `None` where it speaks of none.
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`](crate::model::Kind::Malformed).
+    pub fn statement(&self) -> Result<Option<Statement>> {
+        let parse = |import: &Import| Statement::parse(&import.bytes, &self.digest());
+        self.import.as_ref().map(parse).transpose()
+    }
+
+    /// What the bundle claims to hold, **without proof**, within tighter limits.
+    ///
+    /// # Errors
+    /// As for a bundle.
+    pub fn peek(&self) -> Result<Contents> {
+        let contents = self.bundle.peek()?;
+        if let Some(import) = &self.import {
+            let path = self.bundle.path().display().to_string();
+            import.expect_index(&contents, self.bundle.tail.manifest_at, &path)?;
+        }
+        Ok(contents)
+    }
+
+    /// Checks its signatures, then reads it. Signatures over what it says of an import must count where
+    /// there are any; what is not signed can only make less of the bundle count as held.
     ///
     /// # Errors
     /// As for a bundle.
     pub fn authenticate(self, trust: &Trust) -> Result<Known> {
-        let digest = self.bundle.digest();
-        let contents = self.bundle.authentic_contents(trust, &|volume, manifest_at, index| {
-            let at = manifest_at
-                .checked_sub(member_bytes(index.size))
-                .ok_or_else(|| Error::damaged(format!("{} ends early", volume.path().display())))?;
-            Ok(super::manifest::PackEntry { offset: at, ..*index })
-        })?;
-        Ok(Known::Receipt { digest, contents: Box::new(contents) })
+        let Self { bundle, import } = self;
+        let (digest, path) = (bundle.digest(), bundle.path().display().to_string());
+        let bundle = bundle.authenticate(trust)?;
+        let manifest_at = bundle.tail.manifest_at;
+        let contents = bundle.into_contents();
+        let mut held = None;
+        if let Some(import) = &import {
+            import.expect_index(&contents, manifest_at, &path)?;
+            if !import.signatures.is_empty() {
+                let what = format!("what {path} says of an import");
+                trust.require(&import.bytes, &import.signatures, &what)?;
+            }
+            held = Some(Statement::parse(&import.bytes, &digest)?.held(&contents.index)?);
+        }
+        Ok(Known::Receipt { digest, contents: Box::new(contents), held })
+    }
+}
+
+/// Where the member lies that makes a file a receipt.
+fn second_member(volume: &Volume) -> Result<Option<u64>> {
+    if volume.length() < BLOCK {
+        return Ok(None);
+    }
+    let at = match volume::parse_header(&volume.block(0)?) {
+        Some((name, size, _)) if name == volume::README && size <= limits::README_BYTES => {
+            member_bytes(size)
+        }
+        _ => return Ok(None),
+    };
+    if volume.length() < at + BLOCK {
+        return Ok(None);
+    }
+    let member = volume::parse_header(&volume.block(at)?);
+    Ok(member
+        .is_some_and(|(name, size, _)| name == NAME && size == TEXT.len() as u64)
+        .then_some(at))
+}
+
+impl Import {
+    /// The index lies right behind what is said of the import, and right before the manifest.
+    fn expect_index(&self, contents: &Contents, manifest_at: u64, path: &str) -> Result<()> {
+        if manifest_at.checked_sub(member_bytes(contents.manifest.index.size)) == Some(self.end) {
+            return Ok(());
+        }
+        Err(Error::malformed(format!(
+            "{path}: something lies between what it says of an import and its index"
+        )))
+    }
+
+    /// Reads the members that begin at `at`; `None` where something else begins there.
+    fn read(volume: &Volume, mut at: u64) -> Result<Option<Self>> {
+        let path = volume.path().display();
+        let header = |at| Ok::<_, Error>(volume::parse_header(&volume.block(at)?));
+        let size = match header(at)? {
+            Some((name, size, _)) if name == IMPORT => size,
+            _ => return Ok(None),
+        };
+        if size > limits::STATEMENT_BYTES {
+            return Err(Error::malformed(format!(
+                "{path} has {size} bytes to say of an import, more than any receipt"
+            )));
+        }
+        let bytes = member(volume, at, size)?;
+        at += member_bytes(size);
+        let mut signatures: Vec<(KeyId, [u8; SIGNATURE_BYTES])> = Vec::new();
+        while let Some((name, size, _)) = header(at)? {
+            let Some(id) = name.strip_prefix(IMPORT_SIGNATURES) else { break };
+            let wrong =
+                || Error::malformed(format!("{path}: {name:?} does not belong in a receipt"));
+            let id = id.strip_suffix(".sig").and_then(KeyId::parse).ok_or_else(wrong)?;
+            let is_next = signatures.last().is_none_or(|(last, _)| *last < id);
+            let has_room = signatures.len() < limits::SIGNATURES;
+            if size != SIGNATURE_BYTES as u64 || !is_next || !has_room {
+                return Err(wrong());
+            }
+            let signature = member(volume, at, size)?.try_into().map_err(|_| wrong())?;
+            signatures.push((id, signature));
+            at += member_bytes(size);
+        }
+        Ok(Some(Self { bytes, signatures, end: at }))
     }
 }
 
@@ -79,21 +212,62 @@ impl Bundle<Authentic> {
     /// # Errors
     /// [`Kind::Io`](crate::model::Kind::Io), and whatever is wrong with the index.
     pub fn write_receipt(&self, path: &Path) -> Result<()> {
-        let file = AtomicFile::create(path, 0o644)?;
-        let mut output = Output { file, at: 0, time: self.time };
-        let index = &self.contents().manifest.index;
-        let stored = read_hashed(&self.volume, index, "the index")?;
+        self.write_receipt_of(AtomicFile::create(path, 0o644)?, None).map(drop)
+    }
+
+    /// Writes the receipt of an import to a file that was begun, signed with these keys. Gives the
+    /// SHA-256 of the file.
+    ///
+    /// # Errors
+    /// As for [`write_receipt`](Self::write_receipt).
+    pub fn write_import_receipt(
+        &self,
+        file: AtomicFile,
+        statement: &Statement,
+        keys: &[SecretKey],
+    ) -> Result<Digest> {
+        self.write_receipt_of(file, Some((statement.to_bytes()?, keys)))
+    }
+
+    fn write_receipt_of(
+        &self,
+        file: AtomicFile,
+        import: Option<(Vec<u8>, &[SecretKey])>,
+    ) -> Result<Digest> {
+        let name = file.target().to_owned();
+        let mut output = VolumeWriter::new(file, self.tail.time);
+        let manifest = &self.contents().manifest;
+        let stored = self.volumes.read(&manifest.index, "the index", manifest)?;
         output.member(volume::README, README)?;
         output.member(NAME, TEXT)?;
+        if let Some((statement, keys)) = import {
+            output.member(IMPORT, &statement)?;
+            let mut signatures: Vec<_> =
+                keys.iter().map(|key| (key.public().id(), key.sign(&statement))).collect();
+            signatures.sort_by_key(|(id, _)| *id);
+            signatures.dedup_by_key(|(id, _)| *id);
+            for (id, signature) in signatures {
+                output.member(&format!("{IMPORT_SIGNATURES}{id}.sig"), &signature)?;
+            }
+        }
         output.member(&format!("index/{}.zst", Digest::of(&stored).hex()), &stored)?;
-        let manifest_at = output.at;
-        output.member(volume::MANIFEST, &self.manifest_bytes)?;
-        for (id, signature) in &self.signatures {
+        let manifest_at = output.at();
+        output.member(volume::MANIFEST, &self.tail.manifest)?;
+        for (id, signature) in &self.tail.signatures {
             output.member(&format!("signatures/{id}.sig"), signature)?;
         }
         output.member(volume::TAIL, volume::tail_text(manifest_at).as_bytes())?;
-        std::io::Write::write_all(&mut output.file, &[0; END_BYTES as usize])
-            .map_err(|e| super::press::write_error(&path.display().to_string(), e))?;
-        output.file.commit()
+        let done = output.end()?;
+        let digest = hash(done.file.path())
+            .map_err(|e| Error::io(format!("cannot read back {}", name.display()), e))?;
+        name_together(vec![(done.file, name)])?;
+        Ok(digest)
     }
+}
+
+/// The digest of all that was written.
+fn hash(path: &Path) -> std::io::Result<Digest> {
+    let mut reader = HashingReader::new(File::open(path)?, Algorithm::Sha256);
+    std::io::copy(&mut reader, &mut std::io::sink())?;
+    Ok(reader.finish().0)
 }

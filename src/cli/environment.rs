@@ -12,16 +12,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use zeroize::Zeroizing;
 
+use crate::model::moment::LATEST;
 use crate::model::{Error, Result};
 use crate::transport::registry::{CredentialPaths, Secret};
+use crate::trust::POLICY_FILE;
 
 use self::routes::Routes;
 
 /// Where the system's administrator puts the public keys that every user trusts.
 const SYSTEM_TRUST: &str = "/etc/sealift/trust";
-
-/// The first date that a tar header cannot hold, in the year 2242.
-const LATEST: u64 = 1 << 33;
 
 /// More threads than this only wait for each other: hashing and compressing are bound by memory.
 const MOST_JOBS: usize = 16;
@@ -30,6 +29,9 @@ const MOST_JOBS: usize = 16;
 pub(super) struct Environment {
     /// The user's own folder: `$XDG_CONFIG_HOME/sealift`, else `~/.config/sealift`.
     config: Option<PathBuf>,
+    /// Where the user's programs keep what they must remember: `$XDG_STATE_HOME/sealift`, else
+    /// `~/.local/state/sealift`.
+    state: Option<PathBuf>,
     /// Folders of trusted public keys, the user's first.
     trust: Vec<PathBuf>,
     /// Where docker and podman keep registry sign-ins.
@@ -42,8 +44,12 @@ pub(super) struct Environment {
     pub(super) temporary: PathBuf,
     /// Seconds since 1970 that a bundle is dated with: `SOURCE_DATE_EPOCH`, else the clock.
     pub(super) created: u64,
+    /// Seconds since 1970 by the clock, whatever `SOURCE_DATE_EPOCH` says: what is fresh is judged by it.
+    pub(super) clock: u64,
     /// Whether `SOURCE_DATE_EPOCH` said so: the same inputs are then to give the same bytes.
     pub(super) created_is_pinned: bool,
+    /// The machine, as it calls itself, where the system says so.
+    pub(super) machine: Option<String>,
     /// Threads to use where the user did not say.
     pub(super) jobs: NonZeroUsize,
     /// `SEALIFT_PASSPHRASE`.
@@ -72,6 +78,13 @@ fn user() -> Option<u32> {
     None
 }
 
+/// The name of the machine. It goes into reports, so it is one line, and short.
+fn machine() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    let name: String = name.trim().chars().take(255).collect();
+    (!name.is_empty()).then_some(name)
+}
+
 impl Environment {
     /// Reads the environment of the process.
     ///
@@ -81,7 +94,8 @@ impl Environment {
         let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         let jobs = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let variable = |name: &str| std::env::var_os(name);
-        Self::resolve(&variable, std::env::temp_dir(), clock, jobs, user())
+        let environment = Self::resolve(&variable, std::env::temp_dir(), clock, jobs, user())?;
+        Ok(Self { machine: machine(), ..environment })
     }
 
     fn resolve(
@@ -104,6 +118,8 @@ impl Environment {
             folder("XDG_CONFIG_HOME").or_else(|| home.as_ref().map(|home| home.join(".config")));
         let routes = Routes::resolve(&text, home.as_deref(), configs.as_deref())?;
         let config = configs.as_ref().map(|configs| configs.join("sealift"));
+        let states = folder("XDG_STATE_HOME")
+            .or_else(|| home.as_ref().map(|home| home.join(".local/state")));
 
         let credentials = CredentialPaths {
             registry_auth_file: set("REGISTRY_AUTH_FILE").map(PathBuf::from),
@@ -135,12 +151,15 @@ impl Environment {
                 .chain([PathBuf::from(SYSTEM_TRUST)])
                 .collect(),
             config,
+            state: states.map(|states| states.join("sealift")),
             credentials,
             routes,
             docker_host: text("DOCKER_HOST")?,
             temporary,
             created,
+            clock,
             created_is_pinned,
+            machine: None,
             jobs,
             passphrase: text("SEALIFT_PASSPHRASE")?.map(Zeroizing::new),
         })
@@ -156,6 +175,12 @@ impl Environment {
             None => Err(Error::usage("neither HOME nor XDG_CONFIG_HOME says where keys are")
                 .hint("name the key file on the command line")),
         }
+    }
+
+    /// Where streams that were seen, and the log of what was verified and imported, are kept where no
+    /// other place is named. `None` where the user has no home: whoever needs it then says so.
+    pub(super) fn state_folder(&self) -> Option<&Path> {
+        self.state.as_deref()
     }
 
     /// Every `*.pub` file of the trust folders, in a stable order. A folder that is not there
@@ -182,6 +207,28 @@ impl Environment {
             files.extend(names);
         }
         Ok(files)
+    }
+
+    /// The `trust.toml` of each trust folder that has one, the user's first.
+    ///
+    /// # Errors
+    /// [`Kind::Io`](crate::model::Kind::Io) where it cannot be known whether there is one.
+    pub(super) fn trust_policies(&self) -> Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        for folder in &self.trust {
+            let file = folder.join(POLICY_FILE);
+            match file.try_exists() {
+                Ok(true) => found.push(file),
+                Ok(false) => {}
+                Err(e) => return Err(Error::io(format!("cannot look at {}", file.display()), e)),
+            }
+        }
+        Ok(found)
+    }
+
+    /// The user's own trust folder.
+    pub(super) fn own_trust_folder(&self) -> Option<&Path> {
+        self.config.as_ref().and(self.trust.first()).map(PathBuf::as_path)
     }
 
     /// The trust folders, for messages.
@@ -218,6 +265,19 @@ mod tests {
     }
 
     #[test]
+    fn state_follows_the_xdg_specification() {
+        let state = |variables: &[(&str, &str)]| {
+            let environment = Environment::fake(variables).unwrap();
+            environment.state_folder().map(Path::to_path_buf)
+        };
+        let home = ("HOME", "/home/u");
+        assert_eq!(state(&[home]), Some("/home/u/.local/state/sealift".into()));
+        assert_eq!(state(&[home, ("XDG_STATE_HOME", "/s")]), Some("/s/sealift".into()));
+        assert_eq!(state(&[home, ("XDG_STATE_HOME", "s")]), state(&[home]));
+        assert_eq!(state(&[]), None);
+    }
+
+    #[test]
     fn sign_ins_are_looked_for_where_docker_and_podman_keep_them() {
         let environment = Environment::fake(&[
             ("HOME", "/h"),
@@ -241,6 +301,7 @@ mod tests {
     fn the_date_is_the_clock_unless_it_is_set() {
         assert_eq!(Environment::fake(&[]).unwrap().created, 1000);
         assert_eq!(Environment::fake(&[("SOURCE_DATE_EPOCH", "7")]).unwrap().created, 7);
+        assert_eq!(Environment::fake(&[("SOURCE_DATE_EPOCH", "7")]).unwrap().clock, 1000);
         assert!(Environment::fake(&[("SOURCE_DATE_EPOCH", "-7")]).is_err());
         assert!(Environment::fake(&[("SOURCE_DATE_EPOCH", "soon")]).is_err());
     }

@@ -8,13 +8,14 @@ use super::console::Console;
 use super::output::{Align, Output, Table, count, size};
 use super::request;
 use crate::model::{Error, Kind, Result};
-use crate::operation::repair::{self, Coverage, Made, Proof, Report, State};
+use crate::operation::parity::{self, Coverage, Made};
+use crate::operation::repair::{self, Proof, Report, State};
 use crate::trust::Trust;
 
 /// `sealift parity`.
-pub(super) fn parity(request: &request::Parity, console: &Console) -> Result<()> {
+pub(super) fn make(request: &request::Parity, console: &Console) -> Result<()> {
     let progress = console.progress("parity");
-    let made = repair::make_beside(&request.volumes, &request.wanted, &*progress)?;
+    let made = parity::make_beside(&request.volumes, &request.wanted, &*progress)?;
     drop(progress);
     let mut out = Output::stdout();
     if request.json { out.json(&made_json(&made)) } else { out.line(sentence(&made)) }
@@ -82,9 +83,10 @@ pub(super) fn repair(request: request::Repair, console: &Console) -> Result<()> 
         drop(progress);
         return check(&state, request.json, console);
     };
-    let keys = std::cell::RefCell::new(Some(request.keys));
-    let trust = || match keys.borrow_mut().take() {
-        Some(keys) => Trust::from_files(&keys?),
+    let rules = std::cell::RefCell::new(Some(request.trust));
+    // Asked for once.
+    let trust = || match rules.borrow_mut().take() {
+        Some(rules) => rules?.load(),
         None => Ok(Trust::default()),
     };
     let report = repair::repair(
@@ -99,7 +101,7 @@ pub(super) fn repair(request: request::Repair, console: &Console) -> Result<()> 
     )?;
     drop(progress);
     if report.state.parity_is_damaged() {
-        console.warn(&worn(&report.state));
+        console.warn(&worn(report.state.budget, report.state.coverage.budget));
     }
     if report.proof == Proof::Table {
         console.warn("the bundle is encrypted: that it is as it was says its parity alone, and nobody signed that; verify it with the identity that opens it");
@@ -108,10 +110,9 @@ pub(super) fn repair(request: request::Repair, console: &Console) -> Result<()> 
 }
 
 /// The parity itself has suffered.
-pub(super) fn worn(state: &State) -> String {
+fn worn(left: usize, whole: usize) -> String {
     format!(
-        "the parity is damaged: it still makes up for {} of {} stretches; make it anew with sealift parity once the bundle is whole",
-        state.budget, state.coverage.budget
+        "the parity is damaged: it still makes up for {left} of {whole} stretches; make it anew with sealift parity once the bundle is whole"
     )
 }
 
@@ -150,7 +151,7 @@ fn nothing(state: &State) -> String {
 fn check(state: &State, as_json: bool, console: &Console) -> Result<()> {
     let mut out = Output::stdout();
     if state.parity_is_damaged() {
-        console.warn(&worn(state));
+        console.warn(&worn(state.budget, state.coverage.budget));
     }
     if as_json {
         out.json(&state_json(state))?;
@@ -199,7 +200,7 @@ fn check(state: &State, as_json: bool, console: &Console) -> Result<()> {
 }
 
 /// How much is lost and whether that is within the budget, in half a sentence.
-pub(super) fn within(state: &State) -> String {
+fn within(state: &State) -> String {
     let unit = size(state.coverage.stretch);
     if state.can_be_repaired() {
         format!(
@@ -211,6 +212,46 @@ pub(super) fn within(state: &State) -> String {
             "damaged beyond repair: {} of {} stretches of {unit} are lost, the parity makes up for {}",
             state.lost, state.coverage.stretches, state.budget
         )
+    }
+}
+
+/// Adds to what is wrong with a bundle whether parity beside it makes up for it, and how.
+pub(super) fn with_outlook(error: Error, files: &[PathBuf], console: &Console) -> Error {
+    let kinds = [Kind::Damaged, Kind::Malformed, Kind::Untrusted];
+    if !kinds.contains(&error.kind()) {
+        return error;
+    }
+    let progress = console.progress("verify");
+    let state = repair::outlook(files, &*progress);
+    drop(progress);
+    match state {
+        Some(state) if !state.is_whole() => {
+            let parity = names(&state.parity);
+            if !state.can_be_repaired() {
+                return error
+                    .hint(format!("{} in {parity}: copy the bundle again", within(&state)));
+            }
+            let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+            let output = match &state.volumes[..] {
+                [one] => format!("repaired-{}", one.name),
+                _ => "repaired".to_owned(),
+            };
+            let command = format!("sealift repair {} -o {output}", files.join(" "));
+            error.hint(format!("{} in {parity}: {command}", within(&state)))
+        }
+        _ => error,
+    }
+}
+
+/// Warns where parity beside a whole bundle is damaged.
+pub(super) fn warn_of_worn_parity(files: &[PathBuf], console: &Console) {
+    let progress = console.progress("verify");
+    let condition = repair::condition(files, &*progress);
+    drop(progress);
+    if let Some((left, whole)) = condition
+        && left < whole
+    {
+        console.warn(&worn(left, whole));
     }
 }
 

@@ -5,8 +5,9 @@
 //! come in; [`deflate`] finds out how other programs compressed, and makes the same bytes again;
 //! [`frame`] packs and opens single zstd frames, with a prefix or without; [`tarball`] writes and
 //! walks tars; [`split`] and [`chunk`] cut a tar into pieces that can be found again; [`number`]
-//! spells numbers in tables; [`atomic`] makes files that appear whole or not at all; [`lanes`] does
-//! several things at once and keeps their order.
+//! spells numbers in tables; [`atomic`] makes files that appear whole or not at all; [`owned`] tells
+//! files that others can change; [`journal`] is a file that only grows, and shows where it was
+//! changed; [`lanes`] does several things at once and keeps their order.
 
 pub mod atomic;
 pub mod checked;
@@ -14,7 +15,9 @@ pub mod chunk;
 pub mod compression;
 pub mod deflate;
 pub mod frame;
+pub mod journal;
 pub mod lanes;
 pub mod number;
+pub mod owned;
 pub mod split;
 pub mod tarball;

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use super::at_hand::AtHand;
 use super::copy::{self, Surroundings};
+use super::freshness::Dating;
 use super::gather::{Wanted, display_name, gather};
-use super::repair;
+use super::parity;
 use super::sources::Sources;
 use crate::bundle::{Base, BundleTarget, Partial, Sealed, Writer, WriterOptions};
 use crate::endpoint::{
@@ -34,10 +35,12 @@ pub struct Request<'a> {
     pub writer: WriterOptions,
     /// What the far side has already; nothing for a bundle that is whole by itself.
     pub base: Option<Base>,
+    /// What it says about its age.
+    pub dating: Dating,
     /// Whether to go on from what interrupted exports to the same file have left.
     pub resume: bool,
     /// Parity to be made beside it.
-    pub parity: Option<repair::Wanted>,
+    pub parity: Option<parity::Wanted>,
     /// Takes temporary files.
     pub temporary: &'a Path,
 }
@@ -65,7 +68,7 @@ pub struct Report {
     /// How many blobs came from an interrupted export, and their bytes.
     pub at_hand: (usize, u64),
     /// Parity that was made.
-    pub parity: Option<repair::Made>,
+    pub parity: Option<parity::Made>,
 }
 
 /// Says what an export would do. Asks the places, writes nothing.
@@ -111,6 +114,9 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
             .hint("make one with `sealift key generate`"));
     }
     let around = Surroundings { progress, temporary: request.temporary, title: "exporting" };
+    if let Some(numbering) = &request.dating.numbering {
+        numbering.prepare()?;
+    }
     // Everything that can be asked beforehand is asked before anything is written.
     progress.event(Event::Phase { title: "reading what the images consist of", total: None });
     let mut feeds: Vec<(usize, Box<dyn Feed>)> = Vec::new();
@@ -133,6 +139,8 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
         parcels.extend(found.into_iter().map(|parcel| (place, parcel)));
     }
     let base = request.base.map(Arc::new);
+    let created = request.writer.created;
+    let volume_size = request.writer.volume_size;
     let partial = Partial::begin(&request.output)?;
     let remains = if request.resume { partial.remains(base.as_ref()) } else { Vec::new() };
     let writer = Writer::create_in(partial, sources.is_remote(), request.writer, base)?;
@@ -159,12 +167,30 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
     let (parcels, at_hand) = bring_all().inspect_err(|_| target.give_up())?;
     progress.event(Event::Phase { title: "sealing", total: None });
     let content = distinct_bytes(&parcels);
-    let sealed = target.seal(&parcels, &request.signers)?;
-    let parity = match &request.parity {
-        Some(wanted) => Some(repair::make_beside(&[request.output], wanted, progress)?),
-        None => None,
+    // As late as can be: an export that fails uses up no number.
+    let mut position = None;
+    if let Some(numbering) = &request.dating.numbering {
+        let (given, note) = numbering.settle(created)?;
+        if let Some(note) = note {
+            progress.event(Event::Warning(&note));
+        }
+        position = Some(given);
+    }
+    target.with(|writer| {
+        writer.date(position, request.dating.expires);
+        Ok(())
+    })?;
+    let finished = target.seal(&parcels, &request.signers)?;
+    let (made, beside) = match &request.parity {
+        Some(wanted) => {
+            let wanted = &parity::Wanted { limit: wanted.limit.or(volume_size), ..wanted.clone() };
+            let (made, files) = parity::make_with(&finished, &request.output, wanted, progress)?;
+            (Some(made), files)
+        }
+        None => (None, Vec::new()),
     };
-    Ok(Report { sealed, parcels, content, at_hand, parity })
+    let sealed = finished.commit(beside)?;
+    Ok(Report { sealed, parcels, content, at_hand, parity: made })
 }
 
 /// Tells how the images of a place were come by.

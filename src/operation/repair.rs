@@ -1,4 +1,4 @@
-//! Parity: made for a finished bundle, looked at, and used to give back what a medium has spoiled.
+//! Repair: parity gives back what a medium has spoiled.
 //!
 //! A repair never changes what is there. It finds pieces by their content among the files that were
 //! named and those beside them, gives back whole volumes in new files, and proves these as it
@@ -6,152 +6,16 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::bundle::parity::{FileState, Input, Layout, Media, Medium, Parity, Plan, Survey};
+use super::parity::{Coverage, in_the_way, phase, require_room, synced};
+use crate::bundle::parity::{FileState, Media, Medium, Parity, Survey};
 use crate::bundle::{Authentic, Bundle};
-use crate::codec::atomic::AtomicFile;
-use crate::endpoint::{Event, How, Progress, Transfers};
+use crate::codec::atomic::{AtomicFile, name_together};
+use crate::endpoint::Progress;
 use crate::model::{Error, Result, limits};
 use crate::trust::Trust;
 
 /// What an age file begins with: a volume that is encrypted as a whole.
 const AGE: &[u8] = b"age-encryption.org/";
-
-/// What parity makes up for, in numbers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Coverage {
-    /// Bytes of a stretch: what is lost together.
-    pub stretch: u64,
-    /// How many stretches the volumes have.
-    pub stretches: usize,
-    /// How many of them may be lost.
-    pub budget: usize,
-    /// Bytes of each volume.
-    pub volumes: Vec<u64>,
-}
-
-impl Coverage {
-    fn of(layout: &Layout) -> Self {
-        Self {
-            stretch: layout.shard(),
-            stretches: layout.data(),
-            budget: layout.recovery(),
-            volumes: layout.files().iter().map(|file| file.length).collect(),
-        }
-    }
-
-    /// How many whole volumes may be lost, the largest first.
-    pub fn whole_volumes(&self) -> usize {
-        let mut shards: Vec<u64> =
-            self.volumes.iter().map(|bytes| bytes.div_ceil(self.stretch)).collect();
-        shards.sort_unstable_by_key(|&shards| std::cmp::Reverse(shards));
-        let mut left = self.budget as u64;
-        let fits = |shards: &&u64| match left.checked_sub(**shards) {
-            Some(rest) => {
-                left = rest;
-                true
-            }
-            None => false,
-        };
-        shards.iter().take_while(fits).count()
-    }
-}
-
-/// Parity that was made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Made {
-    /// Its volumes.
-    pub files: Vec<PathBuf>,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Hundredths of recovery data that were asked for.
-    pub percent: u8,
-    /// What it makes up for.
-    pub coverage: Coverage,
-}
-
-/// How much parity to make, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
-    /// Hundredths of recovery data, 1 to 100.
-    pub percent: u8,
-    /// The parity volume, or what several are named after.
-    pub output: PathBuf,
-    /// Bytes that no parity volume is longer than.
-    pub limit: Option<u64>,
-    /// Whether files of that name are replaced.
-    pub force: bool,
-}
-
-/// Makes parity for volumes, in files that `create` begins and that have no names yet.
-///
-/// # Errors
-/// [`Kind::Usage`](crate::model::Kind::Usage) where a file is in the way; [`Kind::Io`](crate::model::Kind::Io).
-pub fn make(
-    volumes: Vec<Input>,
-    wanted: &Wanted,
-    create: impl FnMut(&Path) -> Result<AtomicFile>,
-    progress: &dyn Progress,
-) -> Result<(Made, Vec<AtomicFile>)> {
-    let plan = Plan::new(volumes, wanted.percent, &wanted.output, wanted.limit)?;
-    let outputs = plan.outputs().to_vec();
-    if let (Some(there), false) = (outputs.iter().find(|path| path.exists()), wanted.force) {
-        return Err(in_the_way(there));
-    }
-    let coverage = Coverage::of(plan.layout());
-    let bytes = plan.bytes();
-    let total: u64 = coverage.volumes.iter().sum();
-    let files = phase("making parity", total, progress, |advance| plan.make(create, advance))?;
-    Ok((Made { files: outputs, bytes, percent: wanted.percent, coverage }, files))
-}
-
-/// Makes parity for volumes that have their names, and gives it its own.
-///
-/// # Errors
-/// As for [`make`]; [`Kind::Malformed`](crate::model::Kind::Malformed) for a file that is parity itself.
-pub fn make_beside(volumes: &[PathBuf], wanted: &Wanted, progress: &dyn Progress) -> Result<Made> {
-    let mut media = Media::default();
-    let mut inputs = Vec::new();
-    for path in volumes {
-        if media.add(path)? != inputs.len() {
-            return Err(Error::usage(format!("{} is named twice", path.display())));
-        }
-        let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| {
-            Error::usage(format!(
-                "the name of {} is no text: parity cannot note it",
-                path.display()
-            ))
-        })?;
-        inputs.push(Input { name: name.to_owned(), path: path.clone() });
-    }
-    if let Some(parity) = Parity::find_quickly(&media).first() {
-        return Err(Error::usage(format!("{} is parity already", parity.files()[0].display()))
-            .hint("name the volumes of the bundle"));
-    }
-    let create = |path: &Path| AtomicFile::create(path, 0o644);
-    let (made, files) = make(inputs, wanted, create, progress)?;
-    files.into_iter().try_for_each(AtomicFile::commit)?;
-    Ok(made)
-}
-
-fn in_the_way(path: &Path) -> Error {
-    Error::usage(format!("{} is already there", path.display()))
-        .hint("choose another name, or add --force to replace it")
-}
-
-/// Runs something long as a phase of its own; it is given whom to tell how many bytes it has done.
-fn phase<T>(
-    title: &str,
-    total: u64,
-    progress: &dyn Progress,
-    run: impl FnOnce(&(dyn Fn(u64) + Sync)) -> Result<T>,
-) -> Result<T> {
-    progress.event(Event::Phase { title, total: Some(total) });
-    let transfers = Transfers::new(progress);
-    let id = transfers.start(title, Some(total));
-    let result = run(&|bytes| progress.event(Event::Advanced { id, bytes }));
-    transfers.finish(id, if result.is_ok() { How::Moved } else { How::Failed });
-    result
-}
 
 /// What there is of a set and of its parity.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -203,8 +67,17 @@ struct Found {
     parity: Parity,
 }
 
+/// Where parity is looked for in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effort {
+    /// At both ends.
+    Quick,
+    /// At both ends, and if there is none anywhere, in all of every file.
+    Thorough,
+}
+
 /// Looks for parity among these files and folders, and in the folders of the files.
-fn find(places: &[PathBuf]) -> Result<Found> {
+fn find(places: &[PathBuf], effort: Effort) -> Result<Found> {
     let mut media = Media::default();
     let mut named = Vec::new();
     let mut folders: Vec<PathBuf> = Vec::new();
@@ -228,7 +101,10 @@ fn find(places: &[PathBuf]) -> Result<Found> {
     for folder in folders {
         add_folder(&mut media, &folder)?;
     }
-    let mut all = Parity::find(&media)?;
+    let mut all = match effort {
+        Effort::Thorough => Parity::find(&media)?,
+        Effort::Quick => Parity::find_quickly(&media),
+    };
     if all.len() > 1 {
         let covers = |parity: &Parity| {
             let of_it = |medium: &&Medium| named.contains(&medium.path);
@@ -318,8 +194,37 @@ impl Found {
 /// # Errors
 /// [`Kind::Damaged`](crate::model::Kind::Damaged) where there is no parity; [`Kind::Malformed`](crate::model::Kind::Malformed) for hostile parity; [`Kind::Io`](crate::model::Kind::Io).
 pub fn look(places: &[PathBuf], progress: &dyn Progress) -> Result<State> {
-    let mut found = find(places)?;
+    let mut found = find(places, Effort::Thorough)?;
     Ok(State::of(&found.survey(progress)?))
+}
+
+/// What parity beside a bundle can do for it, where there is some: for whoever has found damage.
+pub fn outlook(places: &[PathBuf], progress: &dyn Progress) -> Option<State> {
+    let mut found = find(places, Effort::Quick).ok()?;
+    let survey = found.survey(progress).ok()?;
+    Some(State::of(&survey))
+}
+
+/// Whether parity that lies beside a bundle is as it was: how many stretches it makes up for, and
+/// how many it did. The bundle itself is not read.
+pub fn condition(places: &[PathBuf], progress: &dyn Progress) -> Option<(usize, usize)> {
+    let found = find(places, Effort::Quick).ok()?;
+    let own = |medium: &&Medium| found.named.contains(&medium.path);
+    let mut named = found.media.files().iter().filter(own);
+    if !found.named.is_empty()
+        && !named.any(|medium| found.parity.covers(&medium.path, medium.length))
+    {
+        return None;
+    }
+    let mut media = Media::default();
+    for path in found.parity.files() {
+        media.add(path).ok()?;
+    }
+    let total = media.files().iter().map(|medium| medium.length).sum();
+    let budget = phase("looking at the parity", total, progress, |advance| {
+        Ok(Survey::new(&found.parity, &media, usize::MAX, advance).budget())
+    });
+    Some((budget.ok()?, found.parity.description().layout().recovery()))
 }
 
 /// What is to be repaired.
@@ -364,7 +269,7 @@ pub enum Proof {
 /// [`Kind::Damaged`](crate::model::Kind::Damaged) where more is lost than the parity makes up for; [`Kind::Untrusted`](crate::model::Kind::Untrusted) where what
 /// comes out is not signed by a trusted key; as for [`look`]. Then nothing is written.
 pub fn repair(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> {
-    let mut found = find(&request.places)?;
+    let mut found = find(&request.places, Effort::Thorough)?;
     let survey = found.survey(progress)?;
     let state = State::of(&survey);
     if state.is_whole() && !request.all {
@@ -377,12 +282,16 @@ pub fn repair(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> 
     let wanted: Vec<usize> =
         state.volumes.iter().enumerate().filter(wanted).map(|(number, _)| number).collect();
     // Whoever has no key should learn it before a long repair.
-    let is_encrypted = |volume: &FileState| volume.name.ends_with(".age");
-    let trust = match state.volumes.iter().all(is_encrypted) {
-        true => None,
-        false => Some((request.trust)()?),
+    let is_plain = |volume: &FileState| {
+        Path::new(&volume.name).extension().is_none_or(|extension| extension != "age")
     };
+    let any_is_plain = state.volumes.iter().any(is_plain);
+    let trust = if any_is_plain { Some((request.trust)()?) } else { None };
     let targets = targets(&state, &wanted, request)?;
+    let bytes = wanted.iter().map(|&number| state.volumes[number].length).sum();
+    if let Some(first) = targets.first() {
+        require_room(first, bytes)?;
+    }
     let mut outputs = Vec::new();
     for (&number, target) in wanted.iter().zip(&targets) {
         outputs.push((number, AtomicFile::create(target, 0o644)?));
@@ -391,9 +300,8 @@ pub fn repair(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> 
         survey.mend(&mut outputs, advance)
     })?;
     let proof = prove(&state, &outputs, trust, request, progress)?;
-    for (_, output) in outputs {
-        output.commit()?;
-    }
+    let files = outputs.into_iter().map(|(_, output)| output);
+    name_together(synced(files, &targets)?)?;
     Ok(Report { state, written: targets, proof })
 }
 
@@ -442,10 +350,7 @@ fn prove(
 }
 
 fn open(files: &[PathBuf], trust: &Trust) -> Result<Bundle<Authentic>> {
-    match files {
-        [one] => Bundle::open(one)?.authenticate(trust),
-        _ => Err(Error::malformed("this version of sealift reads bundles of one volume")),
-    }
+    Bundle::open_set(files, None)?.authenticate(trust)
 }
 
 /// Every byte of the volumes against what was signed; the first thing that is wrong.
@@ -481,13 +386,12 @@ fn too_much(state: &State) -> Error {
             format!("{name}: {lost} of {shards} stretches are lost")
         })
     });
-    let parity = match state.parity_is_damaged() {
-        true => format!(
-            "{} of the {} that the parity made up for when it was whole",
-            state.budget, state.coverage.budget
-        ),
-        false => format!("{}", state.budget),
+    let worn = if state.parity_is_damaged() {
+        format!(", of {} when it was whole", state.coverage.budget)
+    } else {
+        String::new()
     };
+    let parity = format!("{}{worn}", state.budget);
     Error::damaged(format!(
         "more is lost than the parity makes up for: {} stretches of {} bytes, and it is good for {parity}",
         state.lost, state.coverage.stretch

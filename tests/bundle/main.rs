@@ -12,6 +12,7 @@ mod resealed;
 mod resume;
 mod round_trip;
 mod sealing;
+mod volumes;
 
 use std::path::{Path, PathBuf};
 
@@ -60,10 +61,11 @@ impl Bench {
                 set: "0".repeat(32),
                 threads,
                 preset: Preset::default(),
-                parity: None,
                 temporary: std::env::temp_dir(),
+                volume_size: None,
             },
             base: None,
+            dating: sealift::operation::freshness::Dating::default(),
             resume: false,
             parity: None,
             temporary: self.folder.path(),

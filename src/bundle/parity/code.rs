@@ -180,18 +180,16 @@ mod tests {
             let layout = layout(data, recovery);
             assert!(recovery.is_power_of_two(), "only then is every position stored");
             let made = recovery_of(&layout);
-            let mut column = [0; 64];
             for n in [0, 1, 31] {
                 for power in 0..recovery {
                     let mut sum = 0;
-                    for position in 0..recovery + data {
-                        let value = match position.checked_sub(recovery) {
-                            None => symbol(&made[position][64..128], n),
-                            Some(shard) => {
-                                fill(shard, 64, &mut column);
-                                symbol(&column, n)
-                            }
-                        };
+                    let stored = made.iter().map(|shard| symbol(&shard[64..128], n));
+                    let symbols = stored.chain((0..data).map(|shard| {
+                        let mut column = [0; 64];
+                        fill(shard, 64, &mut column);
+                        symbol(&column, n)
+                    }));
+                    for (position, value) in symbols.enumerate() {
                         let at = element(position as u16);
                         let weight = (0..power).fold(1, |weight, _| product(weight, at));
                         sum ^= product(element(value), weight);

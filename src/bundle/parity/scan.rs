@@ -4,7 +4,7 @@
 //! makes a stretch of bytes a shard. A hostile table can make the weak hash fit anywhere, so what
 //! may be looked at in vain has a bound.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sha2::{Digest as _, Sha256};
 
@@ -32,7 +32,7 @@ pub(super) struct Spot {
 pub(super) struct Lookup<'a> {
     description: &'a Description,
     by_digest: HashMap<[u8; 32], Vec<usize>>,
-    weak: HashMap<u64, ()>,
+    weak: HashSet<u64>,
     filter: Vec<u64>,
     rolling: Rolling,
 }
@@ -49,11 +49,11 @@ pub(super) struct Finds {
 impl<'a> Lookup<'a> {
     pub(super) fn new(description: &'a Description) -> Self {
         let mut by_digest: HashMap<[u8; 32], Vec<usize>> = HashMap::new();
-        let mut weak = HashMap::new();
+        let mut weak = HashSet::new();
         let mut filter = vec![0; 1 << (FILTER_BITS - 6)];
         for (number, mark) in description.marks.iter().enumerate() {
             by_digest.entry(mark.digest).or_default().push(number);
-            weak.insert(mark.weak, ());
+            weak.insert(mark.weak);
             let bit = mark.weak >> (64 - FILTER_BITS);
             filter[(bit / 64) as usize] |= 1 << (bit % 64);
         }
@@ -71,7 +71,7 @@ impl<'a> Lookup<'a> {
 
     fn may_be(&self, weak: u64) -> bool {
         let bit = weak >> (64 - FILTER_BITS);
-        self.filter[(bit / 64) as usize] >> (bit % 64) & 1 == 1 && self.weak.contains_key(&weak)
+        self.filter[(bit / 64) as usize] >> (bit % 64) & 1 == 1 && self.weak.contains(&weak)
     }
 }
 
@@ -145,10 +145,8 @@ impl<'a> Scan<'a> {
         let layout = &self.lookup.description.layout;
         if found >= layout.data() {
             let next = at + BLOCK;
-            return match next < self.end && self.at(next, shard).is_some() {
-                true => next + shard,
-                false => at,
-            };
+            let is_next = next < self.end && self.at(next, shard).is_some();
+            return if is_next { next + shard } else { at };
         }
         if found + 1 < layout.data() {
             let (this, next) = (layout.place(found), layout.place(found + 1));

@@ -55,12 +55,11 @@ impl Parity {
             match read_description(media, number, everywhere) {
                 Ok(description) => {
                     let id = description.id();
-                    match found.iter_mut().find(|(known, _)| *known == id) {
-                        Some((_, parity)) => parity.files.push(medium.path.clone()),
-                        None => {
-                            let files = vec![medium.path.clone()];
-                            found.push((id, Self { description, files }));
-                        }
+                    let path = medium.path.clone();
+                    if let Some((_, known)) = found.iter_mut().find(|(known, _)| *known == id) {
+                        known.files.push(path);
+                    } else {
+                        found.push((id, Self { description, files: vec![path] }));
                     }
                 }
                 Err(Flaw::Damaged) => {}

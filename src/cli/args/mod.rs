@@ -10,6 +10,7 @@
 )]
 
 mod export;
+mod filing;
 mod import;
 mod key;
 mod login;
@@ -17,16 +18,21 @@ mod look;
 mod map;
 mod registry;
 mod repair;
+mod sign;
 mod sign_in;
+mod state;
+mod trust;
 
 use clap::{Parser, Subcommand};
 
 use self::export::EXPORT_EXAMPLES;
-pub(super) use self::export::{ExportArgs, Preset};
+pub(super) use self::export::{ExportArgs, Preset, StreamArgs};
+use self::filing::LOG_EXAMPLES;
+pub(super) use self::filing::{LogArgs, ReceiptArgs, ReportArgs};
 use self::import::IMPORT_EXAMPLES;
 pub(super) use self::import::ImportArgs;
 use self::key::KEY_EXAMPLES;
-pub(super) use self::key::{GenerateArgs, KeyCommand, ShowArgs};
+pub(super) use self::key::{AcceptArgs, EndorseArgs, GenerateArgs, KeyCommand, ListArgs, ShowArgs};
 use self::login::{LOGIN_EXAMPLES, LOGOUT_EXAMPLES};
 pub(super) use self::login::{LoginArgs, LogoutArgs};
 use self::look::{DIFF_EXAMPLES, INSPECT_EXAMPLES, VERIFY_EXAMPLES};
@@ -36,7 +42,11 @@ pub(super) use self::map::{MapArgs, MapFormat, RuleArgs};
 pub(super) use self::registry::{EVERY_HOST, MirrorArgs, RegistryArgs};
 use self::repair::{PARITY_EXAMPLES, REPAIR_EXAMPLES};
 pub(super) use self::repair::{ParityArgs, RepairArgs};
+use self::sign::SIGN_EXAMPLES;
+pub(super) use self::sign::SignArgs;
 pub(super) use self::sign_in::SignInArgs;
+pub(super) use self::state::StateArgs;
+pub(super) use self::trust::TrustArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -120,6 +130,16 @@ pub(super) enum Command {
     /// as they were, and get their names only once they are proved to be signed by a trusted key.
     #[command(after_help = REPAIR_EXAMPLES)]
     Repair(RepairArgs),
+    /// Add a signature to a bundle: for four eyes
+    ///
+    /// Checks first that a trusted key signed the bundle and that every stored byte is there, and
+    /// shows what is signed.
+    #[command(after_help = SIGN_EXAMPLES)]
+    Sign(SignArgs),
+
+    /// Show what was verified and imported on this machine, and prove that nothing of it was changed
+    #[command(after_help = LOG_EXAMPLES)]
+    Log(LogArgs),
 
     /// Sign in to a registry, as docker login does
     ///
@@ -133,7 +153,7 @@ pub(super) enum Command {
     #[command(after_help = LOGOUT_EXAMPLES)]
     Logout(LogoutArgs),
 
-    /// Make and show keys
+    /// Make, show, list and replace keys
     #[command(after_help = KEY_EXAMPLES)]
     Key {
         #[command(subcommand)]
@@ -145,7 +165,9 @@ pub(super) enum Command {
 mod tests {
     use clap::CommandFactory;
 
-    use super::key::{GENERATE_EXAMPLES, SHOW_EXAMPLES};
+    use super::key::{
+        ACCEPT_EXAMPLES, ENDORSE_EXAMPLES, GENERATE_EXAMPLES, LIST_EXAMPLES, SHOW_EXAMPLES,
+    };
     use super::*;
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
@@ -196,10 +218,20 @@ mod tests {
             DIFF_EXAMPLES,
             PARITY_EXAMPLES,
             REPAIR_EXAMPLES,
+            SIGN_EXAMPLES,
+            LOG_EXAMPLES,
             LOGIN_EXAMPLES,
             LOGOUT_EXAMPLES,
         ];
-        let help = help.iter().chain(&[KEY_EXAMPLES, GENERATE_EXAMPLES, SHOW_EXAMPLES]);
+        let keys = [
+            KEY_EXAMPLES,
+            GENERATE_EXAMPLES,
+            SHOW_EXAMPLES,
+            LIST_EXAMPLES,
+            ENDORSE_EXAMPLES,
+            ACCEPT_EXAMPLES,
+        ];
+        let help = help.iter().chain(&keys);
         let shown = documents
             .iter()
             .flat_map(|text| text.lines())

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::trust::TrustArgs;
+
 pub(super) const PARITY_EXAMPLES: &str = "\
 Examples:
   sealift parity app.sealift                        10 % in app.parity.sealift
@@ -80,14 +82,12 @@ pub(in crate::cli) struct RepairArgs {
     #[arg(long)]
     pub(in crate::cli) force: bool,
 
-    /// Trust only this public key (repeatable) [default: every *.pub in ~/.config/sealift/trust
-    /// and /etc/sealift/trust]
-    #[arg(short, long, value_name = "FILE")]
-    pub(in crate::cli) key: Vec<PathBuf>,
-
     /// Print the result as JSON
     #[arg(long)]
     pub(in crate::cli) json: bool,
+
+    #[command(flatten)]
+    pub(in crate::cli) trust: TrustArgs,
 }
 
 #[cfg(test)]

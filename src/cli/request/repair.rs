@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use super::trusted;
+use super::trust::Trust;
 use crate::bundle::parity::beside;
 use crate::cli::args;
 use crate::cli::environment::Environment;
 use crate::model::{Error, Result};
-use crate::operation::repair::Wanted;
+use crate::operation::parity::Wanted;
 
 /// `sealift parity`.
 #[derive(Debug)]
@@ -31,8 +31,8 @@ pub(in crate::cli) struct Repair {
     pub(in crate::cli) all: bool,
     /// Whether files are replaced.
     pub(in crate::cli) force: bool,
-    /// Trusted public keys, or why there are none: an encrypted bundle is repaired without.
-    pub(in crate::cli) keys: Result<Vec<PathBuf>>,
+    /// Whose signature counts, or why nobody's does: an encrypted bundle is repaired without.
+    pub(in crate::cli) trust: Result<Trust>,
     /// Result as JSON.
     pub(in crate::cli) json: bool,
 }
@@ -53,7 +53,7 @@ impl Repair {
             output: args.output,
             all: args.all,
             force: args.force,
-            keys: trusted(args.key, environment),
+            trust: Trust::resolve(args.trust, environment),
             json: args.json,
         }
     }

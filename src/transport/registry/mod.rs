@@ -37,6 +37,8 @@ mod course;
 mod credentials;
 mod exchange;
 mod failure;
+#[doc(hidden)]
+pub mod fuzzing;
 mod harbor;
 mod identity;
 mod limiter;

@@ -1,0 +1,23 @@
+//! The fault catalogue: everything that can happen to a bundle, or that somebody can do to one, and
+//! what sealift says to it.
+//!
+//! [`catalogue`] runs every case through the real binary and keeps what it said in one snapshot,
+//! case by case, to be read in one go. [`flips`] turns bits by the ten thousand, [`vectors`] holds
+//! signatures against those of others, [`document`] keeps `docs/security.md` true, and [`peers`]
+//! puts other tools through the same (`make peers`).
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod catalogue;
+mod damage;
+mod flips;
+mod forge;
+mod images;
+mod local;
+mod network;
+mod parsers;
+mod sample;
+mod scene;
+mod signatures;
+mod vectors;
