@@ -8,6 +8,7 @@ use super::filing::Filing;
 use super::freshness;
 use super::media::Person;
 use super::output::{Align, Output, Table, count, size};
+use super::repair;
 use super::request;
 use crate::bundle::{AtHand, Authentic, Bundle, Changer, files_of_set};
 use crate::codec::encryption::Identities;
@@ -27,8 +28,12 @@ pub(super) fn run(request: &request::Verify, console: &Console) -> Result<()> {
         let progress = console.progress("verify");
         case.seen(evidence::look(&files_of_set(&request.files, identities), &*progress));
     }
-    let outcome =
-        identities.and_then(|identities| look(request, depth, &identities, &mut case, console));
+    let outcome = identities
+        .and_then(|identities| look(request, depth, &identities, &mut case, console))
+        .map_err(|error| repair::with_outlook(error, &request.files, console));
+    if outcome.is_ok() && depth == Depth::Full && request.volume.is_none() {
+        repair::warn_of_worn_parity(&request.files, console);
+    }
     filing.close(&case, outcome, Vec::new(), console)
 }
 

@@ -78,6 +78,7 @@ impl Kiln {
             recipients: None,
             base,
             resume: false,
+            parity: None,
             temporary: self.folder.path(),
         };
         export::export(request, &Silent).unwrap();

@@ -197,6 +197,7 @@ impl World {
             base: None,
             dating: sealift::operation::freshness::Dating::default(),
             resume: false,
+            parity: None,
             temporary: &temporary,
         };
         let result = exporting::export(request, &*heard).map(|_| output);
