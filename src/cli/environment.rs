@@ -48,6 +48,8 @@ pub(super) struct Environment {
     pub(super) clock: u64,
     /// Whether `SOURCE_DATE_EPOCH` said so: the same inputs are then to give the same bytes.
     pub(super) created_is_pinned: bool,
+    /// The machine, as it calls itself, where the system says so.
+    pub(super) machine: Option<String>,
     /// Threads to use where the user did not say.
     pub(super) jobs: NonZeroUsize,
     /// `SEALIFT_PASSPHRASE`.
@@ -76,6 +78,13 @@ fn user() -> Option<u32> {
     None
 }
 
+/// The name of the machine. It goes into reports, so it is one line, and short.
+fn machine() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    let name: String = name.trim().chars().take(255).collect();
+    (!name.is_empty()).then_some(name)
+}
+
 impl Environment {
     /// Reads the environment of the process.
     ///
@@ -85,7 +94,8 @@ impl Environment {
         let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         let jobs = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let variable = |name: &str| std::env::var_os(name);
-        Self::resolve(&variable, std::env::temp_dir(), clock, jobs, user())
+        let environment = Self::resolve(&variable, std::env::temp_dir(), clock, jobs, user())?;
+        Ok(Self { machine: machine(), ..environment })
     }
 
     fn resolve(
@@ -149,6 +159,7 @@ impl Environment {
             created,
             clock,
             created_is_pinned,
+            machine: None,
             jobs,
             passphrase: text("SEALIFT_PASSPHRASE")?.map(Zeroizing::new),
         })

@@ -55,6 +55,7 @@ pub(super) fn run(request: &request::Export, console: &Console) -> Result<()> {
                 threads: request.jobs.get(),
                 preset: request.preset,
                 temporary: request.temporary.clone(),
+                volume_size: None,
             },
             base,
             dating: request.dating.clone(),

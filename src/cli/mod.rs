@@ -3,7 +3,8 @@
 //! What was typed ([`args`]) and what the surroundings say ([`environment`]) become a request
 //! that says what is meant ([`request`]); one function for each command carries it out with the
 //! operations below. [`progress`] draws what they announce, [`output`] writes results to stdout,
-//! [`report`] says on stderr what went wrong. Only this floor knows the terminal, the environment
+//! [`report`] says on stderr what went wrong, [`filing`] writes down what is to be filed ([`page`] as
+//! HTML). Only this floor knows the terminal, the environment
 //! and exit codes.
 
 mod args;
@@ -12,13 +13,17 @@ mod console;
 mod diff;
 mod environment;
 mod export;
+mod filing;
 mod freshness;
 mod import;
 mod inspect;
 mod key;
+mod log;
 mod login;
 mod map;
+mod media;
 mod output;
+mod page;
 mod passphrase;
 mod password;
 mod places;
@@ -82,6 +87,7 @@ fn execute(cli: Cli) -> Result<()> {
         }
         Command::Diff(args) => diff::run(&request::Diff::resolve(args, &environment)?),
         Command::Sign(args) => sign::run(&request::Sign::resolve(args, &environment)?, &console),
+        Command::Log(args) => log::run(&request::Log::resolve(args, &environment)?, &console),
         Command::Login(args) => {
             login::login(&request::Login::resolve(args, &environment)?, &console)
         }

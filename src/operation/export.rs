@@ -181,7 +181,8 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
         writer.date(position, request.dating.expires);
         Ok(())
     })?;
-    let sealed = target.seal(&parcels, &request.signers)?;
+    let finished = target.seal(&parcels, &request.signers)?;
+    let sealed = finished.commit(Vec::new())?;
     Ok(Report { sealed, parcels, content, at_hand })
 }
 

@@ -89,8 +89,7 @@ pub fn sign(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> {
     } else {
         // Nobody vouches for it but who signs now: by this signature it is read.
         first.sign(&mut opened)?;
-        let own = std::iter::once(first.public());
-        opened.authenticate(&Trust::with_keys::<&Path>(&[], own)?)?
+        opened.authenticate(&Trust::in_key(first.public(), "the signing key"))?
     };
     whole(&bundle, request.threads, progress)?;
     for hand in request.hands {
@@ -105,6 +104,8 @@ pub fn sign(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> {
         }
         Paper::Bundle(path) if added.is_empty() && path == request.bundle => {}
         Paper::Bundle(path) => {
+            // Of a set, the signatures are in the last volume, whichever was named.
+            let path = if path == request.bundle { bundle.path() } else { path };
             let total = bundle.length();
             progress.event(Event::Phase { title: "copying", total: Some(total) });
             let transfers = crate::endpoint::Transfers::new(progress);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::filing::ReceiptArgs;
 use super::map::RuleArgs;
 use super::registry::RegistryArgs;
 use super::state::{FreshnessArgs, StateArgs};
@@ -16,6 +17,7 @@ Examples:
   sealift import app.sealift --to oci:layout --image registry.example/app:1.2
   sealift import app.sealift --to harbor.example/mirror --dry-run
   sealift import app.sealift --to harbor.example/mirror --map registry.example/team/=apps/
+  sealift import app.sealift --to harbor.example/mirror --receipt app.receipt
   sealift import app.sealift --to harbor.example --map '*={registry}/{repository}:{tag}'
 
 Nothing is sent before the signature holds, nor while something is in the way at a registry:
@@ -26,9 +28,9 @@ sent.
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct ImportArgs {
-    /// The bundle
-    #[arg(value_name = "FILE")]
-    pub(in crate::cli) bundle: PathBuf,
+    /// The bundle: its file, one of its volumes beside the others, all of them, or their folder
+    #[arg(value_name = "FILE", required = true)]
+    pub(in crate::cli) files: Vec<PathBuf>,
 
     /// For a delta: the bundle that it adds to (repeatable) [default: what the target has]
     #[arg(short, long, value_name = "FILE")]
@@ -74,6 +76,9 @@ pub(in crate::cli) struct ImportArgs {
 
     #[command(flatten)]
     pub(in crate::cli) trust: TrustArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) receipt: ReceiptArgs,
 
     #[command(flatten)]
     pub(in crate::cli) state: StateArgs,

@@ -10,6 +10,7 @@
 )]
 
 mod export;
+mod filing;
 mod import;
 mod key;
 mod login;
@@ -25,6 +26,8 @@ use clap::{Parser, Subcommand};
 
 use self::export::EXPORT_EXAMPLES;
 pub(super) use self::export::{ExportArgs, Preset, StreamArgs};
+use self::filing::LOG_EXAMPLES;
+pub(super) use self::filing::{LogArgs, ReceiptArgs, ReportArgs};
 use self::import::IMPORT_EXAMPLES;
 pub(super) use self::import::ImportArgs;
 use self::key::KEY_EXAMPLES;
@@ -118,6 +121,10 @@ pub(super) enum Command {
     #[command(after_help = SIGN_EXAMPLES)]
     Sign(SignArgs),
 
+    /// Show what was verified and imported on this machine, and prove that nothing of it was changed
+    #[command(after_help = LOG_EXAMPLES)]
+    Log(LogArgs),
+
     /// Sign in to a registry, as docker login does
     ///
     /// The registry is asked whether it takes the sign-in before it is written down. It is kept
@@ -194,6 +201,7 @@ mod tests {
             INSPECT_EXAMPLES,
             DIFF_EXAMPLES,
             SIGN_EXAMPLES,
+            LOG_EXAMPLES,
             LOGIN_EXAMPLES,
             LOGOUT_EXAMPLES,
         ];

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 
 use super::connection::Connection;
+use super::filing::{Filing, Receipt};
 use super::map::naming;
 use super::state::State;
 use super::trust::Trust;
@@ -17,8 +18,8 @@ use crate::transport::registry::NewProjects;
 /// `sealift import`.
 #[derive(Debug)]
 pub(in crate::cli) struct Import {
-    /// The bundle.
-    pub(in crate::cli) bundle: PathBuf,
+    /// The bundle: files and folders.
+    pub(in crate::cli) files: Vec<PathBuf>,
     /// Bundles that a delta adds to.
     pub(in crate::cli) bases: Vec<PathBuf>,
     /// Where the images go.
@@ -35,6 +36,10 @@ pub(in crate::cli) struct Import {
     pub(in crate::cli) temporary: PathBuf,
     /// How projects of a Harbor are made that are missing, if they are.
     pub(in crate::cli) new_projects: Option<NewProjects>,
+    /// The receipt, if one is wanted.
+    pub(in crate::cli) receipt: Option<Receipt>,
+    /// What is written down of it.
+    pub(in crate::cli) filing: Filing,
     /// Where it is remembered what was seen.
     pub(in crate::cli) state: State,
     /// Seconds since 1970, by the clock.
@@ -64,9 +69,10 @@ impl Import {
                 .hint("leave out --create-projects: it is for Harbor registries"));
         }
         let quota = args.project_quota.as_deref().map(size).transpose()?;
+        let state = State::resolve(args.state, environment);
         let wish = NewProjects { public: args.project_public, quota };
         Ok(Self {
-            bundle: args.bundle,
+            files: args.files,
             bases: args.base,
             naming: naming(&args.rules, &target)?,
             new_projects: args.create_projects.then_some(wish),
@@ -75,7 +81,9 @@ impl Import {
             images: args.image,
             platforms: args.platform.iter().map(|text| text.parse()).collect::<Result<_>>()?,
             temporary: environment.temporary.clone(),
-            state: State::resolve(args.state, environment),
+            receipt: Receipt::resolve(args.receipt, environment)?,
+            filing: Filing::log_only(&state, environment)?,
+            state,
             clock: environment.clock,
             accept_jump: args.freshness.accept_jump,
             dry_run: args.dry_run,

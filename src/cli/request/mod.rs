@@ -3,8 +3,10 @@
 
 mod connection;
 mod export;
+mod filing;
 mod import;
 mod key;
+mod log;
 mod login;
 mod map;
 mod sign;
@@ -23,8 +25,10 @@ use crate::model::{Error, Result};
 
 pub(super) use self::connection::Connection;
 pub(super) use self::export::{Export, Sealing};
+pub(super) use self::filing::{Filing, Format, Receipt, ReportFile};
 pub(super) use self::import::Import;
 pub(super) use self::key::{Accept, Endorse, List};
+pub(super) use self::log::Log;
 pub(super) use self::login::{Login, Logout};
 pub(super) use self::map::Map;
 pub(super) use self::sign::{Paper, Pen, Sign};
@@ -34,18 +38,26 @@ pub(super) use self::trust::Trust;
 /// `sealift verify`.
 #[derive(Debug)]
 pub(super) struct Verify {
-    /// The bundle.
-    pub(super) bundle: PathBuf,
+    /// The bundle: files and folders.
+    pub(super) files: Vec<PathBuf>,
     /// Whose signature counts.
     pub(super) trust: Trust,
     /// Bundles that a delta adds to.
     pub(super) bases: Vec<PathBuf>,
+    /// What is written down of it.
+    pub(super) filing: Filing,
     /// Where it is remembered what was seen.
     pub(super) state: State,
     /// Seconds since 1970, by the clock.
     pub(super) clock: u64,
     /// Whether the number in a stream may be absurdly high.
     pub(super) accept_jump: bool,
+    /// Only this volume.
+    pub(super) volume: Option<u64>,
+    /// What holds the signed tail, where it is not among the files.
+    pub(super) tail: Option<PathBuf>,
+    /// Folder for copies of volumes, while media are changed.
+    pub(super) temporary: PathBuf,
     /// Signature and stored bytes only.
     pub(super) quick: bool,
     /// Threads.
@@ -57,8 +69,8 @@ pub(super) struct Verify {
 /// `sealift inspect`.
 #[derive(Debug)]
 pub(super) struct Inspect {
-    /// The bundle.
-    pub(super) bundle: PathBuf,
+    /// The bundle: files and folders.
+    pub(super) files: Vec<PathBuf>,
     /// List layers.
     pub(super) layers: bool,
     /// A receipt to write.
@@ -128,13 +140,18 @@ fn is_there(path: &Path) -> Result<bool> {
 
 impl Verify {
     pub(super) fn resolve(args: args::VerifyArgs, environment: &Environment) -> Result<Self> {
+        let state = State::resolve(args.state, environment);
         Ok(Self {
-            bundle: args.bundle,
+            files: args.files,
             trust: Trust::resolve(args.trust, environment)?,
             bases: args.base,
-            state: State::resolve(args.state, environment),
+            filing: Filing::resolve(args.reports, &state, environment)?,
+            state,
             clock: environment.clock,
             accept_jump: args.freshness.accept_jump,
+            volume: args.volume,
+            tail: args.tail,
+            temporary: environment.temporary.clone(),
             quick: args.quick,
             jobs: args.jobs.unwrap_or(environment.jobs),
             json: args.json,
@@ -145,7 +162,7 @@ impl Verify {
 impl Inspect {
     pub(super) fn resolve(args: args::InspectArgs, environment: &Environment) -> Result<Self> {
         Ok(Self {
-            bundle: args.bundle,
+            files: args.files,
             layers: args.layers,
             receipt: args.receipt,
             // Unlike verify and import, looking needs nobody's key.
