@@ -4,7 +4,8 @@
 //! ```text
 //! .NAME.partial/        beside the bundle
 //!   1/                  an export that was interrupted
-//!     bundle            its packs
+//!     bundle            its packs: the first volume
+//!     bundle-2 …        those after it
 //!     checkpoint        what is in them
 //!   2/                  the export that is running
 //! ```
@@ -16,7 +17,7 @@ use std::sync::Arc;
 
 use super::base::Base;
 use super::checkpoint::CHECKPOINT;
-use super::remains::{BUNDLE, Remains};
+use super::remains::{BUNDLE, Remains, volume_name};
 use crate::codec::atomic::{self, AtomicFile, Workshop};
 use crate::model::{Error, Kind, Result};
 
@@ -132,13 +133,29 @@ impl Partial {
         self.workshop.path()
     }
 
-    /// The file of the bundle.
-    pub(super) fn create(&self) -> Result<AtomicFile> {
-        AtomicFile::create_in(&self.workshop, BUNDLE, &self.target, 0o644)
+    /// What the bundle will be.
+    pub(super) fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Where a volume lies until it has its name.
+    pub(super) fn volume(&self, number: u64) -> PathBuf {
+        self.folder().join(volume_name(number))
+    }
+
+    /// Begins a volume.
+    pub(super) fn create(&self, number: u64) -> Result<AtomicFile> {
+        self.create_beside(&volume_name(number))
+    }
+
+    /// Begins another file that is to get its name with the bundle. `name` is the one that it has
+    /// until then.
+    pub(super) fn create_beside(&self, name: &str) -> Result<AtomicFile> {
+        AtomicFile::create_in(&self.workshop, name, &self.target, 0o644)
     }
 
     /// Removes everything: the bundle has its name.
-    pub(super) fn clear(self) {
+    pub(super) fn clear(&self) {
         let _ = std::fs::remove_dir_all(&self.home);
     }
 }
@@ -169,10 +186,8 @@ fn is_whole(run: &Path) -> bool {
 
 /// Bytes of what there is to go on from.
 fn length(run: &Path) -> u64 {
-    [BUNDLE, CHECKPOINT]
-        .iter()
-        .map(|name| run.join(name).metadata().map_or(0, |meta| meta.len()))
-        .sum()
+    let entries = std::fs::read_dir(run).into_iter().flatten().flatten();
+    entries.map(|entry| entry.metadata().map_or(0, |meta| meta.len())).sum()
 }
 
 /// A folder that others do not look into: what is in it has no signature yet.

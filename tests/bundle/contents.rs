@@ -144,8 +144,10 @@ impl Bench {
                 threads: choice.threads,
                 preset: choice.preset,
                 temporary: std::env::temp_dir(),
+                volume_size: None,
             },
             base: choice.base,
+            dating: sealift::operation::freshness::Dating::default(),
             resume: false,
             temporary: self.folder.path(),
         };

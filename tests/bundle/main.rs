@@ -12,6 +12,7 @@ mod resealed;
 mod resume;
 mod round_trip;
 mod sealing;
+mod volumes;
 
 use std::path::{Path, PathBuf};
 
@@ -61,8 +62,10 @@ impl Bench {
                 threads,
                 preset: Preset::default(),
                 temporary: std::env::temp_dir(),
+                volume_size: None,
             },
             base: None,
+            dating: sealift::operation::freshness::Dating::default(),
             resume: false,
             temporary: self.folder.path(),
         };

@@ -139,8 +139,10 @@ impl Desk {
                 threads: 2,
                 preset: Preset::default(),
                 temporary: std::env::temp_dir(),
+                volume_size: None,
             },
             base,
+            dating: sealift::operation::freshness::Dating::default(),
             resume,
             temporary: self.bench.folder.path(),
         };

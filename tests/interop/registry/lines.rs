@@ -190,8 +190,10 @@ impl World {
                 threads: 2,
                 preset: Preset::Fast,
                 temporary: temporary.clone(),
+                volume_size: None,
             },
             base: None,
+            dating: sealift::operation::freshness::Dating::default(),
             resume: false,
             temporary: &temporary,
         };
@@ -201,7 +203,7 @@ impl World {
     }
 
     fn open(&self, path: &Path) -> Bundle<Authentic> {
-        let trust = Trust::with_keys::<PathBuf>(&[], std::iter::once(self.key().public())).unwrap();
+        let trust = Trust::in_key(self.key().public(), "the signing key");
         Bundle::open(path).unwrap().authenticate(&trust).unwrap()
     }
 

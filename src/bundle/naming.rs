@@ -1,0 +1,64 @@
+//! What the files of a set of volumes are called. A reader never goes by it: names are for people.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+/// Digits of a number where there are no more volumes than they can count.
+const DIGITS: usize = 3;
+
+/// The name of a volume of a bundle that is to be `bundle`: itself where there is one volume, else
+/// with the number before the extension, as in `app.001.sealift`.
+pub fn volume_path(bundle: &Path, number: u64, count: u64) -> PathBuf {
+    if count == 1 {
+        return bundle.to_owned();
+    }
+    let (stem, extension) = parts(bundle.file_name().unwrap_or_default());
+    let digits = count.to_string().len().max(DIGITS);
+    let mut name = stem.to_owned();
+    name.push(format!(".{number:0digits$}"));
+    name.push(extension);
+    bundle.with_file_name(name)
+}
+
+/// The name without its extension, and the extension with its dot. What says that a file is
+/// encrypted is part of it.
+fn parts(name: &OsStr) -> (&OsStr, OsString) {
+    let whole = Path::new(name);
+    let cut = |name: &Path| -> Option<(OsString, OsString)> {
+        let mut dotted = OsString::from(".");
+        dotted.push(name.extension()?);
+        Some((name.file_stem()?.to_owned(), dotted))
+    };
+    let Some((stem, mut extension)) = cut(whole) else { return (name, OsString::new()) };
+    if extension == ".age"
+        && let Some((_, mut inner)) = cut(Path::new(&stem))
+    {
+        inner.push(extension);
+        extension = inner;
+    }
+    let length = name.len() - extension.len();
+    match name.to_str() {
+        Some(text) => (OsStr::new(&text[..length]), extension),
+        None => (whole.file_stem().unwrap_or(name), extension),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_stands_before_the_extension() {
+        let name = |bundle: &str, number, count| {
+            volume_path(Path::new(bundle), number, count).to_str().unwrap().to_owned()
+        };
+        assert_eq!(name("a/app.sealift", 1, 1), "a/app.sealift");
+        assert_eq!(name("a/app.sealift", 1, 2), "a/app.001.sealift");
+        assert_eq!(name("app-1.2.sealift", 999, 999), "app-1.2.999.sealift");
+        assert_eq!(name("app.sealift", 7, 1000), "app.0007.sealift");
+        assert_eq!(name("app.sealift.age", 2, 3), "app.002.sealift.age");
+        assert_eq!(name("app", 2, 3), "app.002");
+        assert_eq!(name(".app", 2, 3), ".app.002");
+        assert_eq!(name("app.age", 2, 3), "app.002.age");
+    }
+}
