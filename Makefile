@@ -52,6 +52,10 @@ fuzz: ## run each fuzz target for a minute; SECONDS_EACH=N, TARGETS='manifest in
 	.ci/setup
 	.ci/fuzz $(or $(SECONDS_EACH),60) $(TARGETS)
 
+coverage: ## lines that tests reach of what proves and parses; needs `rustup component add llvm-tools`
+	.ci/setup test
+	.ci/coverage
+
 micro: ## measure engines, chunker and recipes by themselves
 	cargo bench --locked --bench micro
 
