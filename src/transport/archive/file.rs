@@ -47,6 +47,11 @@ impl TarFile {
         Self { path: path.to_owned(), writer: Mutex::new(None) }
     }
 
+    /// What the file will be.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<Writer<Named>>> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
