@@ -91,6 +91,17 @@ fn the_auditors_commands_take_what_is_whole_and_nothing_else() {
     assert_eq!(count, 3, "two images, and a signature that is attached to one");
     audit(&[("app.sealift", &sample().large)]).expect("so is the large one");
 
+    let forged = Forge::of(small);
+    let spread = forged.spread(&vec![1; forged.pack_count()]).sealed_set(&[key(1)]);
+    let names: Vec<String> = (1..=spread.len()).map(|n| format!("app.{n:03}.sealift")).collect();
+    let set: Vec<(&str, &[u8])> =
+        names.iter().zip(&spread).map(|(name, bytes)| (name.as_str(), &bytes[..])).collect();
+    audit(&set).expect("so is a set of volumes");
+    for gone in 0..set.len() {
+        let rest = [&set[..gone], &set[gone + 1..]].concat();
+        assert!(audit(&rest).is_err(), "{} was not missed", names[gone]);
+    }
+
     let pack = member(small, "packs/");
     let missing = [&small[..pack.at], &small[pack.end()..]].concat();
     let mut added = small[..pack.at].to_vec();
@@ -98,7 +109,6 @@ fn the_auditors_commands_take_what_is_whole_and_nothing_else() {
     let name = format!("packs/{}.zst", sealift::model::Digest::of(&more).hex());
     put_member(&mut added, &name, &more, 1_700_000_000);
     added.extend(&small[pack.at..]);
-    let forged = Forge::of(small);
     let bad = [
         ("README", harmed(small, "README.txt")),
         ("the volume", harmed(small, "volume")),
