@@ -13,6 +13,7 @@ use super::manifest::{PackEntry, VolumeEntry};
 use super::partial::Partial;
 use super::volume::{self, END_BYTES, header, member_bytes, padding};
 use crate::codec::atomic::{AtomicFile, Synced, name_together};
+use crate::codec::imprint::Imprint;
 use crate::model::{Digest, Error, Result, limits};
 
 /// The smallest volume that a bundle may be cut into, in bytes. The signed tail of a bundle of some
@@ -26,12 +27,19 @@ pub(super) struct VolumeWriter {
     /// Bytes so far, which is where the next member begins.
     at: u64,
     time: u64,
+    imprint: Option<Imprint>,
 }
 
 impl VolumeWriter {
     /// Nothing yet. `time` is that of every header.
     pub(super) fn new(file: AtomicFile, time: u64) -> Self {
-        Self { file, at: 0, time }
+        Self { file, at: 0, time, imprint: None }
+    }
+
+    /// The same, and what is written is remembered, to be read back.
+    fn imprinted(mut self) -> Self {
+        self.imprint = Some(Imprint::default());
+        self
     }
 
     /// Where the next member begins.
@@ -43,6 +51,9 @@ impl VolumeWriter {
     fn append(&mut self, bytes: &[u8]) -> Result<()> {
         self.file.write_all(bytes).map_err(|e| write_error(self.file.target(), self.at, e))?;
         self.at += bytes.len() as u64;
+        if let Some(imprint) = &mut self.imprint {
+            imprint.update(bytes);
+        }
         Ok(())
     }
 
@@ -57,7 +68,7 @@ impl VolumeWriter {
     /// Appends what ends a tar, and syncs the file.
     pub(super) fn end(mut self) -> Result<Done> {
         self.append(&[0; END_BYTES as usize])?;
-        Ok(Done { bytes: self.at, file: self.file.sync()? })
+        Ok(Done { bytes: self.at, file: self.file.sync()?, imprint: self.imprint })
     }
 
     /// Ends it, and gives it the name that it was begun for.
@@ -91,15 +102,13 @@ fn write_error(target: &Path, at: u64, error: io::Error) -> Error {
 pub(super) struct Done {
     pub(super) file: Synced,
     pub(super) bytes: u64,
+    pub(super) imprint: Option<Imprint>,
 }
 
 /// The set of volumes while packs are appended to it.
 pub(super) struct Output {
     partial: Arc<Partial>,
-    set: String,
-    time: u64,
-    /// Bytes that no volume is larger than.
-    largest: Option<u64>,
+    form: Form,
     done: Vec<Done>,
     current: VolumeWriter,
     /// What each volume begins with, in bytes.
@@ -108,15 +117,15 @@ pub(super) struct Output {
 
 impl Output {
     /// Begins the first volume of a set.
-    pub(super) fn begin(
-        partial: Arc<Partial>,
-        set: &str,
-        time: u64,
-        largest: Option<u64>,
-    ) -> Result<Self> {
-        let current = first_members(&partial, set, time, 1)?;
-        let (set, head) = (set.to_owned(), current.at());
-        Ok(Self { partial, set, time, largest, done: Vec::new(), current, head })
+    pub(super) fn begin(partial: Arc<Partial>, form: Form) -> Result<Self> {
+        let current = form.begin(&partial, 1)?;
+        let head = current.at();
+        Ok(Self { partial, form, done: Vec::new(), current, head })
+    }
+
+    /// Bytes that no volume is larger than.
+    pub(super) fn largest(&self) -> Option<u64> {
+        self.form.largest
     }
 
     /// The number of the volume that is being written.
@@ -142,7 +151,7 @@ impl Output {
     /// Whether the current volume can take so many more bytes and then end.
     pub(super) fn has_room(&self, bytes: u64) -> bool {
         let end = self.at().saturating_add(bytes).saturating_add(END_BYTES);
-        self.largest.is_none_or(|largest| end <= largest)
+        self.form.largest.is_none_or(|largest| end <= largest)
     }
 
     /// Ends the current volume and begins the next.
@@ -155,7 +164,7 @@ impl Output {
             ))
             .hint("make the volumes larger with --volume-size"));
         }
-        let next = first_members(&self.partial, &self.set, self.time, number)?;
+        let next = self.form.begin(&self.partial, number)?;
         self.head = next.at();
         let mut done = std::mem::replace(&mut self.current, next).end()?;
         // There may be more of them than a process may hold open; the first says for all that
@@ -201,10 +210,28 @@ impl Output {
     }
 }
 
-/// What every volume begins with.
-fn first_members(partial: &Partial, set: &str, time: u64, number: u64) -> Result<VolumeWriter> {
-    let mut file = VolumeWriter::new(partial.create(number)?, time);
-    file.member(volume::README, volume::README_TEXT.as_bytes())?;
-    file.member(volume::VOLUME, volume::volume_text(set, number).as_bytes())?;
-    Ok(file)
+/// What all volumes of a set have in common.
+#[derive(Clone, Debug)]
+pub(super) struct Form {
+    /// The name of the set.
+    pub(super) set: String,
+    /// The time of every header.
+    pub(super) time: u64,
+    /// Bytes that no volume is larger than.
+    pub(super) largest: Option<u64>,
+    /// Whether what is written is remembered, to be read back.
+    pub(super) imprint: bool,
+}
+
+impl Form {
+    /// Begins a volume with what each begins with.
+    fn begin(&self, partial: &Partial, number: u64) -> Result<VolumeWriter> {
+        let mut file = VolumeWriter::new(partial.create(number)?, self.time);
+        if self.imprint {
+            file = file.imprinted();
+        }
+        file.member(volume::README, volume::README_TEXT.as_bytes())?;
+        file.member(volume::VOLUME, volume::volume_text(&self.set, number).as_bytes())?;
+        Ok(file)
+    }
 }

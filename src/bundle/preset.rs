@@ -26,7 +26,7 @@ impl Preset {
     }
 
     /// Whether gzip layers are opened and later rebuilt.
-    pub(super) const fn opens_layers(self) -> bool {
+    pub const fn opens_layers(self) -> bool {
         !matches!(self, Self::Fast)
     }
 

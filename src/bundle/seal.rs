@@ -18,6 +18,7 @@ use super::volume::{self, TAIL_TEXT_BYTES, member_bytes};
 use super::writer::Writer;
 use crate::codec::atomic::{AtomicFile, Synced, name_together};
 use crate::codec::frame;
+use crate::codec::imprint::Imprint;
 use crate::model::{Digest, Error, Result, limits};
 use crate::trust::{SIGNATURE_BYTES, SecretKey};
 
@@ -35,12 +36,14 @@ pub struct Sealed {
 }
 
 /// A file of a finished bundle.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct SealedVolume {
     /// Where it lies.
     pub path: PathBuf,
     /// Its length.
     pub bytes: u64,
+    /// What was written, where it is to be read back.
+    pub imprint: Option<Imprint>,
 }
 
 /// A bundle of which every volume is whole and safe on its medium, and none has its name yet.
@@ -79,8 +82,12 @@ impl Finished {
         let mut files = Vec::new();
         for (volume, number) in volumes.into_iter().zip(1..) {
             let path = volume_path(partial.target(), number, count);
-            named.push(SealedVolume { path: path.clone(), bytes: volume.bytes });
-            files.push((volume.file, path));
+            let Done { file, bytes, imprint } = volume;
+            named.push(SealedVolume { path: path.clone(), bytes, imprint });
+            files.push((file, path));
+        }
+        if count > 1 {
+            partial.note_names(&manifest.set, count)?;
         }
         let last = files.len().saturating_sub(1);
         files.splice(last..last, beside);
@@ -149,8 +156,10 @@ impl Writer {
                 level: options.preset.level(),
                 window_log: options.preset.window_log(pack_content),
                 chunker: "fastcdc-2020 16/64/256 KiB, files to 64 KiB whole".to_owned(),
-                volume_size: options.volume_size,
-                pack_content: options.volume_size.map(|_| pack_content as u64),
+                volume_size: None,
+                pack_content: Some(pack_content)
+                    .filter(|&content| content != options.preset.pack_content(None))
+                    .map(|content| content as u64),
             },
         };
         // One signature a key, in the order of the key names, however they were given.
@@ -183,6 +192,8 @@ fn place_tail(manifest: &mut Manifest, output: &mut Output, signatures: usize) -
     loop {
         (manifest.index.volume, manifest.index.offset) = (output.number(), output.at());
         manifest.volumes = output.entries(output.at() + index_bytes);
+        // A bundle that fits into one volume is the same whatever a volume might have held.
+        manifest.encoder.volume_size = output.largest().filter(|_| output.number() > 1);
         let bytes = manifest.to_bytes()?;
         let tail = fixed + member_bytes(bytes.len() as u64);
         if output.has_room(tail) {

@@ -14,7 +14,7 @@ use super::index::BlobEntry;
 use super::layer::{self, Prepared};
 use super::names::FileName;
 use super::opener::open_layer;
-use super::output::{Output, SMALLEST_VOLUME};
+use super::output::{Form, Output, SMALLEST_VOLUME};
 use super::packs::Packs;
 use super::partial::Partial;
 use super::preset::Preset;
@@ -44,6 +44,9 @@ pub struct WriterOptions {
     /// Bytes that no volume is larger than, at least [`SMALLEST_VOLUME`]; `None` for one volume of
     /// any length.
     pub volume_size: Option<u64>,
+    /// Whether to remember what is written, so that it can be read back
+    /// ([`SealedVolume::imprint`](super::SealedVolume::imprint)).
+    pub imprint: bool,
 }
 
 /// What became of a blob.
@@ -101,12 +104,13 @@ impl Writer {
             return Err(Error::usage("a volume cannot be smaller than 1 MiB"));
         }
         let pack_content = options.preset.pack_content(options.volume_size);
-        let output = Output::begin(
-            Arc::clone(&partial),
-            &options.set,
-            options.created,
-            options.volume_size,
-        )?;
+        let form = Form {
+            set: options.set.clone(),
+            time: options.created,
+            largest: options.volume_size,
+            imprint: options.imprint,
+        };
+        let output = Output::begin(Arc::clone(&partial), form)?;
         let press = Press::start(output, options.threads);
         Ok(Self {
             packs: Packs::new(press, options.preset, pack_content, base),

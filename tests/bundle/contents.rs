@@ -145,6 +145,7 @@ impl Bench {
                 preset: choice.preset,
                 temporary: std::env::temp_dir(),
                 volume_size: None,
+                imprint: false,
             },
             base: choice.base,
             dating: sealift::operation::freshness::Dating::default(),

@@ -140,6 +140,7 @@ impl Desk {
                 preset: Preset::default(),
                 temporary: std::env::temp_dir(),
                 volume_size: None,
+                imprint: false,
             },
             base,
             dating: sealift::operation::freshness::Dating::default(),

@@ -33,6 +33,7 @@ fn sealed_by(bench: &Bench, name: &str, signers: Vec<SecretKey>) -> Result<std::
             preset: Preset::default(),
             temporary: std::env::temp_dir(),
             volume_size: None,
+            imprint: false,
         },
         base: None,
         dating: sealift::operation::freshness::Dating::default(),
