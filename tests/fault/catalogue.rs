@@ -73,7 +73,7 @@ fn every_case_of_the_catalogue_ends_as_it_should() {
     settings.set_omit_expression(true);
     // What differs from run to run, or with every change of the format.
     settings.add_filter(r"\b\d{4}-\d\d-\d\dT[\d:]+Z", "TIME");
-    settings.add_filter(r"\b[0-9a-f]{64}\b", "HEX");
+    settings.add_filter(r"\b([0-9a-f]{64}|[0-9A-F]{64}|[0-9a-f]{32})\b", "HEX");
     settings.add_filter(r"\b[0-9a-f]{16}\b", "KEY");
     settings.add_filter(r"\b[0-9a-f]{8}…", "SET…");
     settings.add_filter(r"\b[1-9]\d{3,6}\b", "N");
