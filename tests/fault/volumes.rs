@@ -17,6 +17,7 @@ pub(crate) const CASES: &[Entry] = &[
     Entry { number: 18, name: "the number of volumes edited", play: edited_count },
     Entry { number: 19, name: "a stray copy beside them", play: stray },
     Entry { number: 20, name: "a volume exchanged between verify and import", play: exchanged },
+    Entry { number: 21, name: "a volume exactly as large as it may be", play: largest },
 ];
 
 /// The small bundle in a volume for each pack.
@@ -167,4 +168,10 @@ fn exchanged(case: &mut Case) {
     replace(case, 0, &other[0]);
     let told = case.import_refused("somebody else's", &["set"], &[4, 5]);
     case.row("somebody else's", &told);
+}
+
+fn largest(case: &mut Case) {
+    let file = "tests/bundle/volumes.rs";
+    case.shown(file, "a_volume_may_be_exactly_as_large_as_its_limit");
+    case.shown(file, "each_volume_is_a_tar_within_its_limit");
 }
