@@ -85,7 +85,9 @@ fn renamed(case: &mut Case) {
 
 fn older_set(case: &mut Case) {
     let volumes = volumes();
-    let older = forged().with_set(&"0".repeat(32)).sealed_set(&[key(1)]);
+    let older = Forge::of(&sample().large).with_set(&"0".repeat(32));
+    let older = older.spread(&vec![1; older.pack_count()]).sealed_set(&[key(1)]);
+    assert_eq!(older.len(), volumes.len());
     for (what, number) in [("the first", 0), ("one between", 1)] {
         lay_all(case, &volumes);
         replace(case, number, &older[number]);
@@ -95,6 +97,13 @@ fn older_set(case: &mut Case) {
     let last = volumes.len() - 1;
     replace(case, last, &older[last]);
     case.refuses_with("the last, which is signed itself", &["set"], 5);
+    // Sealed twice, the packs are the same: then only the claim to belong there is wrong.
+    let twin = forged().with_set(&"0".repeat(32)).sealed_set(&[key(1)]);
+    lay_all(case, &volumes);
+    replace(case, 0, &twin[0]);
+    let told = case.run(&["verify", "-q", "set"]);
+    assert!([4, 5].contains(&told.code), "{}", told.text);
+    case.row("of the same content", &told);
 }
 
 fn other_signer(case: &mut Case) {
