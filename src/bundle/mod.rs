@@ -34,6 +34,7 @@
 //! a [`Source`](crate::endpoint::Source). `docs/format.md` is the normative text.
 
 mod account;
+mod backing;
 mod base;
 mod blob;
 mod cache;
@@ -68,6 +69,7 @@ mod seal;
 mod search;
 mod selection;
 mod set;
+mod sink;
 mod source;
 mod statement;
 mod tail;

@@ -8,7 +8,7 @@ use super::bases;
 use super::console::Console;
 use super::output::{Align, Output, Table, count, size};
 use super::places;
-use super::request::{self, Sealing};
+use super::request::{self, Encryption, Sealing};
 use crate::bundle::{Base, Kept, WriterOptions};
 use crate::endpoint::Parcel;
 use crate::model::graph::distinct_leaves;
@@ -24,6 +24,10 @@ pub(super) fn run(request: &request::Export, console: &Console) -> Result<()> {
     let signers = match &request.sealing {
         Some(sealing) => signers(sealing)?,
         None => Vec::new(),
+    };
+    let recipients = match &request.sealing {
+        Some(sealing) => sealing.encryption.as_ref().map(Encryption::recipients).transpose()?,
+        None => None,
     };
     let origins = places::origins(&request.sources, &request.connection)?;
     let Some(sealing) = &request.sealing else {
@@ -58,6 +62,7 @@ pub(super) fn run(request: &request::Export, console: &Console) -> Result<()> {
                 volume_size: request.volume_size,
                 imprint: request.read_back,
             },
+            recipients,
             base,
             dating: request.dating.clone(),
             resume: request.resume,
@@ -89,7 +94,7 @@ fn base(request: &request::Export, signers: &[SecretKey]) -> Result<Option<Base>
     }
     let trust = request.trust.as_ref().map(request::Trust::load).transpose()?.unwrap_or_default();
     let trust = trust.or_own(signers.iter().map(SecretKey::public));
-    Base::new(&bases::known(&request.bases, &trust)?)
+    Base::new(&bases::known(&request.bases, &trust, &request.unlock.identities()?)?)
 }
 
 fn signers(sealing: &Sealing) -> Result<Vec<SecretKey>> {

@@ -16,6 +16,7 @@ use crate::bundle::{
     Base, BundleTarget, Occupied, Partial, Sealed, SealedVolume, Writer, WriterOptions,
 };
 use crate::codec::disk::Disk;
+use crate::codec::encryption::Recipients;
 use crate::codec::imprint::Imprint;
 use crate::endpoint::{
     Event, Fed, Feed, Form, Intake, Origin, Parcel, Plan, Progress, Satellite, Source, Target as _,
@@ -37,11 +38,14 @@ pub struct Request<'a> {
     pub signers: Vec<SecretKey>,
     /// Time and name of the set, and how many threads pack.
     pub writer: WriterOptions,
+    /// For whom the bundle is encrypted, if it is.
+    pub recipients: Option<Recipients>,
     /// What the far side has already; nothing for a bundle that is whole by itself.
     pub base: Option<Base>,
     /// What it says about its age.
     pub dating: Dating,
-    /// Whether to go on from what interrupted exports to the same file have left.
+    /// Whether to go on from what interrupted exports to the same file have left. One that is
+    /// encrypted leaves nothing.
     pub resume: bool,
     /// Takes temporary files.
     pub temporary: &'a Path,
@@ -158,7 +162,7 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
     let packing = (options.preset, options.threads);
     let need = Need::of_export(&known, announced, packing, base.as_deref());
     need.check(&disk, request.temporary, options.volume_size.is_none(), progress)?;
-    let partial = Partial::begin(&request.output)?;
+    let partial = Partial::begin(&request.output)?.encrypted_to(request.recipients);
     let remains = if request.resume { partial.remains(base.as_ref()) } else { Vec::new() };
     let writer = Writer::create_in(partial, sources.is_remote(), options, base)?;
     let target = BundleTarget::new(request.output.display().to_string(), writer);

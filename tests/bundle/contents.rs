@@ -147,6 +147,7 @@ impl Bench {
                 volume_size: None,
                 imprint: false,
             },
+            recipients: None,
             base: choice.base,
             dating: sealift::operation::freshness::Dating::default(),
             resume: false,

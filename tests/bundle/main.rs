@@ -68,6 +68,7 @@ impl Bench {
                 volume_size: None,
                 imprint: false,
             },
+            recipients: None,
             base: None,
             dating: sealift::operation::freshness::Dating::default(),
             resume: false,

@@ -142,6 +142,7 @@ impl Desk {
                 volume_size: None,
                 imprint: false,
             },
+            recipients: None,
             base,
             dating: sealift::operation::freshness::Dating::default(),
             resume,

@@ -35,6 +35,7 @@ fn sealed_by(bench: &Bench, name: &str, signers: Vec<SecretKey>) -> Result<std::
             volume_size: None,
             imprint: false,
         },
+        recipients: None,
         base: None,
         dating: sealift::operation::freshness::Dating::default(),
         resume: false,

@@ -70,6 +70,7 @@ impl Bench {
                 imprint: false,
             },
             dating: sealift::operation::freshness::Dating::default(),
+            recipients: None,
             base: None,
             resume: false,
             temporary: self.folder.path(),

@@ -75,6 +75,7 @@ impl Kiln {
                 imprint: false,
             },
             dating: sealift::operation::freshness::Dating::default(),
+            recipients: None,
             base,
             resume: false,
             temporary: self.folder.path(),

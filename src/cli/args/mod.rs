@@ -21,6 +21,7 @@ mod sign;
 mod sign_in;
 mod state;
 mod trust;
+mod unlock;
 
 use clap::{Parser, Subcommand};
 
@@ -44,6 +45,7 @@ pub(super) use self::sign::SignArgs;
 pub(super) use self::sign_in::SignInArgs;
 pub(super) use self::state::StateArgs;
 pub(super) use self::trust::TrustArgs;
+pub(super) use self::unlock::UnlockArgs;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 
 use super::connection::Connection;
+use super::encryption::Encryption;
 use super::signing_keys;
 use super::state::State;
 use super::stream::dating;
 use super::trust::Trust;
+use super::unlock::Unlock;
 use crate::bundle::{Occupied, Preset, SMALLEST_VOLUME};
 use crate::cli::args;
 use crate::cli::environment::Environment;
@@ -26,6 +28,8 @@ pub(in crate::cli) struct Sealing {
     pub(in crate::cli) keys: Vec<PathBuf>,
     /// For keys that need one.
     pub(in crate::cli) passphrase: Passphrase,
+    /// For whom the bundle is encrypted, if it is.
+    pub(in crate::cli) encryption: Option<Encryption>,
 }
 
 /// `sealift export`.
@@ -66,6 +70,18 @@ pub(in crate::cli) struct Export {
     pub(in crate::cli) json: bool,
     /// How to get there.
     pub(in crate::cli) connection: Connection,
+    /// What opens encrypted bundles.
+    pub(in crate::cli) unlock: Unlock,
+}
+
+/// The name of an encrypted bundle: it ends as age files do, so that nobody takes it for a tar.
+fn encrypted_name(output: PathBuf) -> PathBuf {
+    if output.extension().is_some_and(|extension| extension == "age") {
+        return output;
+    }
+    let mut name = output.into_os_string();
+    name.push(".age");
+    name.into()
 }
 
 impl Sealing {
@@ -74,13 +90,15 @@ impl Sealing {
         force: bool,
         keys: Vec<PathBuf>,
         passphrase: Passphrase,
+        encryption: Option<Encryption>,
         environment: &Environment,
     ) -> Result<Self> {
+        let output = if encryption.is_some() { encrypted_name(output) } else { output };
         if let (Some(first), false) = (Occupied::find(&output)?.files().first(), force) {
             return Err(Error::usage(format!("{} is already there", first.display()))
                 .hint("choose another name, or add --force to replace it"));
         }
-        Ok(Self { output, keys: signing_keys(keys, environment)?, passphrase })
+        Ok(Self { output, keys: signing_keys(keys, environment)?, passphrase, encryption })
     }
 }
 
@@ -100,13 +118,26 @@ impl Export {
             .collect();
         let platforms = args.platform.iter().map(|text| text.parse()).collect::<Result<_>>()?;
         let passphrase = Passphrase::resolve(args.passphrase_file, environment);
+        let encryption = Encryption::resolve(
+            &args.encrypt_to,
+            args.encrypt_passphrase,
+            args.unlock.bundle_passphrase_file.clone(),
+            environment,
+        )?;
+        if encryption.is_some() && args.resume {
+            return Err(Error::usage("an encrypted export cannot be resumed")
+                .because("what --resume goes on from lies beside the bundle, readable for anybody; so an encrypted export leaves nothing there")
+                .hint("leave out --resume; or export without encryption to a disk that you trust, and encrypt that with `age`"));
+        }
         let sealing = match args.output {
             Some(output) if !args.dry_run => {
-                Some(Sealing::resolve(output, args.force, args.key, passphrase, environment)?)
+                let (force, keys) = (args.force, args.key);
+                Some(Sealing::resolve(output, force, keys, passphrase, encryption, environment)?)
             }
             _ => None,
         };
         Ok(Self {
+            unlock: Unlock::resolve(args.unlock, environment)?,
             sources,
             sealing,
             platforms,

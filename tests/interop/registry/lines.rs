@@ -193,6 +193,7 @@ impl World {
                 volume_size: None,
                 imprint: false,
             },
+            recipients: None,
             base: None,
             dating: sealift::operation::freshness::Dating::default(),
             resume: false,
