@@ -106,9 +106,15 @@ fn verdict(bundle: &Bundle<Authentic>, report: &Report, kind: Kind) -> Error {
             .hint("copy the volume again");
     }
     let images = report.images.len();
+    // What is wrong at no place in particular is wrong with a whole volume: it is missing, or is
+    // another one. Copying again what is there would not help.
+    let volumes = report.problems.iter().filter(|problem| problem.offset.is_none());
+    let mut of_volumes = volumes.filter(|problem| problem.error.kind() == kind);
     Error::new(kind, format!("{title} is not whole: {found}, {hit} of {images} images hit")).hint(
         if kind == Kind::Malformed {
             "another copy will not help: the bundle was made of what it holds"
+        } else if let Some(hint) = of_volumes.find_map(|found| found.error.get_hint()) {
+            hint
         } else if hit == 0 {
             "no image is hit, but the file is not the one that was sealed: copy it again"
         } else {
