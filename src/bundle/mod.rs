@@ -33,19 +33,24 @@
 //! [`Bundle::authenticate`](Bundle::authenticate) makes it a `Bundle<Authentic>`, and only that is
 //! a [`Source`](crate::endpoint::Source). `docs/format.md` is the normative text.
 
+mod account;
 mod base;
 mod blob;
 mod cache;
 mod checkpoint;
+mod claim;
 mod class;
 mod content;
+mod cosign;
 mod difference;
 mod examine;
+mod handles;
 mod held;
 mod index;
 mod layer;
 mod lending;
 mod manifest;
+mod media;
 mod names;
 mod naming;
 mod occupied;
@@ -60,8 +65,12 @@ mod receipt;
 mod recipe;
 mod remains;
 mod seal;
+mod search;
+mod selection;
+mod set;
 mod source;
 mod statement;
+mod tail;
 mod target;
 mod turns;
 mod volume;
@@ -77,6 +86,7 @@ pub use manifest::{Attached, BaseEntry, ImageEntry, Manifest, PackEntry, Stored}
 pub use naming::volume_path;
 pub use occupied::Occupied;
 pub use output::SMALLEST_VOLUME;
+pub use media::{Answer, Changer, Media, Wanted};
 pub use partial::{Kept, Partial};
 pub use preset::Preset;
 pub use reader::{Authentic, Bundle, Contents, Unverified};
@@ -84,6 +94,7 @@ pub use receipt::Receipt;
 pub use recipe::{Body, Encoding, Recipe, Run};
 pub use remains::Remains;
 pub use seal::{Finished, Sealed, SealedVolume};
+pub use set::AtHand;
 pub use statement::{Amount, Landed, Statement};
 pub use target::BundleTarget;
 pub use writer::{Added, Writer, WriterOptions};

@@ -106,7 +106,9 @@ impl Writer {
     /// [`Kind::Malformed`](crate::model::Kind::Malformed) where it is more than readers accept,
     /// [`Kind::Usage`](crate::model::Kind::Usage) where volumes are too small for what is signed.
     pub fn finish(self, images: Vec<ImageEntry>, signers: &[SecretKey]) -> Result<Finished> {
-        let Self { packs, mut blobs, kept, options, partial, pack_content, .. } = self;
+        let Self {
+            packs, mut blobs, kept, options, position, expires, partial, pack_content, ..
+        } = self;
         let base = packs.base().map(Base::entry);
         let (press, table) = packs.finish(&kept)?;
         for blob in &mut blobs {
@@ -133,6 +135,9 @@ impl Writer {
             base,
             set: options.set,
             created: options.created,
+            sequence: position.as_ref().map(|position| position.sequence),
+            stream: position.map(|position| position.stream),
+            expires,
             generator: concat!("sealift ", env!("CARGO_PKG_VERSION")).to_owned(),
             images,
             volumes: Vec::new(),

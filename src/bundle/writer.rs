@@ -26,7 +26,7 @@ use crate::codec::compression::{self, Compression};
 use crate::codec::deflate::Proof;
 use crate::codec::split::{Parts, Splitter, is_tar};
 use crate::endpoint::{Intake, Plain};
-use crate::model::{Algorithm, Descriptor, Digest, Error, Kind, Result, limits};
+use crate::model::{Algorithm, Descriptor, Digest, Error, Kind, Position, Result, limits};
 
 /// How a bundle is written.
 #[derive(Clone, Debug)]
@@ -78,6 +78,9 @@ pub struct Writer {
     pub(super) pack_content: usize,
     opaque_chunk: usize,
     pub(super) options: WriterOptions,
+    /// Its place in a stream, and when it expires.
+    pub(super) position: Option<Position>,
+    pub(super) expires: Option<u64>,
     /// For a bundle that takes long: notes of what there is of it.
     checkpoints: Option<Checkpoints>,
     /// Where it is written.
@@ -118,9 +121,17 @@ impl Writer {
             opaque_chunk: pack_content.min(OPAQUE_CHUNK),
             pack_content,
             options,
+            position: None,
+            expires: None,
             checkpoints: checkpoints.then(|| Checkpoints::new(partial.folder())),
             partial,
         })
+    }
+
+    /// Says which place in which stream the bundle has, and from when on, in seconds since 1970,
+    /// nobody is to take it any more.
+    pub fn date(&mut self, position: Option<Position>, expires: Option<u64>) {
+        (self.position, self.expires) = (position, expires);
     }
 
     /// Notes what there is by now, before it is given up.

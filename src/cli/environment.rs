@@ -12,16 +12,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use zeroize::Zeroizing;
 
+use crate::model::moment::LATEST;
 use crate::model::{Error, Result};
 use crate::transport::registry::{CredentialPaths, Secret};
+use crate::trust::POLICY_FILE;
 
 use self::routes::Routes;
 
 /// Where the system's administrator puts the public keys that every user trusts.
 const SYSTEM_TRUST: &str = "/etc/sealift/trust";
-
-/// The first date that a tar header cannot hold, in the year 2242.
-const LATEST: u64 = 1 << 33;
 
 /// More threads than this only wait for each other: hashing and compressing are bound by memory.
 const MOST_JOBS: usize = 16;
@@ -49,6 +48,8 @@ pub(super) struct Environment {
     pub(super) clock: u64,
     /// Whether `SOURCE_DATE_EPOCH` said so: the same inputs are then to give the same bytes.
     pub(super) created_is_pinned: bool,
+    /// The machine, as it calls itself, where the system says so.
+    pub(super) machine: Option<String>,
     /// Threads to use where the user did not say.
     pub(super) jobs: NonZeroUsize,
     /// `SEALIFT_PASSPHRASE`.
@@ -77,6 +78,13 @@ fn user() -> Option<u32> {
     None
 }
 
+/// The name of the machine. It goes into reports, so it is one line, and short.
+fn machine() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    let name: String = name.trim().chars().take(255).collect();
+    (!name.is_empty()).then_some(name)
+}
+
 impl Environment {
     /// Reads the environment of the process.
     ///
@@ -86,7 +94,8 @@ impl Environment {
         let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         let jobs = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let variable = |name: &str| std::env::var_os(name);
-        Self::resolve(&variable, std::env::temp_dir(), clock, jobs, user())
+        let environment = Self::resolve(&variable, std::env::temp_dir(), clock, jobs, user())?;
+        Ok(Self { machine: machine(), ..environment })
     }
 
     fn resolve(
@@ -150,6 +159,7 @@ impl Environment {
             created,
             clock,
             created_is_pinned,
+            machine: None,
             jobs,
             passphrase: text("SEALIFT_PASSPHRASE")?.map(Zeroizing::new),
         })
@@ -197,6 +207,28 @@ impl Environment {
             files.extend(names);
         }
         Ok(files)
+    }
+
+    /// The `trust.toml` of each trust folder that has one, the user's first.
+    ///
+    /// # Errors
+    /// [`Kind::Io`](crate::model::Kind::Io) where it cannot be known whether there is one.
+    pub(super) fn trust_policies(&self) -> Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        for folder in &self.trust {
+            let file = folder.join(POLICY_FILE);
+            match file.try_exists() {
+                Ok(true) => found.push(file),
+                Ok(false) => {}
+                Err(e) => return Err(Error::io(format!("cannot look at {}", file.display()), e)),
+            }
+        }
+        Ok(found)
+    }
+
+    /// The user's own trust folder.
+    pub(super) fn own_trust_folder(&self) -> Option<&Path> {
+        self.config.as_ref().and(self.trust.first()).map(PathBuf::as_path)
     }
 
     /// The trust folders, for messages.

@@ -6,23 +6,90 @@ use serde_json::json;
 
 use super::bases;
 use super::console::Console;
+use super::filing::{Filing, PROGRAM, absolute};
+use super::freshness;
+use super::media::Person;
 use super::output::{Align, Output, Table, count, size};
 use super::{places, request};
-use crate::bundle::Bundle;
+use crate::bundle::{Authentic, Bundle, Changer, Statement};
+use crate::codec::atomic::AtomicFile;
 use crate::endpoint::{Action, Gravity, Plan};
 use crate::model::{Destination, Error, Result};
+use crate::operation::evidence::{self, Case, Filed, Surroundings};
+use crate::operation::freshness::Purpose;
 use crate::operation::import;
-use crate::trust::Trust;
+use crate::trust::SecretKey;
 
 pub(super) fn run(request: &request::Import, console: &Console) -> Result<()> {
-    let trust = Trust::from_files(&request.keys)?;
-    let bundle = Bundle::open(&request.bundle)?.authenticate(&trust)?;
+    if request.dry_run {
+        // It changes nothing, and is not logged.
+        return bring(request, None, &mut Case::default(), console).map(drop);
+    }
+    let filing = Filing::begin(&request.filing, "import")?;
+    let receipt = request.receipt.as_ref().map(OpenReceipt::begin).transpose()?;
+    let mut case = Case::new(&request.files);
+    let (outcome, filed) = match bring(request, receipt, &mut case, console) {
+        Ok(filed) => (Ok(()), filed),
+        Err(error) => (Err(error), None),
+    };
+    filing.close(&case, outcome, filed.into_iter().collect(), console)
+}
+
+/// A receipt that is written when all has arrived.
+struct OpenReceipt {
+    file: AtomicFile,
+    keys: Vec<SecretKey>,
+}
+
+impl OpenReceipt {
+    fn begin(request: &request::Receipt) -> Result<Self> {
+        let load = |path| SecretKey::load(path, &mut || request.passphrase.of_key(path));
+        let keys = request.keys.iter().map(|path| load(path)).collect::<Result<_>>()?;
+        Ok(Self { file: AtomicFile::create(&request.path, 0o644)?, keys })
+    }
+
+    fn write(self, bundle: &Bundle<Authentic>, statement: &Statement) -> Result<Filed> {
+        let path = self.file.target().to_owned();
+        let digest = bundle.write_import_receipt(self.file, statement, &self.keys)?;
+        Ok(Filed { file: absolute(&path), sha256: digest.hex() })
+    }
+}
+
+/// Brings the images, and gives the receipt that was written.
+fn bring(
+    request: &request::Import,
+    receipt: Option<OpenReceipt>,
+    case: &mut Case,
+    console: &Console,
+) -> Result<Option<Filed>> {
+    let trust = request.trust.load()?;
+    case.trusting(&trust);
+    let person = Person::at(console);
+    let changer = Changer { media: &person, temporary: &request.temporary };
+    let changer = console.has_person(request.json).then_some(changer);
+    let bundle = Bundle::open_asking(&request.files, None, changer)?;
+    case.opened(&bundle, &trust);
+    let bundle = bundle.authenticate(&trust)?;
+    case.proved(&bundle);
+    let means = freshness::Means {
+        state: &request.state,
+        clock: request.clock,
+        accept_jump: request.accept_jump,
+    };
+    let purpose = if request.dry_run { Purpose::Look } else { Purpose::Import };
+    let fresh = freshness::judge(&bundle, &means, purpose, console)?;
+    if let Some(changer) = changer {
+        let (images, platforms) = (&request.images, &request.platforms);
+        let needed = import::volumes_needed(&bundle, images, platforms, &request.naming)?;
+        bundle.fetch(&needed, changer)?;
+    }
     let target = places::target(
         &request.target,
         &request.connection,
         request.platforms.first().cloned(),
         request.new_projects,
     )?;
+    case.bound_for(target.describe());
     let held = bases::held(&bundle, &request.bases, &trust)?;
     let progress = console.progress("import");
     request.connection.listener.to(&progress);
@@ -35,17 +102,30 @@ pub(super) fn run(request: &request::Import, console: &Console) -> Result<()> {
             platforms: request.platforms.clone(),
             naming: &request.naming,
             dry_run: request.dry_run,
+            read_back: receipt.is_some(),
             temporary: &request.temporary,
         },
         &*progress,
     )?;
     drop(progress);
+    fresh.remember()?;
     for note in &report.plan.notes {
         console.warn(note);
     }
+    let filed = receipt.map(|receipt| {
+        let around = Surroundings {
+            command: "import",
+            when: request.filing.when,
+            program: PROGRAM,
+            machine: request.filing.machine.as_deref(),
+        };
+        let (plan, place) = (&report.plan, target.describe());
+        let statement = evidence::statement(&bundle, plan, &report.read_back, &place, &around);
+        receipt.write(&bundle, &statement)
+    });
     show(&report.plan, &target.describe(), request)?;
     match report.plan.hindrances().count() {
-        0 => Ok(()),
+        0 => filed.transpose(),
         // Only a dry run gets here; the rest is in its result.
         number => Err(Error::remote(format!(
             "{} would not take this import: {} in the way",

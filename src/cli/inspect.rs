@@ -3,26 +3,29 @@
 use serde_json::json;
 
 use super::console::Console;
+use super::freshness;
 use super::output::{Align, Output, Table, count, size};
 use super::request;
-use crate::bundle::{Bundle, Contents, Unverified};
-use crate::model::{Error, Result};
+use super::verify::volume;
+use crate::bundle::{AtHand, Bundle, Contents, Unverified};
+use crate::model::{Error, Result, moment};
 use crate::operation::inspect::{self, Image, Layer, Report, StoredAs};
-use crate::trust::{Signer, Trust};
+use crate::trust::Signer;
 
 pub(super) fn run(request: &request::Inspect, console: &Console) -> Result<()> {
-    let trust = Trust::from_files(&request.keys)?;
-    let bundle = Bundle::<Unverified>::open(&request.bundle)?;
+    let trust = request.trust.load()?;
+    let bundle = Bundle::<Unverified>::open_set(&request.files, None)?;
     let signers = bundle.signers(&trust);
     let trusted = signers.iter().any(|signer| signer.trusted.is_some());
-    let (length, digest) = (bundle.length(), bundle.digest());
-    let report;
+    let digest = bundle.digest();
+    let (length, volumes, report);
     let contents = if trusted {
         let bundle = bundle.authenticate(&trust)?;
         if let Some(receipt) = &request.receipt {
             bundle.write_receipt(receipt)?;
         }
         report = inspect::inspect(bundle.contents())?;
+        (length, volumes) = (bundle.length(), bundle.volumes());
         bundle.into_contents()
     } else {
         if request.receipt.is_some() {
@@ -34,9 +37,10 @@ pub(super) fn run(request: &request::Inspect, console: &Console) -> Result<()> {
         console.warn("no trusted key signed this bundle: what follows is what it says of itself");
         let contents = bundle.peek()?;
         report = inspect::inspect(&contents)?;
+        (length, volumes) = (bundle.length(), bundle.claimed_volumes(&contents));
         contents
     };
-    let facts = Facts { length, digest: digest.to_string(), signers, contents, report };
+    let facts = Facts { length, volumes, digest: digest.to_string(), signers, contents, report };
     if request.json { facts.json() } else { facts.print(request.layers) }
 }
 
@@ -56,6 +60,7 @@ fn stored_as(stored: &StoredAs) -> String {
 
 struct Facts {
     length: u64,
+    volumes: Vec<AtHand>,
     digest: String,
     signers: Vec<Signer>,
     contents: Contents,
@@ -120,10 +125,12 @@ impl Facts {
             "bytes": self.length,
             "set": manifest.set,
             "created": manifest.created,
+            "stream": freshness::stream(manifest, None),
+            "expires": manifest.expires,
             "generator": manifest.generator,
             "base": manifest.base.map(|base| base.digest),
             "compression": manifest.encoder.preset,
-            "volumes": manifest.volumes.len(),
+            "volumes": self.volumes.iter().map(volume).collect::<Vec<_>>(),
             "signatures": self.signers.iter().map(|signer| json!({
                 "key": signer.id.to_string(), "trusted": signer.trusted.is_some(),
             })).collect::<Vec<_>>(),
@@ -139,22 +146,30 @@ impl Facts {
     fn print(&self, layers: bool) -> Result<()> {
         let mut out = Output::stdout();
         let manifest = &self.contents.manifest;
-        let created =
-            jiff::Timestamp::from_second(i64::try_from(manifest.created).unwrap_or(i64::MAX))
-                .map_or_else(|_| manifest.created.to_string(), |time| time.to_string());
+        let created = moment::spell(manifest.created);
         out.line(format!("bundle   {} ({})", self.digest, size(self.length)))?;
         out.line(format!("made     {created} by {}, set {}", manifest.generator, manifest.set))?;
+        if let Some(position) = manifest.position() {
+            out.line(format!("stream   {position}"))?;
+        }
+        if let Some(expires) = manifest.expires {
+            out.line(format!("expires  {}", moment::spell(expires)))?;
+        }
         if let Some(base) = manifest.base {
             out.line(format!("delta    of {}", base.digest))?;
         }
         for signer in &self.signers {
-            let judged = match &signer.trusted {
-                Some(trusted) => format!("trusted ({})", trusted.path.display()),
-                None => "not trusted here".to_owned(),
+            let judged = match (&signer.trusted, &signer.revoked) {
+                (Some(trusted), _) => format!("trusted ({})", trusted.path.display()),
+                (None, Some(revoked)) => format!("revoked since {}", revoked.date),
+                (None, None) => "not trusted here".to_owned(),
             };
-            out.line(format!("signed   by {}, {judged}", signer.id.short()))?;
+            out.line(format!("signed   by {}, {judged}", signer.describe()))?;
         }
         out.line("")?;
+        if self.volumes.len() > 1 {
+            self.print_volumes(&mut out)?;
+        }
         let mut table = Table::new(&[
             ("IMAGE", Align::Left),
             ("DIGEST", Align::Left),
@@ -197,6 +212,22 @@ impl Facts {
             count(manifest.packs.len(), "pack"),
             size(self.report.packs),
         ))
+    }
+
+    fn print_volumes(&self, out: &mut Output) -> Result<()> {
+        let mut table =
+            Table::new(&[("VOLUME", Align::Right), ("SIZE", Align::Right), ("FILE", Align::Left)]);
+        for volume in &self.volumes {
+            let file = match (&volume.file, &volume.name) {
+                (Some(file), _) => file.display().to_string(),
+                (None, Some(name)) => format!("MISSING (probably {name})"),
+                (None, None) => "MISSING".to_owned(),
+            };
+            let bytes = volume.length.unwrap_or(volume.size);
+            table.row([volume.number.to_string(), size(bytes), file]);
+        }
+        out.table(&table)?;
+        out.line("")
     }
 
     fn print_layers(&self, out: &mut Output) -> Result<()> {

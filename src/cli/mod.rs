@@ -3,7 +3,8 @@
 //! What was typed ([`args`]) and what the surroundings say ([`environment`]) become a request
 //! that says what is meant ([`request`]); one function for each command carries it out with the
 //! operations below. [`progress`] draws what they announce, [`output`] writes results to stdout,
-//! [`report`] says on stderr what went wrong. Only this floor knows the terminal, the environment
+//! [`report`] says on stderr what went wrong, [`filing`] writes down what is to be filed ([`page`] as
+//! HTML). Only this floor knows the terminal, the environment
 //! and exit codes.
 
 mod args;
@@ -12,18 +13,25 @@ mod console;
 mod diff;
 mod environment;
 mod export;
+mod filing;
+mod freshness;
 mod import;
 mod inspect;
 mod key;
+mod log;
 mod login;
 mod map;
+mod media;
 mod output;
+mod page;
 mod passphrase;
 mod password;
 mod places;
 mod progress;
 mod report;
 mod request;
+mod rotation;
+mod sign;
 mod verify;
 
 use std::io::Write;
@@ -80,6 +88,8 @@ fn execute(cli: Cli) -> Result<()> {
             inspect::run(&request::Inspect::resolve(args, &environment)?, &console)
         }
         Command::Diff(args) => diff::run(&request::Diff::resolve(args, &environment)?),
+        Command::Sign(args) => sign::run(&request::Sign::resolve(args, &environment)?, &console),
+        Command::Log(args) => log::run(&request::Log::resolve(args, &environment)?, &console),
         Command::Login(args) => {
             login::login(&request::Login::resolve(args, &environment)?, &console)
         }
@@ -91,6 +101,15 @@ fn execute(cli: Cli) -> Result<()> {
         }
         Command::Key { command: KeyCommand::Show(args) } => {
             key::show(&request::Show::resolve(args, &environment), &console)
+        }
+        Command::Key { command: KeyCommand::List(args) } => {
+            key::list(&request::List::resolve(args, &environment)?, &console)
+        }
+        Command::Key { command: KeyCommand::Endorse(args) } => {
+            rotation::endorse(&request::Endorse::resolve(args, &environment)?)
+        }
+        Command::Key { command: KeyCommand::Accept(args) } => {
+            rotation::accept(&request::Accept::resolve(args, &environment)?, &console)
         }
     }
 }

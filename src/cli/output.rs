@@ -86,6 +86,16 @@ pub(super) fn json_text(value: &impl Serialize) -> Result<String> {
     Ok(ascii_controls(&text))
 }
 
+/// The same on one line, without a line end.
+///
+/// # Errors
+/// [`Kind::Io`] where it cannot be written as JSON.
+pub(super) fn json_line(value: &impl Serialize) -> Result<String> {
+    let text = serde_json::to_string(value)
+        .map_err(|e| Error::new(Kind::Io, "cannot write the result as JSON").because(e))?;
+    Ok(ascii_controls(&text).trim_end().to_owned())
+}
+
 /// To which side the cells of a column go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Align {

@@ -168,7 +168,8 @@ fn parse(line: &str) -> Option<Links> {
     if rest.strip_suffix("\"}")? != Digest::of(body.as_bytes()).hex() {
         return None;
     }
-    let parsed: serde_json::Value = json::parse_strict(line.as_bytes(), "a line of the log").ok()?;
+    let parsed: serde_json::Value =
+        json::parse_strict(line.as_bytes(), "a line of the log").ok()?;
     let link = |name: &str| parsed.get(name)?.as_str()?.parse::<Digest>().ok();
     Some(Links { before: link("before")?, torn: link("torn") })
 }
@@ -215,8 +216,7 @@ impl Chain {
         let adopted = matches!(waiting, Some(Line::Torn));
         let fits = links.before == self.before && links.torn.is_some() == adopted;
         self.before = digest;
-        let broken =
-            || Line::Broken("the line before it is not the one that was there".to_owned());
+        let broken = || Line::Broken("the line before it is not the one that was there".to_owned());
         (waiting, Some(if fits { whole } else { broken() }))
     }
 }
@@ -406,7 +406,10 @@ mod tests {
         bytes.push(b'\n');
         let kinds = lines(&bytes);
         assert!(matches!(kinds[3], (4, Line::Broken(_))), "{}", kinds.len());
-        assert!(sealed(&format!("{{\"a\":\"{}\"}}", "x".repeat(1 << 20)), &End::of(b"", true).unwrap()).is_err());
+        assert!(
+            sealed(&format!("{{\"a\":\"{}\"}}", "x".repeat(1 << 20)), &End::of(b"", true).unwrap())
+                .is_err()
+        );
         assert_eq!(End::of(&bytes[bytes.len() - (2 << 20)..], false), None);
     }
 

@@ -314,4 +314,13 @@ pub trait Target: Send + Sync {
 
     /// Completes and checks what was brought; what was private becomes visible here at the latest.
     fn finish(&self, plan: &Plan) -> Result<()>;
+
+    /// What the place has under the name of an image that was brought, asked anew; `None` where it
+    /// cannot be asked, or keeps that to itself.
+    ///
+    /// # Errors
+    /// Where it has nothing under that name any more.
+    fn read_back(&self, _arrival: &Arrival) -> Result<Option<Digest>> {
+        Ok(None)
+    }
 }

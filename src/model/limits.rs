@@ -105,6 +105,16 @@ pub const CORRECTIONS_BYTES: u64 = 64 << 20;
 /// Volumes of one set.
 pub const VOLUMES: usize = 9999;
 
+/// Files of a folder that are looked at for volumes: each volume of the largest set three times, and
+/// whatever else lies there.
+pub const FOLDER_FILES: usize = 1 << 15;
+
+/// Volumes that are open at a time: a process may have 1,024 files open, and needs some for itself.
+pub const OPEN_VOLUMES: usize = 64;
+
+/// Copies of a last volume that are tried, where they differ.
+pub const TAILS: usize = 8;
+
 /// `windowLog` of a zstd frame that we accept from outside (128 MiB): what docker and skopeo
 /// accept, and what `zstd --long=27` makes.
 pub const ZSTD_WINDOW_LOG: u32 = 27;
@@ -118,6 +128,15 @@ pub const ZSTD_EXPANSION: u64 = 40_000;
 
 /// Bytes of a key file.
 pub const KEY_FILE_BYTES: u64 = 64 << 10;
+
+/// Bytes of a trust.toml: a thousand keys with the repositories that each may sign.
+pub const TRUST_FILE_BYTES: u64 = 1 << 20;
+
+/// Bytes of an endorsement of a key: it has six short lines.
+pub const ENDORSEMENT_BYTES: u64 = 4 << 10;
+
+/// Bytes of what is remembered of a stream: a line a signature, and a few more.
+pub const STREAM_RECORD_BYTES: u64 = 16 << 10;
 
 /// Bytes of a file with rules for names: at 100 bytes a rule as many as [`MAPPING_RULES`].
 pub const MAPPING_FILE_BYTES: u64 = 4 << 20;

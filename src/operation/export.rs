@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::at_hand::AtHand;
 use super::copy::{self, Surroundings};
+use super::freshness::Dating;
 use super::gather::{Wanted, display_name, gather};
 use super::sources::Sources;
 use super::space::{self, Need};
@@ -38,6 +39,8 @@ pub struct Request<'a> {
     pub writer: WriterOptions,
     /// What the far side has already; nothing for a bundle that is whole by itself.
     pub base: Option<Base>,
+    /// What it says about its age.
+    pub dating: Dating,
     /// Whether to go on from what interrupted exports to the same file have left.
     pub resume: bool,
     /// Takes temporary files.
@@ -113,6 +116,9 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
             .hint("make one with `sealift key generate`"));
     }
     let around = Surroundings { progress, temporary: request.temporary, title: "exporting" };
+    if let Some(numbering) = &request.dating.numbering {
+        numbering.prepare()?;
+    }
     let mut options = request.writer;
     let disk = Disk::of(request.output.parent().unwrap_or(&request.output))?;
     options.volume_size = space::volume_size(&disk, options.volume_size, progress)?;
@@ -144,6 +150,7 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
     let packing = (options.preset, options.threads);
     let need = Need::of_export(&known, announced, packing, base.as_deref());
     need.check(&disk, request.temporary, options.volume_size.is_none(), progress)?;
+    let created = options.created;
     let partial = Partial::begin(&request.output)?;
     let remains = if request.resume { partial.remains(base.as_ref()) } else { Vec::new() };
     let writer = Writer::create_in(partial, sources.is_remote(), options, base)?;
@@ -171,6 +178,19 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
     let (parcels, at_hand) = bring_all().inspect_err(|_| target.give_up()).map_err(explained)?;
     progress.event(Event::Phase { title: "sealing", total: None });
     let content = distinct_bytes(&parcels);
+    // As late as can be: an export that fails uses up no number.
+    let mut position = None;
+    if let Some(numbering) = &request.dating.numbering {
+        let (given, note) = numbering.settle(created)?;
+        if let Some(note) = note {
+            progress.event(Event::Warning(&note));
+        }
+        position = Some(given);
+    }
+    target.with(|writer| {
+        writer.date(position, request.dating.expires);
+        Ok(())
+    })?;
     // From here on the volumes are whole; what is to be made of them is made before they are named.
     let finished = target.seal(&parcels, &request.signers).map_err(explained)?;
     let sealed = finished.commit(Vec::new()).map_err(explained)?;

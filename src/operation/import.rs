@@ -1,5 +1,6 @@
 //! Import: images of an authentic bundle to a registry, a daemon, a directory or an archive.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,9 +10,13 @@ use super::copy::{self, Surroundings};
 use super::gather::display_name;
 use super::recall::recall;
 use super::space;
-use crate::bundle::{Authentic, Bundle, Held};
+use crate::bundle::{Authentic, BlobEntry, Bundle, Held};
+use crate::codec::lanes::in_order;
 use crate::endpoint::{Action, Event, Gravity, Parcel, Plan, Progress, Source, Target};
-use crate::model::{Error, Naming, Platform, Result};
+use crate::model::{Digest, Error, Kind, Naming, Platform, Result, moment};
+
+/// So many images are told by name where something is wrong with them.
+const TOLD: usize = 8;
 
 /// What is to be imported, and how.
 pub struct Request<'a> {
@@ -29,6 +34,8 @@ pub struct Request<'a> {
     pub naming: &'a Naming,
     /// Whether to stop after the plan.
     pub dry_run: bool,
+    /// Whether to ask the target at the end what it has under each name.
+    pub read_back: bool,
     /// Takes temporary files.
     pub temporary: &'a Path,
 }
@@ -40,6 +47,8 @@ pub struct Report {
     pub plan: Plan,
     /// The images.
     pub parcels: Vec<Parcel>,
+    /// What the target has under the name of each arrival of the plan, where it was asked and says.
+    pub read_back: Vec<Option<Digest>>,
 }
 
 /// Plans, and unless it is a dry run, carries the plan out. What the target has against it is in
@@ -50,13 +59,15 @@ pub struct Report {
 /// hindrance as a part, unless it is a dry run;
 /// [`Kind::Usage`](crate::model::Kind::Usage) for an image that the bundle does not hold, and for
 /// names that cannot be;
-/// [`Kind::Damaged`](crate::model::Kind::Damaged) where a blob turns out bad, at the latest at its
+/// [`Kind::Damaged`](crate::model::Kind::Damaged) where a volume is missing that the images need, or
+/// a blob turns out bad, at the latest at its
 /// end and before anything names it; what the target reports.
 pub fn import(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> {
     let bundle = request.bundle;
     let choice = Choice { images: &request.images, platforms: &request.platforms };
     let parcels = assign::parcels(bundle, &choice, request.naming)?;
     complete(bundle, &parcels)?;
+    at_hand(bundle, &parcels)?;
     let (compressed, parcels) = if request.target.wants_compressed_layers() {
         let (source, parcels) = compress(bundle, parcels, progress)?;
         (Some(source), parcels)
@@ -84,6 +95,12 @@ pub fn import(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> 
         let around = Surroundings { progress, temporary: request.temporary, title: "importing" };
         plan = copy::run(source, request.target, plan, &around)?;
     }
+    let read_back = if request.read_back && !request.dry_run {
+        progress.event(Event::Phase { title: "reading back", total: None });
+        read_back(request.target, &plan)?
+    } else {
+        Vec::new()
+    };
     if let Some(compressed) = &compressed {
         for arrival in &mut plan.arrivals {
             let original = compressed.original(&arrival.digest);
@@ -93,7 +110,92 @@ pub fn import(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> 
             arrival.digest = original;
         }
     }
-    Ok(Report { plan, parcels })
+    Ok(Report { plan, parcels, read_back })
+}
+
+/// Asks the target what it has under each name, now that all is done.
+///
+/// # Errors
+/// [`Kind::Remote`](crate::model::Kind::Remote) where it is something else.
+fn read_back(target: &dyn Target, plan: &Plan) -> Result<Vec<Option<Digest>>> {
+    in_order(&plan.arrivals, target.lanes(), |arrival| {
+        let found = target.read_back(arrival)?;
+        match found {
+            Some(digest) if digest != arrival.target_digest => Err(Error::remote(format!(
+                "{} was brought as {}, and is {digest} now",
+                arrival.target, arrival.target_digest
+            ))
+            .hint("somebody else may be writing to the same name; import again")),
+            found => Ok(found),
+        }
+    })
+}
+
+/// The volumes that it takes to bring the images that are chosen, by number.
+///
+/// # Errors
+/// As for the choice in [`import`].
+pub fn volumes_needed(
+    bundle: &Bundle<Authentic>,
+    images: &[String],
+    platforms: &[Platform],
+    naming: &Naming,
+) -> Result<BTreeSet<u64>> {
+    let parcels = assign::parcels(bundle, &Choice { images, platforms }, naming)?;
+    Ok(parcels
+        .iter()
+        .flat_map(|parcel| blobs(bundle, parcel))
+        .flat_map(|blob| bundle.volumes_of(blob))
+        .collect())
+}
+
+/// The blobs of an image that the bundle has.
+fn blobs<'a>(
+    bundle: &'a Bundle<Authentic>,
+    parcel: &'a Parcel,
+) -> impl Iterator<Item = &'a BlobEntry> {
+    let index = &bundle.contents().index;
+    let leaves = parcel.graphs().flat_map(|graph| &graph.leaves);
+    leaves.filter_map(|leaf| index.blob(&leaf.descriptor.digest))
+}
+
+/// Whether all volumes are there that the images need: known before anything is sent.
+///
+/// # Errors
+/// [`Kind::Damaged`](crate::model::Kind::Damaged) with every volume that is missing as a part, or
+/// [`Kind::Untrusted`](crate::model::Kind::Untrusted) where what is in its place belongs to another
+/// set.
+fn at_hand(bundle: &Bundle<Authentic>, parcels: &[Parcel]) -> Result<()> {
+    let mut missing = BTreeSet::new();
+    let (mut hit, mut whole) = (Vec::new(), Vec::new());
+    for parcel in parcels {
+        let needed: BTreeSet<u64> =
+            blobs(bundle, parcel).flat_map(|blob| bundle.missing_for(blob)).collect();
+        let name = display_name(&parcel.root);
+        if needed.is_empty() {
+            whole.push(name)
+        } else {
+            hit.push(name)
+        }
+        missing.extend(needed);
+    }
+    let parts: Vec<Error> =
+        missing.into_iter().map(|volume| bundle.lacking_volume(volume)).collect();
+    let Some(kind) = parts.iter().map(Error::kind).max() else { return Ok(()) };
+    let count = hit.len();
+    let (hit, rest) = (hit[..count.min(TOLD)].join(", "), count.saturating_sub(TOLD));
+    let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+    let message = format!(
+        "{count} of {} images cannot be had whole, and nothing was sent: {hit}{more}",
+        parcels.len()
+    );
+    let error = Error::new(kind, message).parts(parts);
+    Err(match whole.first() {
+        None => error,
+        Some(first) => error.hint(format!(
+            "images that need nothing of it can be imported alone, as with --image {first}"
+        )),
+    })
 }
 
 /// Whether a plan can be carried out.
@@ -141,7 +243,7 @@ fn find_base(request: &Request<'_>, plan: &Plan, progress: &dyn Progress) -> Res
         1 => String::new(),
         more => format!(" and {} more", more - 1),
     };
-    let days = timestamp(base.created);
+    let days = moment::spell(base.created);
     let places = match request.bases.len() {
         0 => format!("{} does not have", request.target.describe()),
         1 => format!("neither {} nor the base that was named has", request.target.describe()),
@@ -154,7 +256,7 @@ fn find_base(request: &Request<'_>, plan: &Plan, progress: &dyn Progress) -> Res
     };
     Err(Error::damaged(format!(
         "{} is a delta, and {places} what it needs of its base: {first}{more}",
-        bundle.path().display(),
+        bundle.title(),
     ))
     .hint(format!(
         "import its base first, or name its file with --base: the bundle {}, made {days}",
@@ -162,32 +264,27 @@ fn find_base(request: &Request<'_>, plan: &Plan, progress: &dyn Progress) -> Res
     )))
 }
 
-fn timestamp(seconds: u64) -> String {
-    i64::try_from(seconds)
-        .ok()
-        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
-        .map_or_else(|| seconds.to_string(), |time| time.to_string())
-}
-
 /// Every blob of every image is in the bundle, with the size that its manifest says: known before
 /// anything is sent.
 fn complete(bundle: &Bundle<Authentic>, parcels: &[Parcel]) -> Result<()> {
     for parcel in parcels {
         for leaf in parcel.graphs().flat_map(|graph| &graph.leaves) {
-            let wrong = |what: String| {
-                Error::damaged(format!(
-                    "{} is incomplete in the bundle: {what}",
-                    display_name(&parcel.root)
-                ))
-                .hint("run `sealift verify` to see all that is wrong")
+            let wrong = |kind, what: String| {
+                let name = display_name(&parcel.root);
+                Error::new(kind, format!("{name} is incomplete in the bundle: {what}"))
+                    .hint("run `sealift verify` to see all that is wrong")
             };
             match bundle.contents().index.blob(&leaf.descriptor.digest) {
-                None => return Err(wrong(format!("{} is not in it", leaf.descriptor.digest))),
+                None => {
+                    let what = format!("{} is not in it", leaf.descriptor.digest);
+                    return Err(wrong(Kind::Damaged, what));
+                }
                 Some(entry) if entry.size != leaf.descriptor.size => {
-                    return Err(wrong(format!(
+                    let what = format!(
                         "{} has {} bytes, its manifest says {}",
                         leaf.descriptor.digest, entry.size, leaf.descriptor.size
-                    )));
+                    );
+                    return Err(wrong(Kind::Malformed, what));
                 }
                 Some(_) => {}
             }

@@ -148,6 +148,7 @@ impl Bench {
                 imprint: false,
             },
             base: choice.base,
+            dating: sealift::operation::freshness::Dating::default(),
             resume: false,
             temporary: self.folder.path(),
         };

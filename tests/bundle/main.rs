@@ -66,6 +66,7 @@ impl Bench {
                 imprint: false,
             },
             base: None,
+            dating: sealift::operation::freshness::Dating::default(),
             resume: false,
             temporary: self.folder.path(),
         };

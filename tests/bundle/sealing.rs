@@ -36,6 +36,7 @@ fn sealed_by(bench: &Bench, name: &str, signers: Vec<SecretKey>) -> Result<std::
             imprint: false,
         },
         base: None,
+        dating: sealift::operation::freshness::Dating::default(),
         resume: false,
         temporary: bench.folder.path(),
     };

@@ -69,6 +69,7 @@ impl Bench {
                 volume_size,
                 imprint: false,
             },
+            dating: sealift::operation::freshness::Dating::default(),
             base: None,
             resume: false,
             temporary: self.folder.path(),

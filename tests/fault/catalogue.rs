@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
 use crate::scene::Case;
-use crate::{damage, parsers, signatures};
+use crate::{damage, images, local, network, parsers, signatures};
 
 /// A case of the catalogue.
 pub(crate) struct Entry {
@@ -20,7 +20,10 @@ const UNUSED: [u32; 1] = [39];
 
 fn entries() -> Vec<&'static Entry> {
     let mut all: Vec<_> =
-        [damage::CASES, signatures::CASES, parsers::CASES].into_iter().flatten().collect();
+        [damage::CASES, signatures::CASES, parsers::CASES, images::CASES, network::CASES, local::CASES]
+            .into_iter()
+            .flatten()
+            .collect();
     all.sort_by_key(|entry| entry.number);
     all
 }
@@ -40,7 +43,9 @@ fn every_case_of_the_catalogue_ends_as_it_should() {
                     let at = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                     let Some(entry) = entries.get(at) else { break };
                     let mut case = Case::new(&format!("{} {}", entry.number, entry.name));
+                    let begin = std::time::Instant::now();
                     let played = catch_unwind(AssertUnwindSafe(|| (entry.play)(&mut case)));
+                    println!("case {} took {:?}", entry.number, begin.elapsed());
                     if played.is_err() {
                         failures.lock().unwrap().push(format!("{} {}", entry.number, entry.name));
                     }
@@ -87,7 +92,7 @@ fn tidy(text: &str) -> String {
         match word.len() {
             64.. if whole => tidied.push_str("HEX"),
             16.. if whole => tidied.push_str("KEY"),
-            4.. if whole && number => tidied.push('N'),
+            4.. if whole && number && !word.starts_with('0') => tidied.push('N'),
             _ => tidied.push_str(word),
         }
         rest = after;

@@ -135,6 +135,20 @@ impl Forge {
         Self { readme: readme.to_vec(), ..self.clone() }
     }
 
+    /// With other bytes of the same length in place of a blob that stands in the index; the digest
+    /// is the right one everywhere, in the manifests of images only where `new` says so.
+    pub(crate) fn with_blob(&self, old: &[u8], new: &[u8]) -> Self {
+        assert_eq!(old.len(), new.len());
+        let (from, to) = (Digest::of(old), Digest::of(new));
+        let raw = |digest: Digest| hex::decode(digest.hex()).unwrap();
+        let index = replace(&self.index(), old, new);
+        let index = replace(&index, &raw(from), &raw(to));
+        let mut other = self.with_index(&index);
+        let manifest = other.manifest.to_string().replace(&from.hex(), &to.hex());
+        other.manifest = serde_json::from_str(&manifest).unwrap();
+        other
+    }
+
     /// The manifest that is right for what is there.
     pub(crate) fn manifest(&self) -> Value {
         let mut manifest = self.manifest.clone();
@@ -188,6 +202,18 @@ impl Forge {
         volume.resize(volume.len() + 1024, 0);
         volume
     }
+}
+
+/// Replaces every occurrence, of which there must be one at least.
+fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    let found: Vec<usize> =
+        (0..bytes.len()).filter(|&at| bytes[at..].starts_with(from)).collect();
+    assert!(!found.is_empty(), "it is in the index");
+    for at in found {
+        bytes[at..at + to.len()].copy_from_slice(to);
+    }
+    bytes
 }
 
 /// One zstd frame as the format wants it.

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::filing::ReceiptArgs;
 use super::map::RuleArgs;
 use super::registry::RegistryArgs;
-use super::state::StateArgs;
+use super::state::{FreshnessArgs, StateArgs};
+use super::trust::TrustArgs;
 
 pub(super) const IMPORT_EXAMPLES: &str = "\
 Examples:
@@ -15,6 +17,7 @@ Examples:
   sealift import app.sealift --to oci:layout --image registry.example/app:1.2
   sealift import app.sealift --to harbor.example/mirror --dry-run
   sealift import app.sealift --to harbor.example/mirror --map registry.example/team/=apps/
+  sealift import app.sealift --to harbor.example/mirror --receipt app.receipt
   sealift import app.sealift --to harbor.example --map '*={registry}/{repository}:{tag}'
 
 Nothing is sent before the signature holds, nor while something is in the way at a registry:
@@ -25,9 +28,9 @@ sent.
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct ImportArgs {
-    /// The bundle
-    #[arg(value_name = "FILE")]
-    pub(in crate::cli) bundle: PathBuf,
+    /// The bundle: its file, one of its volumes beside the others, all of them, or their folder
+    #[arg(value_name = "FILE", required = true)]
+    pub(in crate::cli) files: Vec<PathBuf>,
 
     /// For a delta: the bundle that it adds to (repeatable) [default: what the target has]
     #[arg(short, long, value_name = "FILE")]
@@ -37,11 +40,6 @@ pub(in crate::cli) struct ImportArgs {
     /// docker-archive:FILE
     #[arg(short, long, value_name = "TARGET")]
     pub(in crate::cli) to: String,
-
-    /// Trust only this public key (repeatable) [default: every *.pub in ~/.config/sealift/trust
-    /// and /etc/sealift/trust]
-    #[arg(short, long, value_name = "FILE")]
-    pub(in crate::cli) key: Vec<PathBuf>,
 
     /// Bring only this image, by its name or digest in the bundle (repeatable) [default: all]
     #[arg(short, long, value_name = "NAME")]
@@ -77,7 +75,16 @@ pub(in crate::cli) struct ImportArgs {
     pub(in crate::cli) rules: RuleArgs,
 
     #[command(flatten)]
+    pub(in crate::cli) trust: TrustArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) receipt: ReceiptArgs,
+
+    #[command(flatten)]
     pub(in crate::cli) state: StateArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) freshness: FreshnessArgs,
 
     #[command(flatten)]
     pub(in crate::cli) registry: RegistryArgs,

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 
 use super::connection::Connection;
+use super::filing::{Filing, Receipt};
 use super::map::naming;
 use super::state::State;
-use super::trusted;
+use super::trust::Trust;
 use crate::cli::args;
 use crate::cli::environment::Environment;
 use crate::model::{Destination, Error, Naming, Platform, Result};
@@ -17,16 +18,16 @@ use crate::transport::registry::NewProjects;
 /// `sealift import`.
 #[derive(Debug)]
 pub(in crate::cli) struct Import {
-    /// The bundle.
-    pub(in crate::cli) bundle: PathBuf,
+    /// The bundle: files and folders.
+    pub(in crate::cli) files: Vec<PathBuf>,
     /// Bundles that a delta adds to.
     pub(in crate::cli) bases: Vec<PathBuf>,
     /// Where the images go.
     pub(in crate::cli) target: Destination,
     /// Which names they get there.
     pub(in crate::cli) naming: Naming,
-    /// Trusted public keys, at least one.
-    pub(in crate::cli) keys: Vec<PathBuf>,
+    /// Whose signature counts.
+    pub(in crate::cli) trust: Trust,
     /// Names or digests of the images to bring, as typed; empty for all.
     pub(in crate::cli) images: Vec<String>,
     /// Platforms to take out of indexes; empty for everything.
@@ -35,8 +36,16 @@ pub(in crate::cli) struct Import {
     pub(in crate::cli) temporary: PathBuf,
     /// How projects of a Harbor are made that are missing, if they are.
     pub(in crate::cli) new_projects: Option<NewProjects>,
+    /// The receipt, if one is wanted.
+    pub(in crate::cli) receipt: Option<Receipt>,
+    /// What is written down of it.
+    pub(in crate::cli) filing: Filing,
     /// Where it is remembered what was seen.
     pub(in crate::cli) state: State,
+    /// Seconds since 1970, by the clock.
+    pub(in crate::cli) clock: u64,
+    /// Whether the number in a stream may be absurdly high.
+    pub(in crate::cli) accept_jump: bool,
     /// Plan only.
     pub(in crate::cli) dry_run: bool,
     /// Result as JSON.
@@ -60,18 +69,23 @@ impl Import {
                 .hint("leave out --create-projects: it is for Harbor registries"));
         }
         let quota = args.project_quota.as_deref().map(size).transpose()?;
+        let state = State::resolve(args.state, environment);
         let wish = NewProjects { public: args.project_public, quota };
         Ok(Self {
-            bundle: args.bundle,
+            files: args.files,
             bases: args.base,
             naming: naming(&args.rules, &target)?,
             new_projects: args.create_projects.then_some(wish),
             target,
-            keys: trusted(args.key, environment)?,
+            trust: Trust::resolve(args.trust, environment)?,
             images: args.image,
             platforms: args.platform.iter().map(|text| text.parse()).collect::<Result<_>>()?,
             temporary: environment.temporary.clone(),
-            state: State::resolve(args.state, environment),
+            receipt: Receipt::resolve(args.receipt, environment)?,
+            filing: Filing::log_only(&state, environment)?,
+            state,
+            clock: environment.clock,
+            accept_jump: args.freshness.accept_jump,
             dry_run: args.dry_run,
             json: args.json,
             connection: Connection::resolve(args.registry, environment, &registries)?,

@@ -13,7 +13,7 @@ use super::convoy::{Convoy, may_be_repeated};
 use super::endpoint::Endpoint;
 use super::load::refused;
 use crate::endpoint::{
-    Action, BlobStep, ManifestStep, Parcel, Plan, Recalled, TagStep, Take, Target,
+    Action, Arrival, BlobStep, ManifestStep, Parcel, Plan, Recalled, TagStep, Take, Target,
 };
 use crate::model::{Digest, Error, Platform, Result, graph};
 use crate::transport::archive::portion::{Portion, portions};
@@ -274,5 +274,14 @@ impl Target for DaemonTarget {
         // Settled before the first tag, and each tag was read back.
         *self.state() = State::default();
         Ok(())
+    }
+
+    fn read_back(&self, arrival: &Arrival) -> Result<Option<Digest>> {
+        let there = self.api.inspect(&arrival.target, false)?.map(|image| image.id);
+        let gone = || {
+            let daemon = self.api.shown();
+            Error::remote(format!("{daemon} does not know {} any more", arrival.target))
+        };
+        there.map(Some).ok_or_else(gone)
     }
 }

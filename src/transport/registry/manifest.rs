@@ -11,10 +11,13 @@ use super::failure::{self, Refusal, printable};
 use super::scope::Scope;
 use crate::model::limits::MANIFEST_BYTES;
 use crate::model::manifest::media;
-use crate::model::{Descriptor, Digest, Error, Manifest, Result};
+use crate::model::{Descriptor, Digest, Error, ImageName, Manifest, Result};
 
 /// The header in which a registry says what digest it has computed.
 pub(super) const CONTENT_DIGEST: &str = "docker-content-digest";
+
+/// What the media types of Docker's schema 1 begin with.
+const SCHEMA_1: &str = "application/vnd.docker.distribution.manifest.v1";
 
 /// How a manifest is asked for.
 #[derive(Clone, Copy)]
@@ -120,8 +123,11 @@ fn media_type(header: &str, raw: &[u8], is_known: bool, what: &str) -> Result<St
             "{what}: manifests of type {:?} are not carried",
             printable(&media_type)
         ));
-        return Err(error
-            .hint("an image of Docker schema 1 is carried once a current client pushed it again"));
+        return Err(if media_type.starts_with(SCHEMA_1) {
+            error.hint("an image of Docker schema 1 is carried once a current client pushed it again")
+        } else {
+            error.hint("sealift carries OCI and Docker images, indexes and OCI artifacts")
+        });
     }
     Manifest::parse(&media_type, raw).map_err(|e| e.context(what))?;
     Ok(media_type)
@@ -180,6 +186,29 @@ pub(super) fn inquire(
     drop(answer);
     let held = get(registry, repository, named, scope.clone())?;
     Ok(Ok(held.map_or(Found::Nothing, |held| Found::This(held.descriptor.digest))))
+}
+
+/// The digest of what a registry gives for a name; `None` where it keeps that to itself.
+///
+/// # Errors
+/// [`Kind::Remote`](crate::model::Kind::Remote) where it has nothing under that name.
+pub(super) fn read_back(registry: &Registry, name: &ImageName) -> Result<Option<Digest>> {
+    let (repository, digest) = (name.repository(), name.digest());
+    let named = match (name.tag(), &digest) {
+        (Some(tag), _) => Named::Tag(tag),
+        (None, Some(digest)) => Named::Digest(digest),
+        (None, None) => return Ok(None),
+    };
+    let scope = Scope::push(repository);
+    if look(registry, repository, named, &scope)? == Found::Untold {
+        return Ok(None);
+    }
+    let held = get(registry, repository, named, scope)?;
+    let gone = || {
+        Error::remote(format!("{name} is not there any more"))
+            .hint("somebody else may be writing to the same name; import again")
+    };
+    held.map(|held| Some(held.descriptor.digest)).ok_or_else(gone)
 }
 
 /// Puts a manifest under a name. Returns what the registry says about its subject (`OCI-Subject`,

@@ -424,6 +424,10 @@ impl Target for RegistryTarget {
         }
         Ok(())
     }
+
+    fn read_back(&self, arrival: &Arrival) -> Result<Option<Digest>> {
+        manifest::read_back(&*self.registry()?, &arrival.target.parse()?)
+    }
 }
 
 /// A list of referrers that came with an image takes the place of the one at the registry.

@@ -194,6 +194,7 @@ impl World {
                 imprint: false,
             },
             base: None,
+            dating: sealift::operation::freshness::Dating::default(),
             resume: false,
             temporary: &temporary,
         };
@@ -203,7 +204,7 @@ impl World {
     }
 
     fn open(&self, path: &Path) -> Bundle<Authentic> {
-        let trust = Trust::with_keys::<PathBuf>(&[], std::iter::once(self.key().public())).unwrap();
+        let trust = Trust::in_key(self.key().public(), "the signing key");
         Bundle::open(path).unwrap().authenticate(&trust).unwrap()
     }
 

@@ -1,0 +1,89 @@
+//! Whose signature counts.
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::args;
+use crate::cli::environment::Environment;
+use crate::model::{Error, Result};
+use crate::trust::Trust as Rules;
+
+/// Where it is said whose signature counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Said {
+    /// These key files: named on the command line, or all that are in the trust folders.
+    Keys(Vec<PathBuf>),
+    /// A trust.toml.
+    Policy(PathBuf),
+}
+
+/// Whose signature counts, as it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::cli) struct Trust {
+    said: Said,
+    /// The trust.toml of the trust folders: a key that is revoked in one of them never counts.
+    revocations: Vec<PathBuf>,
+    threshold: Option<u8>,
+}
+
+impl Trust {
+    /// What was typed; else the first trust.toml of the trust folders; else all keys that are there.
+    ///
+    /// # Errors
+    /// [`Kind::Untrusted`](crate::model::Kind::Untrusted) where nobody's signature would count.
+    pub(in crate::cli) fn resolve(
+        args: args::TrustArgs,
+        environment: &Environment,
+    ) -> Result<Self> {
+        let trust = Self::find(args, environment)?;
+        if trust.said == Said::Keys(Vec::new()) {
+            let folders: Vec<String> =
+                environment.trust_folders().map(|folder| folder.display().to_string()).collect();
+            return Err(Error::untrusted("no trusted key: nobody's signature would count").hint(
+                format!(
+                    "put the sender's .pub file into {}, or name it with --key",
+                    folders.join(" or ")
+                ),
+            ));
+        }
+        Ok(trust)
+    }
+
+    /// The same for who only looks, and needs nobody's key.
+    pub(in crate::cli) fn find(args: args::TrustArgs, environment: &Environment) -> Result<Self> {
+        let policies = environment.trust_policies()?;
+        let said = if !args.key.is_empty() {
+            Said::Keys(args.key)
+        } else if let Some(policy) = args.trust.or_else(|| policies.first().cloned()) {
+            Said::Policy(policy)
+        } else {
+            Said::Keys(environment.trusted_key_files()?)
+        };
+        Ok(Self { said, revocations: policies, threshold: args.threshold })
+    }
+
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// Where one of them cannot be read or is not as it should be, a revoking one included.
+    pub(in crate::cli) fn load(&self) -> Result<Rules> {
+        let mut rules = match &self.said {
+            Said::Keys(files) => Rules::from_files(files)?,
+            Said::Policy(file) => Rules::from_policy(file)?,
+        };
+        for file in &self.revocations {
+            rules.heed_revocations(file)?;
+        }
+        if let Some(threshold) = self.threshold {
+            rules.raise_threshold(threshold.into())?;
+        }
+        Ok(rules)
+    }
+
+    /// The trust.toml that counts, where one does.
+    pub(in crate::cli) fn policy(&self) -> Option<&Path> {
+        match &self.said {
+            Said::Policy(file) => Some(file),
+            Said::Keys(_) => None,
+        }
+    }
+}

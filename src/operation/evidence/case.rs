@@ -1,0 +1,350 @@
+//! A case: what a command has learnt of a bundle so far.
+
+use std::path::{Path, PathBuf};
+
+use super::date;
+use super::entry::{Entry, Filed};
+use super::files::SeenFile;
+use super::report::{
+    AttachedArtifact, BundleFacts, Check, Finding, ImageFacts, Key, NotChecked, Report, Signature,
+    TrustFacts, Verdict,
+};
+use crate::bundle::{Authentic, Bundle, ImageEntry, Unverified};
+use crate::model::{Digest, Error, Kind, Result};
+use crate::operation::inspect;
+use crate::operation::verify::{self, Depth};
+use crate::trust::{Signer, Trust};
+
+/// What surrounds a command: nothing of it comes from the bundle.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    /// `verify`, `import`.
+    pub command: &'a str,
+    /// Seconds since 1970.
+    pub when: u64,
+    /// Program and version.
+    pub program: &'a str,
+    /// The machine, as it calls itself.
+    pub machine: Option<&'a str>,
+}
+
+/// What is known of a bundle.
+#[derive(Debug, Default)]
+pub struct Case {
+    named: Vec<PathBuf>,
+    files: Vec<SeenFile>,
+    depth: Option<Depth>,
+    trust: TrustFacts,
+    digest: Option<Digest>,
+    signatures: Vec<Signature>,
+    bundle: Option<BundleFacts>,
+    images: Vec<ImageFacts>,
+    findings: Vec<Finding>,
+    not_checked: Vec<NotChecked>,
+    destination: Option<String>,
+}
+
+impl Case {
+    /// About these files.
+    pub fn new(named: &[PathBuf]) -> Self {
+        Self { named: named.to_vec(), ..Self::default() }
+    }
+
+    /// How deep it is to be looked.
+    #[must_use]
+    pub fn looking(mut self, depth: Depth) -> Self {
+        self.depth = Some(depth);
+        self
+    }
+
+    /// The files were read.
+    pub fn seen(&mut self, files: Vec<SeenFile>) {
+        self.files = files;
+    }
+
+    /// These keys count.
+    pub fn trusting(&mut self, trust: &Trust) {
+        let keys = trust.grants().iter();
+        self.trust = TrustFacts {
+            threshold: trust.threshold() as u64,
+            keys: keys
+                .map(|grant| Key {
+                    id: grant.key.id().to_string(),
+                    file: grant.path.display().to_string(),
+                })
+                .collect(),
+        };
+    }
+
+    /// The bundle was opened; what it says is not known yet.
+    pub fn opened(&mut self, bundle: &Bundle<Unverified>, trust: &Trust) {
+        self.digest = Some(bundle.digest());
+        self.judged(&bundle.signers(trust));
+    }
+
+    fn judged(&mut self, signers: &[Signer]) {
+        let of = |signer: &Signer| {
+            let id = signer.id.to_string();
+            let known = self.trust.keys.iter().any(|key| key.id == id);
+            let verdict = match (&signer.trusted, known) {
+                (Some(_), _) => "counts",
+                (None, true) => "does not fit",
+                (None, false) => "key not trusted here",
+            };
+            let file = signer.trusted.as_ref().map(|trusted| trusted.path.display().to_string());
+            Signature { key: id, verdict, file }
+        };
+        self.signatures = signers.iter().map(of).collect();
+    }
+
+    /// A trusted key vouches for what the bundle says of itself.
+    pub fn proved(&mut self, bundle: &Bundle<Authentic>) {
+        let contents = bundle.contents();
+        let manifest = &contents.manifest;
+        self.judged(bundle.signers());
+        self.bundle = Some(BundleFacts {
+            set: manifest.set.clone(),
+            created: date(manifest.created),
+            generator: manifest.generator.clone(),
+            base: manifest.base.map(|base| base.digest),
+            volumes: manifest.volumes.len(),
+            packs: manifest.packs.len(),
+            blobs: contents.index.blobs().len(),
+        });
+        // Where an image cannot be walked, its finding says so; it is listed all the same.
+        let sizes: Vec<u64> = inspect::inspect(contents)
+            .map(|report| report.images.iter().map(|image| image.size).collect())
+            .unwrap_or_default();
+        let images = manifest.images.iter().enumerate();
+        self.images =
+            images.map(|(number, entry)| image(entry, sizes.get(number).copied())).collect();
+        self.cannot("expiry", "the bundle names no date up to which it is good");
+        self.cannot(
+            "freshness",
+            "the bundle belongs to no stream: nothing says whether a newer one exists",
+        );
+    }
+
+    /// Something cannot be checked: a word for what, and a sentence that says why.
+    pub fn cannot(&mut self, what: &'static str, why: impl Into<String>) {
+        self.not_checked.push(NotChecked { what, why: why.into() });
+    }
+
+    /// It was looked at.
+    pub fn examined(&mut self, report: &verify::Report) {
+        if report.depth == Depth::Quick {
+            self.cannot("blobs", "no blob was rebuilt and hashed: only stored bytes were compared");
+            if let Some(base) = self.bundle.as_ref().and_then(|bundle| bundle.base) {
+                self.cannot(
+                    "base",
+                    format!("the bundle is a delta of {base}, which was not asked for"),
+                );
+            }
+        }
+        for (image, found) in self.images.iter_mut().zip(&report.images) {
+            image.state = match (found.whole, report.depth) {
+                (true, Depth::Full) => "whole",
+                (true, Depth::Quick) => "stored bytes intact",
+                (false, _) => "damaged",
+            };
+        }
+        self.findings.extend(report.problems.iter().map(|problem| Finding {
+            volume: Some(problem.volume),
+            offset: problem.offset,
+            blobs: problem.blobs.clone(),
+            images: problem.images.clone(),
+            ..Finding::of(&problem.error)
+        }));
+    }
+
+    /// Images go to a place, or would have.
+    pub fn bound_for(&mut self, destination: String) {
+        self.destination = Some(destination);
+    }
+
+    /// What is written down of the case, and how it ended.
+    pub fn report(&self, outcome: &Result<()>, around: &Surroundings<'_>) -> Report {
+        let mut findings = self.findings.clone();
+        let mut not_checked = self.not_checked.clone();
+        if let Err(error) = outcome
+            && findings.is_empty()
+        {
+            findings.push(Finding::of(error));
+            findings.extend(error.get_parts().iter().map(Finding::of));
+        }
+        if self.bundle.is_none() {
+            let why =
+                "no trusted key vouches for the bundle: nothing that it says is repeated here";
+            not_checked.push(NotChecked { what: "contents", why: why.to_owned() });
+        } else if self.images.iter().any(|image| image.state == NOT_LOOKED_AT) {
+            let why = "the check ended before the bytes of the images were looked at";
+            not_checked.push(NotChecked { what: "contents", why: why.to_owned() });
+        }
+        Report {
+            kind: Report::TYPE,
+            verdict: self.verdict(outcome),
+            check: Check {
+                command: around.command.to_owned(),
+                depth: self.depth.map(|depth| match depth {
+                    Depth::Quick => "quick",
+                    Depth::Full => "full",
+                }),
+                when: date(around.when),
+                program: around.program.to_owned(),
+                machine: around.machine.map(str::to_owned),
+                signed_by: None,
+            },
+            files: self.files.clone(),
+            digest: self.digest,
+            bundle: self.bundle.clone(),
+            trust: self.trust.clone(),
+            signatures: self.signatures.clone(),
+            images: self.images.clone(),
+            findings,
+            not_checked,
+        }
+    }
+
+    /// The line of the log.
+    pub fn entry(
+        &self,
+        outcome: &Result<()>,
+        around: &Surroundings<'_>,
+        filed: Vec<Filed>,
+    ) -> Entry {
+        let absolute = |path: &PathBuf| {
+            std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string()
+        };
+        let verdict = self.verdict(outcome);
+        let counted = self.signatures.iter().filter(|signature| signature.verdict == "counts");
+        Entry {
+            kind: Entry::TYPE.to_owned(),
+            when: date(around.when),
+            command: around.command.to_owned(),
+            program: around.program.to_owned(),
+            machine: around.machine.map(str::to_owned),
+            files: self.named.iter().take(Entry::FILES).map(absolute).collect(),
+            more_files: self.named.len().saturating_sub(Entry::FILES),
+            bundle: self.digest,
+            authentic: self.bundle.is_some(),
+            keys: counted.map(|signature| signature.key.clone()).collect(),
+            images: self.bundle.is_some().then_some(self.images.len()),
+            result: verdict.result.to_owned(),
+            exit_code: verdict.exit_code,
+            sentence: verdict.sentence,
+            destination: self.destination.clone(),
+            filed,
+        }
+    }
+
+    fn verdict(&self, outcome: &Result<()>) -> Verdict {
+        match outcome {
+            Ok(()) => Verdict {
+                ok: true,
+                exit_code: 0,
+                result: match (self.depth, &self.destination) {
+                    (_, Some(_)) => "imported",
+                    (Some(Depth::Quick), _) => "stored bytes intact",
+                    _ => "whole",
+                },
+                sentence: self.success(),
+                hint: None,
+            },
+            Err(error) => Verdict {
+                ok: false,
+                exit_code: error.kind().exit_code(),
+                result: word(error.kind()),
+                sentence: error.message().to_owned(),
+                hint: error.get_hint().map(str::to_owned),
+            },
+        }
+    }
+
+    /// The one sentence for what went well.
+    fn success(&self) -> String {
+        let what = match self.named.as_slice() {
+            [one] => one.file_name().map_or_else(
+                || one.display().to_string(),
+                |name| Path::new(name).display().to_string(),
+            ),
+            _ => "the bundle".to_owned(),
+        };
+        let counted = self.signatures.iter().filter(|signature| signature.verdict == "counts");
+        let signed = match counted.count() {
+            1 => "a trusted key signed it".to_owned(),
+            several => format!("{several} trusted keys signed it"),
+        };
+        let images = match self.images.len() {
+            1 => "its image".to_owned(),
+            several => format!("its {several} images"),
+        };
+        match (&self.destination, self.depth) {
+            (Some(destination), _) => {
+                format!("what was asked for of {what} is at {destination}; {signed}")
+            }
+            (None, Some(Depth::Quick)) => format!(
+                "{what} has the bytes that were signed, and {signed}; {images} were not rebuilt"
+            ),
+            (None, _) => format!(
+                "{what} is whole: every byte was read, every blob rebuilt and hashed, and {images} can be had; {signed}"
+            ),
+        }
+    }
+}
+
+/// What is said of an image before anything is known.
+const NOT_LOOKED_AT: &str = "not looked at";
+
+fn image(entry: &ImageEntry, size: Option<u64>) -> ImageFacts {
+    ImageFacts {
+        name: entry.name.as_ref().map(ToString::to_string),
+        digest: entry.root.digest,
+        media_type: entry.root.media_type.clone(),
+        size,
+        platforms: entry.platforms.iter().map(ToString::to_string).collect(),
+        state: NOT_LOOKED_AT,
+        synthesized: entry.synthesized,
+        from_index: entry.from_index,
+        origin: entry.origin.as_ref().map(ToString::to_string),
+        attached: entry
+            .attached
+            .iter()
+            .map(|attached| AttachedArtifact {
+                kind: attached.kind.clone(),
+                tag: attached.tag.clone(),
+                subject: attached.subject,
+                digest: attached.root.digest,
+                media_type: attached.root.media_type.clone(),
+                size: attached.root.size,
+            })
+            .collect(),
+    }
+}
+
+/// A word for how it ended, for scripts.
+fn word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Usage => "wrong use",
+        Kind::Io => "local failure",
+        Kind::Damaged => "damaged",
+        Kind::Untrusted => "untrusted",
+        Kind::Stale => "stale",
+        Kind::Malformed => "malformed",
+        Kind::Remote => "remote failure",
+    }
+}
+
+impl Finding {
+    /// What an error says, without a place.
+    fn of(error: &Error) -> Self {
+        Self {
+            result: word(error.kind()),
+            volume: None,
+            offset: None,
+            sentence: error.chain(),
+            hint: error.get_hint().map(str::to_owned),
+            blobs: Vec::new(),
+            images: Vec::new(),
+        }
+    }
+}
