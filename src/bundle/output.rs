@@ -111,6 +111,8 @@ pub(super) struct Output {
     form: Form,
     done: Vec<Done>,
     current: VolumeWriter,
+    /// How many packs there are.
+    packs: usize,
     /// What each volume begins with, in bytes.
     head: u64,
 }
@@ -120,7 +122,7 @@ impl Output {
     pub(super) fn begin(partial: Arc<Partial>, form: Form) -> Result<Self> {
         let current = form.begin(&partial, 1)?;
         let head = current.at();
-        Ok(Self { partial, form, done: Vec::new(), current, head })
+        Ok(Self { partial, form, done: Vec::new(), current, packs: 0, head })
     }
 
     /// Bytes that no volume is larger than.
@@ -176,7 +178,7 @@ impl Output {
         Ok(())
     }
 
-    /// Appends a pack, in the volume where it fits.
+    /// Appends a pack, in the volume where it fits, or where it is known to belong.
     pub(super) fn pack(
         &mut self,
         stored: &[u8],
@@ -184,10 +186,24 @@ impl Output {
         content: u64,
     ) -> Result<PackEntry> {
         let size = stored.len() as u64;
-        if !self.has_room(member_bytes(size)) {
+        let given = self.form.given.clone();
+        if let Some(given) = &given {
+            let volume = given.packs.get(self.packs).map_or(1, |pack| pack.volume);
+            while self.number() < volume {
+                self.next()?;
+            }
+        } else if !self.has_room(member_bytes(size)) {
             self.next()?;
         }
         let entry = PackEntry { volume: self.number(), offset: self.at(), size, digest, content };
+        if let Some(given) = given.filter(|given| given.packs.get(self.packs) != Some(&entry)) {
+            let (number, count) = (self.packs + 1, given.packs.len());
+            return Err(Error::damaged(format!(
+                "the volume cannot be made again: pack {number} of {count} came out differently, as {digest}"
+            ))
+            .hint(&given.advice));
+        }
+        self.packs += 1;
         self.member(&format!("packs/{}.zst", digest.hex()), stored)?;
         Ok(entry)
     }
@@ -221,6 +237,16 @@ pub(super) struct Form {
     pub(super) largest: Option<u64>,
     /// Whether what is written is remembered, to be read back.
     pub(super) imprint: bool,
+    /// The packs that there must be, where a set is made again.
+    pub(super) given: Option<Arc<Given>>,
+}
+
+/// Packs that are known beforehand, and where they lie.
+#[derive(Debug)]
+pub(super) struct Given {
+    pub(super) packs: Vec<PackEntry>,
+    /// What to do where another one comes.
+    pub(super) advice: String,
 }
 
 impl Form {

@@ -15,7 +15,7 @@ use sealift::operation::gather::Wanted;
 use crate::Bench;
 use crate::contents::{Files, go_gzip, gzip_layer, letters, odd_gzip, text};
 use crate::memory::{Memory, noise, tar};
-use crate::volumes::files;
+use crate::volumes::files as lying_in;
 
 /// A line to a registry, which breaks after some blobs.
 struct Line {
@@ -199,14 +199,14 @@ fn volumes_that_were_written_are_gone_on_from() {
     let whole = desk.bench.path("whole");
     std::fs::create_dir(&whole).unwrap();
     desk.export_to(&whole.join("b.sealift"), images(), usize::MAX, false, None).unwrap();
-    let whole = files(&whole);
+    let whole = lying_in(&whole);
     assert!(whole.len() > 2, "{} volumes", whole.len());
     desk.interrupted(12, false);
-    let kept = files(&desk.kept().unwrap().join("1"));
+    let kept = lying_in(&desk.kept().unwrap().join("1"));
     assert!(kept.contains_key("bundle-2"), "{:?}", kept.keys());
     let report = desk.export(usize::MAX, true, None).unwrap();
     assert!(report.at_hand.0 > 9, "{:?}", report.at_hand);
-    assert!(files(&desk.bench.path("out")) == whole);
+    assert!(lying_in(&desk.bench.path("out")) == whole);
     // What only the second volume had is fetched again where that is lost.
     std::fs::remove_dir_all(desk.bench.path("out")).unwrap();
     std::fs::create_dir(desk.bench.path("out")).unwrap();
@@ -214,7 +214,7 @@ fn volumes_that_were_written_are_gone_on_from() {
     std::fs::remove_file(desk.kept().unwrap().join("1/bundle-2")).unwrap();
     let again = desk.export(usize::MAX, true, None).unwrap();
     assert!((1..report.at_hand.0).contains(&again.at_hand.0), "{:?}", again.at_hand);
-    assert!(files(&desk.bench.path("out")) == whole);
+    assert!(lying_in(&desk.bench.path("out")) == whole);
 }
 
 #[test]
