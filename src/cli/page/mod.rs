@@ -29,11 +29,11 @@ pub(super) fn page(report: &Report) -> String {
     page.raw("<main>\n");
     verdict(&mut page, report);
     check(&mut page, report);
+    findings(&mut page, report);
+    not_checked(&mut page, report);
     bundle(&mut page, report);
     signatures(&mut page, report);
     images(&mut page, report);
-    findings(&mut page, report);
-    not_checked(&mut page, report);
     sign(&mut page);
     page.raw("</main>\n");
     foot(&mut page, report);
