@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::volume::{BLOCK, member_bytes};
 use crate::model::{
-    Algorithm, Descriptor, Digest, Error, ImageName, Platform, Result, json, limits,
+    Algorithm, Descriptor, Digest, Error, ImageName, Platform, Position, Result, StreamName, json,
+    limits, moment,
 };
 
 /// How long a frame of `content` bytes can be: zstd adds at most 1/256 and a few bytes to what it
@@ -32,6 +33,15 @@ pub struct Manifest {
     pub set: String,
     /// Seconds since 1970; also the time in every tar header.
     pub created: u64,
+    /// The stream that it is part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<StreamName>,
+    /// Its number in the stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
+    /// Seconds since 1970 from which on nobody is to take it any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<u64>,
     /// Program and version that wrote it.
     pub generator: String,
     /// The images.
@@ -193,6 +203,12 @@ pub struct Encoder {
 }
 
 impl Manifest {
+    /// Its place in its stream, where it is of one.
+    pub fn position(&self) -> Option<Position> {
+        let (stream, sequence) = (self.stream.clone()?, self.sequence?);
+        Some(Position { stream, sequence })
+    }
+
     /// The bytes that are signed and stored.
     ///
     /// # Errors
@@ -252,6 +268,14 @@ impl Manifest {
         if self.set.len() != 32 || self.set.bytes().any(|b| !matches!(b, b'0'..=b'9' | b'a'..=b'f'))
         {
             return bad("its set is not named by 32 hexadecimal digits".into());
+        }
+        if self.stream.is_some() != self.sequence.is_some() || self.sequence == Some(0) {
+            return bad(
+                "it has a stream without a number in it, or a number without a stream".into()
+            );
+        }
+        if self.expires.is_some_and(|end| end <= self.created || end >= moment::LATEST) {
+            return bad("it expires before it was made, or never".into());
         }
         if self.volumes.is_empty() || self.volumes.len() > limits::VOLUMES {
             return bad(format!("{} volumes", self.volumes.len()));

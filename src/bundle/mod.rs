@@ -39,6 +39,7 @@ mod cache;
 mod checkpoint;
 mod class;
 mod content;
+mod cosign;
 mod difference;
 mod examine;
 mod held;

@@ -111,15 +111,18 @@ impl Bundle<Unverified> {
         read_tail(volume, manifest_at)
     }
 
-    /// Checks the signatures against the keys that are trusted here, then reads manifest and index.
+    /// Checks the signatures against the keys that are trusted here, reads manifest and index, and
+    /// looks whether these keys may sign this.
     ///
     /// # Errors
     /// [`Kind::Untrusted`](crate::model::Kind::Untrusted) before anything is parsed; then what is
-    /// wrong with the manifest or the index.
+    /// wrong with the manifest or the index; then [`Kind::Untrusted`](crate::model::Kind::Untrusted)
+    /// for an image or a stream that is for other keys.
     pub fn authenticate(self, trust: &Trust) -> Result<Bundle<Authentic>> {
         let what = format!("{}", self.volume.path().display());
         let signers = trust.require(&self.manifest_bytes, &self.signatures, &what)?;
         let contents = self.contents(limits::INDEX_BYTES, None)?;
+        permit(trust, &signers, &contents.manifest, &what)?;
         Ok(Bundle {
             volume: self.volume,
             manifest_bytes: self.manifest_bytes,
@@ -158,8 +161,10 @@ impl Bundle<Unverified> {
     /// The same once its signatures are checked.
     pub(super) fn authentic_contents(&self, trust: &Trust, place: &Place<'_>) -> Result<Contents> {
         let what = format!("{}", self.volume.path().display());
-        trust.require(&self.manifest_bytes, &self.signatures, &what)?;
-        self.contents(limits::INDEX_BYTES, Some(place))
+        let signers = trust.require(&self.manifest_bytes, &self.signatures, &what)?;
+        let contents = self.contents(limits::INDEX_BYTES, Some(place))?;
+        permit(trust, &signers, &contents.manifest, &what)?;
+        Ok(contents)
     }
 
     fn contents(&self, index_limit: u64, place: Option<&Place<'_>>) -> Result<Contents> {
@@ -248,6 +253,15 @@ impl Bundle<Authentic> {
             self.volume.path().display()
         )
     }
+}
+
+/// Whether those who signed may sign what they did.
+fn permit(trust: &Trust, signers: &[Signer], manifest: &Manifest, what: &str) -> Result<()> {
+    let images = manifest.images.iter().map(|image| {
+        let digest = || image.root.digest.to_string();
+        (image.name.as_ref(), image.name.as_ref().map_or_else(digest, ToString::to_string))
+    });
+    trust.permit(signers, manifest.stream.as_ref(), images, what)
 }
 
 /// Reads a member that is one frame: bytes, then their hash, then what is in them.

@@ -29,7 +29,7 @@ use crate::codec::deflate::Proof;
 use crate::codec::frame::{self, Effort};
 use crate::codec::split::{Parts, Splitter, is_tar};
 use crate::endpoint::{Intake, Plain};
-use crate::model::{Algorithm, Descriptor, Digest, Error, Kind, Result, limits};
+use crate::model::{Algorithm, Descriptor, Digest, Error, Kind, Position, Result, limits};
 use crate::trust::SecretKey;
 
 /// How a bundle is written.
@@ -84,6 +84,9 @@ pub struct Writer {
     /// Blobs of the base that are needed whole.
     kept: Vec<u32>,
     options: WriterOptions,
+    /// Its place in a stream, and when it expires.
+    position: Option<Position>,
+    expires: Option<u64>,
     /// For a bundle that takes long: notes of what there is of it, and where it is written.
     checkpoints: Option<Checkpoints>,
     partial: Option<Partial>,
@@ -122,9 +125,17 @@ impl Writer {
             chunker: Chunker::default(),
             kept: Vec::new(),
             options,
+            position: None,
+            expires: None,
             checkpoints: None,
             partial: None,
         })
+    }
+
+    /// Says which place in which stream the bundle has, and from when on, in seconds since 1970,
+    /// nobody is to take it any more.
+    pub fn date(&mut self, position: Option<Position>, expires: Option<u64>) {
+        (self.position, self.expires) = (position, expires);
     }
 
     /// Notes what there is by now, before it is given up.
@@ -368,7 +379,7 @@ impl Writer {
 
     /// Seals the bundle: index, manifest, signatures, tail; then it gets its name.
     pub fn finish(self, images: Vec<ImageEntry>, signers: &[SecretKey]) -> Result<Sealed> {
-        let Self { packs, mut blobs, kept, options, partial, .. } = self;
+        let Self { packs, mut blobs, kept, options, position, expires, partial, .. } = self;
         let base = packs.base().map(Base::entry);
         let (press, table) = packs.finish(&kept)?;
         for blob in &mut blobs {
@@ -392,6 +403,9 @@ impl Writer {
             base,
             set: options.set,
             created: options.created,
+            sequence: position.as_ref().map(|position| position.sequence),
+            stream: position.map(|position| position.stream),
+            expires,
             generator: concat!("sealift ", env!("CARGO_PKG_VERSION")).to_owned(),
             images,
             volumes: vec![VolumeEntry { number: 1, size: output.at }],

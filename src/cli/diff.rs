@@ -8,10 +8,9 @@ use super::request;
 use crate::bundle::{Base, Bundle};
 use crate::model::Result;
 use crate::operation::diff::{self, Image};
-use crate::trust::Trust;
 
 pub(super) fn run(request: &request::Diff) -> Result<()> {
-    let trust = Trust::from_files(&request.keys)?;
+    let trust = request.trust.load()?;
     let known = bases::known(&request.old, &trust)?;
     let new = Bundle::open(&request.new)?.authenticate(&trust)?;
     let images = match Base::new(&known)? {

@@ -12,16 +12,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use zeroize::Zeroizing;
 
+use crate::model::moment::LATEST;
 use crate::model::{Error, Result};
 use crate::transport::registry::{CredentialPaths, Secret};
+use crate::trust::POLICY_FILE;
 
 use self::routes::Routes;
 
 /// Where the system's administrator puts the public keys that every user trusts.
 const SYSTEM_TRUST: &str = "/etc/sealift/trust";
-
-/// The first date that a tar header cannot hold, in the year 2242.
-const LATEST: u64 = 1 << 33;
 
 /// More threads than this only wait for each other: hashing and compressing are bound by memory.
 const MOST_JOBS: usize = 16;
@@ -208,6 +207,28 @@ impl Environment {
             files.extend(names);
         }
         Ok(files)
+    }
+
+    /// The `trust.toml` of each trust folder that has one, the user's first.
+    ///
+    /// # Errors
+    /// [`Kind::Io`](crate::model::Kind::Io) where it cannot be known whether there is one.
+    pub(super) fn trust_policies(&self) -> Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        for folder in &self.trust {
+            let file = folder.join(POLICY_FILE);
+            match file.try_exists() {
+                Ok(true) => found.push(file),
+                Ok(false) => {}
+                Err(e) => return Err(Error::io(format!("cannot look at {}", file.display()), e)),
+            }
+        }
+        Ok(found)
+    }
+
+    /// The user's own trust folder.
+    pub(super) fn own_trust_folder(&self) -> Option<&Path> {
+        self.config.as_ref().and(self.trust.first()).map(PathBuf::as_path)
     }
 
     /// The trust folders, for messages.

@@ -14,8 +14,9 @@ use crate::endpoint::Parcel;
 use crate::model::graph::distinct_leaves;
 use crate::model::{Digest, Result};
 use crate::operation::export::{self, Preview, Report};
+use crate::operation::freshness::{Dating, Numbering};
 use crate::operation::gather::{Wanted, display_name};
-use crate::trust::{SecretKey, Trust};
+use crate::trust::SecretKey;
 
 pub(super) fn run(request: &request::Export, console: &Console) -> Result<()> {
     let wanted = Wanted { platforms: request.platforms.clone(), attachments: request.attachments };
@@ -56,6 +57,7 @@ pub(super) fn run(request: &request::Export, console: &Console) -> Result<()> {
                 temporary: request.temporary.clone(),
             },
             base,
+            dating: request.dating.clone(),
             resume: request.resume,
             temporary: &request.temporary,
         },
@@ -83,7 +85,8 @@ fn base(request: &request::Export, signers: &[SecretKey]) -> Result<Option<Base>
     if request.bases.is_empty() {
         return Ok(None);
     }
-    let trust = Trust::with_keys(&request.trusted, signers.iter().map(SecretKey::public))?;
+    let trust = request.trust.as_ref().map(request::Trust::load).transpose()?.unwrap_or_default();
+    let trust = trust.or_own(signers.iter().map(SecretKey::public));
     Base::new(&bases::known(&request.bases, &trust)?)
 }
 
@@ -107,6 +110,12 @@ fn set_name(request: &request::Export) -> Result<String> {
             request.attachments,
             request.preset.name()
         );
+        let text = match &request.dating {
+            Dating { numbering: None, expires: None } => text,
+            Dating { numbering, expires } => {
+                format!("{text} {:?} {expires:?}", numbering.as_ref().map(Numbering::known))
+            }
+        };
         return Ok(Digest::of(text.as_bytes()).hex()[..32].to_owned());
     }
     let mut random = [0u8; 16];

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::bases;
 use super::console::Console;
 use super::filing::{Filing, PROGRAM, absolute};
+use super::freshness;
 use super::output::{Align, Output, Table, count, size};
 use super::{places, request};
 use crate::bundle::{Authentic, Bundle, Statement};
@@ -14,8 +15,9 @@ use crate::codec::atomic::AtomicFile;
 use crate::endpoint::{Action, Gravity, Plan};
 use crate::model::{Destination, Error, Result};
 use crate::operation::evidence::{self, Case, Filed, Surroundings};
+use crate::operation::freshness::Purpose;
 use crate::operation::import;
-use crate::trust::{SecretKey, Trust};
+use crate::trust::SecretKey;
 
 pub(super) fn run(request: &request::Import, console: &Console) -> Result<()> {
     if request.dry_run {
@@ -59,12 +61,20 @@ fn bring(
     case: &mut Case,
     console: &Console,
 ) -> Result<Option<Filed>> {
-    let trust = Trust::from_files(&request.keys)?;
+    let trust = request.trust.load_some()?;
     case.trusting(&trust);
     let bundle = Bundle::open(&request.bundle)?;
     case.opened(&bundle, &trust);
     let bundle = bundle.authenticate(&trust)?;
     case.proved(&bundle);
+    let means = freshness::Means {
+        state: &request.state,
+        clock: request.clock,
+        accept_jump: request.accept_jump,
+    };
+    let purpose = if request.dry_run { Purpose::Look } else { Purpose::Import };
+    let fresh = freshness::judge(&bundle, &means, purpose, console)?;
+    case.stands(fresh.standing);
     let target = places::target(
         &request.target,
         &request.connection,
@@ -90,6 +100,7 @@ fn bring(
         &*progress,
     )?;
     drop(progress);
+    fresh.remember()?;
     for note in &report.plan.notes {
         console.warn(note);
     }

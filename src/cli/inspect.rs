@@ -3,15 +3,16 @@
 use serde_json::json;
 
 use super::console::Console;
+use super::freshness;
 use super::output::{Align, Output, Table, count, size};
 use super::request;
 use crate::bundle::{Bundle, Contents, Unverified};
-use crate::model::{Error, Result};
+use crate::model::{Error, Result, moment};
 use crate::operation::inspect::{self, Image, Layer, Report, StoredAs};
-use crate::trust::{Signer, Trust};
+use crate::trust::Signer;
 
 pub(super) fn run(request: &request::Inspect, console: &Console) -> Result<()> {
-    let trust = Trust::from_files(&request.keys)?;
+    let trust = request.trust.load()?;
     let bundle = Bundle::<Unverified>::open(&request.bundle)?;
     let signers = bundle.signers(&trust);
     let trusted = signers.iter().any(|signer| signer.trusted.is_some());
@@ -120,6 +121,8 @@ impl Facts {
             "bytes": self.length,
             "set": manifest.set,
             "created": manifest.created,
+            "stream": freshness::stream(manifest, None),
+            "expires": manifest.expires,
             "generator": manifest.generator,
             "base": manifest.base.map(|base| base.digest),
             "compression": manifest.encoder.preset,
@@ -139,20 +142,25 @@ impl Facts {
     fn print(&self, layers: bool) -> Result<()> {
         let mut out = Output::stdout();
         let manifest = &self.contents.manifest;
-        let created =
-            jiff::Timestamp::from_second(i64::try_from(manifest.created).unwrap_or(i64::MAX))
-                .map_or_else(|_| manifest.created.to_string(), |time| time.to_string());
+        let created = moment::spell(manifest.created);
         out.line(format!("bundle   {} ({})", self.digest, size(self.length)))?;
         out.line(format!("made     {created} by {}, set {}", manifest.generator, manifest.set))?;
+        if let Some(position) = manifest.position() {
+            out.line(format!("stream   {position}"))?;
+        }
+        if let Some(expires) = manifest.expires {
+            out.line(format!("expires  {}", moment::spell(expires)))?;
+        }
         if let Some(base) = manifest.base {
             out.line(format!("delta    of {}", base.digest))?;
         }
         for signer in &self.signers {
-            let judged = match &signer.trusted {
-                Some(trusted) => format!("trusted ({})", trusted.path.display()),
-                None => "not trusted here".to_owned(),
+            let judged = match (&signer.trusted, &signer.revoked) {
+                (Some(trusted), _) => format!("trusted ({})", trusted.path.display()),
+                (None, Some(revoked)) => format!("revoked since {}", revoked.date),
+                (None, None) => "not trusted here".to_owned(),
             };
-            out.line(format!("signed   by {}, {judged}", signer.id.short()))?;
+            out.line(format!("signed   by {}, {judged}", signer.describe()))?;
         }
         out.line("")?;
         let mut table = Table::new(&[

@@ -1,7 +1,9 @@
-//! `sealift key generate` and `sealift key show`.
+//! `sealift key generate`, `sealift key show` and `sealift key list`.
+
+use serde_json::json;
 
 use super::console::Console;
-use super::output::Output;
+use super::output::{Align, Output, Table};
 use super::request;
 use crate::codec::atomic::{make_private_folder, write_file};
 use crate::model::Result;
@@ -37,4 +39,69 @@ pub(super) fn show(request: &request::Show, console: &Console) -> Result<()> {
     let pem = key.to_pem()?;
     let mut out = Output::stdout();
     pem.lines().try_for_each(|line| out.line(line))
+}
+
+pub(super) fn list(request: &request::List, console: &Console) -> Result<()> {
+    let trust = request.trust.load()?;
+    let mut out = Output::stdout();
+    if request.json {
+        return out.json(&json!({
+            "threshold": trust.threshold(),
+            "policy": request.trust.policy(),
+            "keys": trust.grants().iter().map(|grant| json!({
+                "key": grant.key.id().to_string(),
+                "name": grant.name,
+                "file": grant.path,
+                "streams": grant.scope.streams,
+                "repositories": grant.scope.repositories.as_ref().map(|all| {
+                    all.iter().map(ToString::to_string).collect::<Vec<_>>()
+                }),
+                "revoked": trust.revocations().iter().any(|revoked| revoked.id == grant.key.id()),
+            })).collect::<Vec<_>>(),
+            "revoked": trust.revocations().iter().map(|revoked| json!({
+                "key": revoked.id.to_string(),
+                "name": revoked.name,
+                "file": revoked.path,
+                "since": revoked.date,
+                "reason": revoked.reason,
+            })).collect::<Vec<_>>(),
+        }));
+    }
+    let mut table = Table::new(&[
+        ("KEY", Align::Left),
+        ("NAME", Align::Left),
+        ("MAY SIGN", Align::Left),
+        ("FROM", Align::Left),
+    ]);
+    let name = |name: &Option<String>| name.clone().unwrap_or_else(|| "-".to_owned());
+    for grant in trust.grants() {
+        let id = grant.key.id();
+        if trust.revocations().iter().any(|revoked| revoked.id == id) {
+            continue;
+        }
+        table.row([
+            id.short(),
+            name(&grant.name),
+            grant.scope.to_string(),
+            grant.path.display().to_string(),
+        ]);
+    }
+    for revoked in trust.revocations() {
+        let why = revoked.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+        table.row([
+            revoked.id.short(),
+            name(&revoked.name),
+            format!("nothing, revoked since {}{why}", revoked.date),
+            revoked.path.display().to_string(),
+        ]);
+    }
+    if table.is_empty() {
+        console.say("no key is trusted here");
+        return Ok(());
+    }
+    out.table(&table)?;
+    out.line(match trust.threshold() {
+        1 => "one of them is enough".to_owned(),
+        number => format!("{number} different ones must have signed"),
+    })
 }

@@ -14,6 +14,7 @@ mod diff;
 mod environment;
 mod export;
 mod filing;
+mod freshness;
 mod import;
 mod inspect;
 mod key;
@@ -28,6 +29,8 @@ mod places;
 mod progress;
 mod report;
 mod request;
+mod rotation;
+mod sign;
 mod verify;
 
 use std::io::Write;
@@ -83,6 +86,7 @@ fn execute(cli: Cli) -> Result<()> {
         }
         Command::Diff(args) => diff::run(&request::Diff::resolve(args, &environment)?),
         Command::Log(args) => log::run(&request::Log::resolve(args, &environment)?, &console),
+        Command::Sign(args) => sign::run(&request::Sign::resolve(args, &environment)?, &console),
         Command::Login(args) => {
             login::login(&request::Login::resolve(args, &environment)?, &console)
         }
@@ -94,6 +98,15 @@ fn execute(cli: Cli) -> Result<()> {
         }
         Command::Key { command: KeyCommand::Show(args) } => {
             key::show(&request::Show::resolve(args, &environment), &console)
+        }
+        Command::Key { command: KeyCommand::List(args) } => {
+            key::list(&request::List::resolve(args, &environment)?, &console)
+        }
+        Command::Key { command: KeyCommand::Endorse(args) } => {
+            rotation::endorse(&request::Endorse::resolve(args, &environment)?)
+        }
+        Command::Key { command: KeyCommand::Accept(args) } => {
+            rotation::accept(&request::Accept::resolve(args, &environment)?, &console)
         }
     }
 }

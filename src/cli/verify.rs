@@ -5,14 +5,15 @@ use serde_json::json;
 use super::bases;
 use super::console::Console;
 use super::filing::Filing;
+use super::freshness;
 use super::output::{Align, Output, Table, count, size};
 use super::request;
 use crate::bundle::{Authentic, Bundle};
-use crate::model::{Error, Kind, Result};
+use crate::model::{Error, Kind, Result, moment};
 use crate::operation::evidence::{self, Case};
+use crate::operation::freshness::{Purpose, Standing};
 use crate::operation::gather::display_name;
 use crate::operation::verify::{self, Depth, Problem, Report};
-use crate::trust::Trust;
 
 pub(super) fn run(request: &request::Verify, console: &Console) -> Result<()> {
     let filing = Filing::begin(&request.filing, "verify")?;
@@ -28,12 +29,19 @@ pub(super) fn run(request: &request::Verify, console: &Console) -> Result<()> {
 }
 
 fn look(request: &request::Verify, depth: Depth, case: &mut Case, console: &Console) -> Result<()> {
-    let trust = Trust::from_files(&request.keys)?;
+    let trust = request.trust.load_some()?;
     case.trusting(&trust);
     let bundle = Bundle::open(&request.bundle)?;
     case.opened(&bundle, &trust);
     let bundle = bundle.authenticate(&trust)?;
     case.proved(&bundle);
+    let means = freshness::Means {
+        state: &request.state,
+        clock: request.clock,
+        accept_jump: request.accept_jump,
+    };
+    let fresh = freshness::judge(&bundle, &means, Purpose::Verify, console)?;
+    case.stands(fresh.standing);
     let held = bases::held(&bundle, &request.bases, &trust)?;
     if depth == Depth::Full {
         verify::needs_no_more(&bundle, &held)?;
@@ -42,9 +50,10 @@ fn look(request: &request::Verify, depth: Depth, case: &mut Case, console: &Cons
     let report = verify::verify(&bundle, depth, request.jobs.get(), &*progress)?;
     drop(progress);
     case.examined(&report);
-    show(&bundle, &report, request.json)?;
+    show(&bundle, &report, fresh.standing, request.json)?;
     match report.worst() {
-        None => Ok(()),
+        // Only what is whole stands in the way of what is older.
+        None => fresh.remember(),
         Some(kind) => Err(verdict(&bundle, &report, kind)),
     }
 }
@@ -71,11 +80,22 @@ fn verdict(bundle: &Bundle<Authentic>, report: &Report, kind: Kind) -> Error {
     })
 }
 
-fn show(bundle: &Bundle<Authentic>, report: &Report, as_json: bool) -> Result<()> {
+fn show(
+    bundle: &Bundle<Authentic>,
+    report: &Report,
+    standing: Standing,
+    as_json: bool,
+) -> Result<()> {
     let mut out = Output::stdout();
     let manifest = &bundle.contents().manifest;
     let signers = bundle.signers().iter().map(|signer| {
-        json!({"key": signer.id.to_string(), "trusted": signer.trusted.is_some(), "file": signer.trusted.as_ref().map(|trusted| &trusted.path)})
+        json!({
+            "key": signer.id.to_string(),
+            "trusted": signer.trusted.is_some(),
+            "revoked": signer.revoked.is_some(),
+            "name": signer.trusted.as_ref().map(|trusted| &trusted.name),
+            "file": signer.trusted.as_ref().map(|trusted| &trusted.path),
+        })
     });
     if as_json {
         return out.json(&json!({
@@ -85,6 +105,8 @@ fn show(bundle: &Bundle<Authentic>, report: &Report, as_json: bool) -> Result<()
             "set": manifest.set,
             "created": manifest.created,
             "generator": manifest.generator,
+            "stream": freshness::stream(manifest, Some(standing)),
+            "expires": manifest.expires,
             "depth": match report.depth { Depth::Quick => "quick", Depth::Full => "full" },
             "ok": report.problems.is_empty(),
             "signatures": signers.collect::<Vec<_>>(),
@@ -97,13 +119,24 @@ fn show(bundle: &Bundle<Authentic>, report: &Report, as_json: bool) -> Result<()
         }));
     }
     for signer in bundle.signers() {
-        match &signer.trusted {
-            Some(trusted) => {
-                out.line(format!("signed by {} ({})", signer.id.short(), trusted.path.display()))?;
+        let who = signer.describe();
+        match (&signer.trusted, &signer.revoked) {
+            (Some(trusted), _) => {
+                out.line(format!("signed by {who} ({})", trusted.path.display()))?;
             }
-            None => out
-                .line(format!("also signed by {}, which is not trusted here", signer.id.short()))?,
+            (None, Some(revoked)) => {
+                out.line(format!("also signed by {who}, revoked since {}", revoked.date))?;
+            }
+            (None, None) => {
+                out.line(format!("also signed by {who}, which is not trusted here"))?;
+            }
         }
+    }
+    if let Some(position) = manifest.position() {
+        out.line(format!("{position}{}", after(standing)))?;
+    }
+    if let Some(expires) = manifest.expires {
+        out.line(format!("expires at {}", moment::spell(expires)))?;
     }
     let mut table =
         Table::new(&[("IMAGE", Align::Left), ("DIGEST", Align::Left), ("STATE", Align::Left)]);
@@ -150,6 +183,16 @@ fn show(bundle: &Bundle<Authentic>, report: &Report, as_json: bool) -> Result<()
         ))?;
     }
     Ok(())
+}
+
+/// How a bundle stands to those of its stream that were seen before.
+fn after(standing: Standing) -> String {
+    match standing {
+        Standing::Alone | Standing::Unchecked => ", not compared with any before it".to_owned(),
+        Standing::First => ", the first that is seen here".to_owned(),
+        Standing::Later(before) => format!(", after number {before}"),
+        Standing::Same => ", the same that was seen last".to_owned(),
+    }
 }
 
 fn problem(found: &Problem) -> serde_json::Value {

@@ -6,8 +6,8 @@
 //! [`frame`] packs and opens single zstd frames, with a prefix or without; [`tarball`] writes and
 //! walks tars; [`split`] and [`chunk`] cut a tar into pieces that can be found again; [`number`]
 //! spells numbers in tables; [`atomic`] makes files that appear whole or not at all; [`journal`] is a
-//! file that only grows, and shows where it was changed; [`lanes`] does several things at once and keeps
-//! their order.
+//! file that only grows, and shows where it was changed; [`owned`] tells files that others can change;
+//! [`lanes`] does several things at once and keeps their order.
 
 pub mod atomic;
 pub mod checked;
@@ -18,5 +18,6 @@ pub mod frame;
 pub mod journal;
 pub mod lanes;
 pub mod number;
+pub mod owned;
 pub mod split;
 pub mod tarball;

@@ -119,6 +119,15 @@ pub const ZSTD_EXPANSION: u64 = 40_000;
 /// Bytes of a key file.
 pub const KEY_FILE_BYTES: u64 = 64 << 10;
 
+/// Bytes of a trust.toml: a thousand keys with the repositories that each may sign.
+pub const TRUST_FILE_BYTES: u64 = 1 << 20;
+
+/// Bytes of an endorsement of a key: it has six short lines.
+pub const ENDORSEMENT_BYTES: u64 = 4 << 10;
+
+/// Bytes of what is remembered of a stream: a line a signature, and a few more.
+pub const STREAM_RECORD_BYTES: u64 = 16 << 10;
+
 /// Bytes of a file with rules for names: at 100 bytes a rule as many as [`MAPPING_RULES`].
 pub const MAPPING_FILE_BYTES: u64 = 4 << 20;
 

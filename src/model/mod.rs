@@ -12,8 +12,10 @@ pub mod limits;
 pub mod location;
 pub mod manifest;
 pub mod mapping;
+pub mod moment;
 pub mod platform;
 pub mod reference;
+pub mod stream;
 
 pub use digest::{Algorithm, Digest};
 pub use error::{Error, Kind, Result};
@@ -23,3 +25,4 @@ pub use manifest::{Descriptor, Manifest};
 pub use mapping::{Mapping, Naming};
 pub use platform::Platform;
 pub use reference::ImageName;
+pub use stream::{Position, StreamName};

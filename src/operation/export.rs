@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::at_hand::AtHand;
 use super::copy::{self, Surroundings};
+use super::freshness::Dating;
 use super::gather::{Wanted, display_name, gather};
 use super::sources::Sources;
 use crate::bundle::{Base, BundleTarget, Partial, Sealed, Writer, WriterOptions};
@@ -33,6 +34,8 @@ pub struct Request<'a> {
     pub writer: WriterOptions,
     /// What the far side has already; nothing for a bundle that is whole by itself.
     pub base: Option<Base>,
+    /// What it says about its age.
+    pub dating: Dating,
     /// Whether to go on from what interrupted exports to the same file have left.
     pub resume: bool,
     /// Takes temporary files.
@@ -106,6 +109,9 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
             .hint("make one with `sealift key generate`"));
     }
     let around = Surroundings { progress, temporary: request.temporary, title: "exporting" };
+    if let Some(numbering) = &request.dating.numbering {
+        numbering.prepare()?;
+    }
     // Everything that can be asked beforehand is asked before anything is written.
     progress.event(Event::Phase { title: "reading what the images consist of", total: None });
     let mut feeds: Vec<(usize, Box<dyn Feed>)> = Vec::new();
@@ -128,6 +134,7 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
         parcels.extend(found.into_iter().map(|parcel| (place, parcel)));
     }
     let base = request.base.map(Arc::new);
+    let created = request.writer.created;
     let partial = Partial::begin(&request.output)?;
     let remains = if request.resume { partial.remains(base.as_ref()) } else { Vec::new() };
     let writer = Writer::create_in(partial, sources.is_remote(), request.writer, base)?;
@@ -154,6 +161,19 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
     let (parcels, at_hand) = bring_all().inspect_err(|_| target.give_up())?;
     progress.event(Event::Phase { title: "sealing", total: None });
     let content = distinct_bytes(&parcels);
+    // As late as can be: an export that fails uses up no number.
+    let mut position = None;
+    if let Some(numbering) = &request.dating.numbering {
+        let (given, note) = numbering.settle(created)?;
+        if let Some(note) = note {
+            progress.event(Event::Warning(&note));
+        }
+        position = Some(given);
+    }
+    target.with(|writer| {
+        writer.date(position, request.dating.expires);
+        Ok(())
+    })?;
     let sealed = target.seal(&parcels, &request.signers)?;
     Ok(Report { sealed, parcels, content, at_hand })
 }

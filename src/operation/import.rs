@@ -11,7 +11,7 @@ use super::recall::recall;
 use crate::bundle::{Authentic, Bundle, Held};
 use crate::codec::lanes::in_order;
 use crate::endpoint::{Action, Event, Gravity, Parcel, Plan, Progress, Source, Target};
-use crate::model::{Digest, Error, Naming, Platform, Result};
+use crate::model::{Digest, Error, Naming, Platform, Result, moment};
 
 /// What is to be imported, and how.
 pub struct Request<'a> {
@@ -166,7 +166,7 @@ fn find_base(request: &Request<'_>, plan: &Plan, progress: &dyn Progress) -> Res
         1 => String::new(),
         more => format!(" and {} more", more - 1),
     };
-    let days = timestamp(base.created);
+    let days = moment::spell(base.created);
     let places = match request.bases.len() {
         0 => format!("{} does not have", request.target.describe()),
         1 => format!("neither {} nor the base that was named has", request.target.describe()),
@@ -185,13 +185,6 @@ fn find_base(request: &Request<'_>, plan: &Plan, progress: &dyn Progress) -> Res
         "import its base first, or name its file with --base: the bundle {}, made {days}",
         base.digest
     )))
-}
-
-fn timestamp(seconds: u64) -> String {
-    i64::try_from(seconds)
-        .ok()
-        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
-        .map_or_else(|| seconds.to_string(), |time| time.to_string())
 }
 
 /// Every blob of every image is in the bundle, with the size that its manifest says: known before

@@ -11,10 +11,13 @@ pub mod copy;
 pub mod diff;
 pub mod evidence;
 pub mod export;
+pub mod freshness;
 pub mod gather;
 pub mod import;
 pub mod inspect;
 pub mod map;
+pub mod rotation;
+pub mod sign;
 pub mod verify;
 
 mod ahead;

@@ -74,6 +74,19 @@ impl PublicKey {
         Ok(Self(key))
     }
 
+    /// Reads a PEM text, or only what stands between its first line and its last: base64.
+    ///
+    /// # Errors
+    /// As for [`from_pem`](Self::from_pem).
+    pub fn from_text(text: &str, origin: &str) -> Result<Self> {
+        let text = text.trim();
+        if text.starts_with("-----") {
+            return Self::from_pem(text, origin);
+        }
+        let pem = format!("-----BEGIN PUBLIC KEY-----\n{text}\n-----END PUBLIC KEY-----\n");
+        Self::from_pem(&pem, origin)
+    }
+
     /// Reads a public key file.
     pub fn load(path: &Path) -> Result<Self> {
         let text = read_key_file(path, false)?;
@@ -83,6 +96,11 @@ impl PublicKey {
     /// The SPKI PEM text, as `openssl pkey -pubout` writes it.
     pub fn to_pem(&self) -> Result<String> {
         self.0.to_public_key_pem(LineEnding::LF).map_err(unencodable)
+    }
+
+    /// The same in one line of base64, as [`from_text`](Self::from_text) reads it.
+    pub fn to_line(&self) -> Result<String> {
+        Ok(self.to_pem()?.lines().filter(|line| !line.starts_with('-')).collect())
     }
 
     /// The name of the key.

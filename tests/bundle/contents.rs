@@ -146,6 +146,7 @@ impl Bench {
                 temporary: std::env::temp_dir(),
             },
             base: choice.base,
+            dating: sealift::operation::freshness::Dating::default(),
             resume: false,
             temporary: self.folder.path(),
         };

@@ -63,6 +63,7 @@ impl Bench {
                 temporary: std::env::temp_dir(),
             },
             base: None,
+            dating: sealift::operation::freshness::Dating::default(),
             resume: false,
             temporary: self.folder.path(),
         };

@@ -141,6 +141,7 @@ impl Desk {
                 temporary: std::env::temp_dir(),
             },
             base,
+            dating: sealift::operation::freshness::Dating::default(),
             resume,
             temporary: self.bench.folder.path(),
         };

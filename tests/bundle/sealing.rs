@@ -34,6 +34,7 @@ fn sealed_by(bench: &Bench, name: &str, signers: Vec<SecretKey>) -> Result<std::
             temporary: std::env::temp_dir(),
         },
         base: None,
+        dating: sealift::operation::freshness::Dating::default(),
         resume: false,
         temporary: bench.folder.path(),
     };

@@ -23,7 +23,11 @@ pub(crate) const CASES: &[Entry] = &[
     Entry { number: 7, name: "blocks of 1 MiB swapped or doubled", play: swapped_blocks },
     Entry { number: 8, name: "the content of another file inside", play: cross_linked },
     Entry { number: 12, name: "a blob at the destination has rotted", play: rotten_destination },
-    Entry { number: 13, name: "the layer is there already, and bad here", play: layer_there_already },
+    Entry {
+        number: 13,
+        name: "the layer is there already, and bad here",
+        play: layer_there_already,
+    },
 ];
 
 /// Where the parts of a bundle lie, in bytes.

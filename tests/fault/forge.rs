@@ -170,7 +170,8 @@ impl Forge {
     /// The whole bundle with these signatures, by the names of their keys.
     pub(crate) fn with_signatures(&self, signatures: &[(String, Vec<u8>)]) -> Vec<u8> {
         let mut volume = Vec::new();
-        let mut put = |name: &str, content: &[u8]| put_member(&mut volume, name, content, self.time);
+        let mut put =
+            |name: &str, content: &[u8]| put_member(&mut volume, name, content, self.time);
         put("README.txt", &self.readme);
         put("volume", &self.volume);
         for pack in &self.packs {

@@ -135,7 +135,8 @@ fn duplicate_keys(case: &mut Case) {
     case.malformed("at the root", &root);
     let escaped = small.with_words("{", "{\"s\\u0065t\": \"00000000000000000000000000000000\", ");
     case.malformed("one of them escaped", &escaped);
-    let deep = small.with_words("\"packs\": [", "\"unknown\": [[{\"a\": 1, \"a\": 2}]], \"packs\": [");
+    let deep =
+        small.with_words("\"packs\": [", "\"unknown\": [[{\"a\": 1, \"a\": 2}]], \"packs\": [");
     case.malformed("in a member that nobody knows", &deep);
     let pack = small.with_words("\"digest\": ", "\"size\": 0, \"digest\": ");
     case.malformed("in a pack", &pack);
@@ -144,7 +145,8 @@ fn duplicate_keys(case: &mut Case) {
 fn deep(case: &mut Case) {
     let nested = format!("\"deep\": {}{}, \"packs\": [", "[".repeat(100_000), "]".repeat(100_000));
     case.malformed("arrays", &small().with_words("\"packs\": [", &nested));
-    let nested = format!("\"deep\": {}1{}, \"packs\": [", "{\"a\":".repeat(100_000), "}".repeat(100_000));
+    let nested =
+        format!("\"deep\": {}1{}, \"packs\": [", "{\"a\":".repeat(100_000), "}".repeat(100_000));
     case.malformed("objects", &small().with_words("\"packs\": [", &nested));
 }
 
@@ -154,7 +156,10 @@ fn odd_json(case: &mut Case) {
     let document = text.strip_prefix(TYPE_LINE).unwrap();
     case.malformed("NaN", &small.with_words("\"created\": ", "\"created\": NaN, \"was\": "));
     case.malformed("a fraction", &small.with_words("\"created\": ", "\"created\": 1.5, \"was\": "));
-    case.malformed("an exponent", &small.with_words("\"created\": ", "\"created\": 1e3, \"was\": "));
+    case.malformed(
+        "an exponent",
+        &small.with_words("\"created\": ", "\"created\": 1e3, \"was\": "),
+    );
     case.malformed("null", &small.with_words("\"created\": ", "\"created\": null, \"was\": "));
     let marked = small.with_text(format!("{TYPE_LINE}\u{feff}{document}"));
     case.malformed("a byte order mark", &marked);
@@ -186,7 +191,10 @@ fn hostile_names(case: &mut Case) {
     case.accepts("in the name of the program that wrote it", &shown.sealed(&[key(1)]));
     let output = case.station.sealift(["inspect", "bad.sealift"]);
     let printed = output.succeeds();
-    assert!(!printed.chars().any(|c| c == '\u{202e}' || c.is_control() && c != '\n'), "{printed:?}");
+    assert!(
+        !printed.chars().any(|c| c == '\u{202e}' || c.is_control() && c != '\n'),
+        "{printed:?}"
+    );
 }
 
 fn future(case: &mut Case) {
@@ -225,7 +233,11 @@ fn bomb(case: &mut Case) {
     let lying = small.with_pack(lying, 1 << 20).sealed(&[key(1)]);
     case.refuses("a pack that says 1 MiB itself", &lying, 7);
     let index = zeros(1 << 20, blocks);
-    case.refuses("an index that says 1 MiB", &small.with_stored_index(index, 1 << 20).sealed(&[key(1)]), 4);
+    case.refuses(
+        "an index that says 1 MiB",
+        &small.with_stored_index(index, 1 << 20).sealed(&[key(1)]),
+        4,
+    );
 }
 
 fn wide_window(case: &mut Case) {
@@ -237,7 +249,10 @@ fn wide_window(case: &mut Case) {
     let header = 1 | (content.len() as u32) << 3;
     frame.extend(&header.to_le_bytes()[..3]);
     frame.extend(&content);
-    case.malformed("without a checksum", &small.with_stored_index(frame.clone(), content.len() as u64));
+    case.malformed(
+        "without a checksum",
+        &small.with_stored_index(frame.clone(), content.len() as u64),
+    );
     // A checksum is the lower half of XXH64: taken from a frame that zstd makes of the same.
     frame[4] |= 0b100;
     let real = crate::forge::frame(&content);
@@ -270,7 +285,11 @@ fn odd_frames(case: &mut Case) {
     }
     let pack = [small.pack(), &skippable].concat();
     let content = small.manifest()["packs"][0]["content"].as_u64().unwrap();
-    case.refuses("a pack with a skippable frame", &small.with_pack(pack, content).sealed(&[key(1)]), 7);
+    case.refuses(
+        "a pack with a skippable frame",
+        &small.with_pack(pack, content).sealed(&[key(1)]),
+        7,
+    );
 }
 
 fn yaml(case: &mut Case) {

@@ -70,7 +70,8 @@ fn rewritten(case: &mut Case) {
     let text = evil.text();
     let signature = key(2).sign(&text).to_vec();
     case.refuses("under the sender's name", &evil.with_signatures(&[(sender(), signature)]), 5);
-    let both = [(sender(), vec![0; 64]), (key(2).public().id().to_string(), key(2).sign(&text).to_vec())];
+    let both =
+        [(sender(), vec![0; 64]), (key(2).public().id().to_string(), key(2).sign(&text).to_vec())];
     let mut both = both.to_vec();
     both.sort();
     case.refuses("under both names", &evil.with_signatures(&both), 5);
@@ -190,7 +191,16 @@ fn downgrade(case: &mut Case) {
         let output = case.station.command("openssl").args(arguments).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
-    run(&["genpkey", "-quiet", "-algorithm", "rsa", "-pkeyopt", "rsa_keygen_bits:2048", "-out", "r"]);
+    run(&[
+        "genpkey",
+        "-quiet",
+        "-algorithm",
+        "rsa",
+        "-pkeyopt",
+        "rsa_keygen_bits:2048",
+        "-out",
+        "r",
+    ]);
     run(&["pkey", "-in", "r", "-pubout", "-out", "rsa.pub"]);
     fs::write(case.station.path("good.sealift"), &sample().small).unwrap();
     case.refuses_with("an RSA key is to be trusted", &["--key", "rsa.pub", "good.sealift"], 2);

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::registry::{MirrorArgs, RegistryArgs};
+use super::state::StateArgs;
 
 pub(super) const EXPORT_EXAMPLES: &str = "\
 Examples:
@@ -15,6 +16,7 @@ Examples:
   sealift export --platform linux/amd64 --platform linux/arm64 nginx:1.27 -o nginx.sealift
   sealift export --dry-run registry.example/app:1.2       what would be carried, and how much
   sealift export registry.example/app:1.3 --base app.sealift -o update.sealift     a delta
+  sealift export registry.example/app:1.3 -o app.sealift --stream prod --expires 30d
 
 Sign-ins are those of sealift login, docker login and podman login.
 ";
@@ -87,8 +89,32 @@ pub(in crate::cli) struct ExportArgs {
     pub(in crate::cli) json: bool,
 
     #[command(flatten)]
+    pub(in crate::cli) stream: StreamArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) state: StateArgs,
+
+    #[command(flatten)]
     pub(in crate::cli) registry: RegistryArgs,
 
     #[command(flatten)]
     pub(in crate::cli) mirrors: MirrorArgs,
+}
+
+/// What a receiver is told about the age of a bundle.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Freshness")]
+pub(in crate::cli) struct StreamArgs {
+    /// The bundle is the next of this stream: receivers refuse it once they have seen a later one
+    #[arg(long, value_name = "NAME")]
+    pub(in crate::cli) stream: Option<String>,
+
+    /// Its number in the stream [default: one more than the last that was made here]
+    #[arg(long, value_name = "N", requires = "stream")]
+    pub(in crate::cli) sequence: Option<u64>,
+
+    /// Receivers refuse it from then on: after so many hours, days or weeks (12h, 30d, 8w), or
+    /// after this day (2027-01-31, UTC)
+    #[arg(long, value_name = "TIME")]
+    pub(in crate::cli) expires: Option<String>,
 }

@@ -7,7 +7,8 @@ use clap::Args;
 use super::filing::ReceiptArgs;
 use super::map::RuleArgs;
 use super::registry::RegistryArgs;
-use super::state::StateArgs;
+use super::state::{FreshnessArgs, StateArgs};
+use super::trust::TrustArgs;
 
 pub(super) const IMPORT_EXAMPLES: &str = "\
 Examples:
@@ -39,11 +40,6 @@ pub(in crate::cli) struct ImportArgs {
     /// docker-archive:FILE
     #[arg(short, long, value_name = "TARGET")]
     pub(in crate::cli) to: String,
-
-    /// Trust only this public key (repeatable) [default: every *.pub in ~/.config/sealift/trust
-    /// and /etc/sealift/trust]
-    #[arg(short, long, value_name = "FILE")]
-    pub(in crate::cli) key: Vec<PathBuf>,
 
     /// Bring only this image, by its name or digest in the bundle (repeatable) [default: all]
     #[arg(short, long, value_name = "NAME")]
@@ -82,7 +78,13 @@ pub(in crate::cli) struct ImportArgs {
     pub(in crate::cli) receipt: ReceiptArgs,
 
     #[command(flatten)]
+    pub(in crate::cli) trust: TrustArgs,
+
+    #[command(flatten)]
     pub(in crate::cli) state: StateArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) freshness: FreshnessArgs,
 
     #[command(flatten)]
     pub(in crate::cli) registry: RegistryArgs,

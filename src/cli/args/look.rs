@@ -6,19 +6,22 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::filing::ReportArgs;
-use super::state::StateArgs;
+use super::state::{FreshnessArgs, StateArgs};
+use super::trust::TrustArgs;
 
 pub(super) const VERIFY_EXAMPLES: &str = "\
 Examples:
   sealift verify app.sealift                     every byte, every blob, every image
   sealift verify app.sealift --key vendor.pub    signed by this key and no other
   sealift verify app.sealift --quick             signature and stored bytes only
+  sealift verify app.sealift --key a.pub --key b.pub --threshold 2        signed by both
   sealift verify update.sealift --base app.sealift
   sealift verify app.sealift --report app.html --report app.json    for the files
 
 Exit codes:
   0  whole, and signed by a trusted key    5  signed by no trusted key
-  4  damaged or incomplete                 7  malformed, or over a limit
+  4  damaged or incomplete                 6  older than one seen before, or expired
+  7  malformed, or over a limit
 ";
 
 pub(super) const INSPECT_EXAMPLES: &str = "\
@@ -44,11 +47,6 @@ pub(in crate::cli) struct VerifyArgs {
     #[arg(value_name = "FILE")]
     pub(in crate::cli) bundle: PathBuf,
 
-    /// Trust only this public key (repeatable) [default: every *.pub in ~/.config/sealift/trust
-    /// and /etc/sealift/trust]
-    #[arg(short, long, value_name = "FILE")]
-    pub(in crate::cli) key: Vec<PathBuf>,
-
     /// For a delta: the bundle that it adds to (repeatable)
     #[arg(short, long, value_name = "FILE")]
     pub(in crate::cli) base: Vec<PathBuf>,
@@ -69,7 +67,13 @@ pub(in crate::cli) struct VerifyArgs {
     pub(in crate::cli) reports: ReportArgs,
 
     #[command(flatten)]
+    pub(in crate::cli) trust: TrustArgs,
+
+    #[command(flatten)]
     pub(in crate::cli) state: StateArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) freshness: FreshnessArgs,
 }
 
 #[derive(Args, Debug)]
@@ -86,14 +90,12 @@ pub(in crate::cli) struct InspectArgs {
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) receipt: Option<PathBuf>,
 
-    /// Say whether this public key signed it (repeatable) [default: every *.pub in
-    /// ~/.config/sealift/trust and /etc/sealift/trust]
-    #[arg(short, long, value_name = "FILE")]
-    pub(in crate::cli) key: Vec<PathBuf>,
-
     /// Print it as JSON
     #[arg(long)]
     pub(in crate::cli) json: bool,
+
+    #[command(flatten)]
+    pub(in crate::cli) trust: TrustArgs,
 }
 
 #[derive(Args, Debug)]
@@ -110,12 +112,10 @@ pub(in crate::cli) struct DiffArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(in crate::cli) base: Vec<PathBuf>,
 
-    /// Trust only this public key (repeatable) [default: every *.pub in ~/.config/sealift/trust
-    /// and /etc/sealift/trust]
-    #[arg(short, long, value_name = "FILE")]
-    pub(in crate::cli) key: Vec<PathBuf>,
-
     /// Print it as JSON
     #[arg(long)]
     pub(in crate::cli) json: bool,
+
+    #[command(flatten)]
+    pub(in crate::cli) trust: TrustArgs,
 }

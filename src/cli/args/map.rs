@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::registry::EVERY_HOST;
+use super::trust::TrustArgs;
 
 pub(super) const MAP_EXAMPLES: &str = "\
 Examples:
@@ -90,11 +91,6 @@ pub(in crate::cli) struct MapArgs {
     )]
     pub(in crate::cli) plain_http: Vec<String>,
 
-    /// Trust only this public key (repeatable) [default: every *.pub in ~/.config/sealift/trust
-    /// and /etc/sealift/trust]
-    #[arg(short, long, value_name = "FILE")]
-    pub(in crate::cli) key: Vec<PathBuf>,
-
     /// Only this image, by its name or digest in the bundle (repeatable) [default: all]
     #[arg(short, long, value_name = "NAME")]
     pub(in crate::cli) image: Vec<String>,
@@ -109,4 +105,7 @@ pub(in crate::cli) struct MapArgs {
 
     #[command(flatten)]
     pub(in crate::cli) rules: RuleArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) trust: TrustArgs,
 }

@@ -17,19 +17,21 @@ mod login;
 mod look;
 mod map;
 mod registry;
+mod sign;
 mod sign_in;
 mod state;
+mod trust;
 
 use clap::{Parser, Subcommand};
 
 use self::export::EXPORT_EXAMPLES;
-pub(super) use self::export::{ExportArgs, Preset};
+pub(super) use self::export::{ExportArgs, Preset, StreamArgs};
 use self::filing::LOG_EXAMPLES;
 pub(super) use self::filing::{LogArgs, ReceiptArgs, ReportArgs};
 use self::import::IMPORT_EXAMPLES;
 pub(super) use self::import::ImportArgs;
 use self::key::KEY_EXAMPLES;
-pub(super) use self::key::{GenerateArgs, KeyCommand, ShowArgs};
+pub(super) use self::key::{AcceptArgs, EndorseArgs, GenerateArgs, KeyCommand, ListArgs, ShowArgs};
 use self::login::{LOGIN_EXAMPLES, LOGOUT_EXAMPLES};
 pub(super) use self::login::{LoginArgs, LogoutArgs};
 use self::look::{DIFF_EXAMPLES, INSPECT_EXAMPLES, VERIFY_EXAMPLES};
@@ -37,8 +39,11 @@ pub(super) use self::look::{DiffArgs, InspectArgs, VerifyArgs};
 use self::map::MAP_EXAMPLES;
 pub(super) use self::map::{MapArgs, MapFormat, RuleArgs};
 pub(super) use self::registry::{EVERY_HOST, MirrorArgs, RegistryArgs};
+use self::sign::SIGN_EXAMPLES;
+pub(super) use self::sign::SignArgs;
 pub(super) use self::sign_in::SignInArgs;
 pub(super) use self::state::StateArgs;
+pub(super) use self::trust::TrustArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -113,6 +118,13 @@ pub(super) enum Command {
     #[command(after_help = LOG_EXAMPLES)]
     Log(LogArgs),
 
+    /// Add a signature to a bundle: for four eyes
+    ///
+    /// Checks first that a trusted key signed the bundle and that every stored byte is there, and
+    /// shows what is signed.
+    #[command(after_help = SIGN_EXAMPLES)]
+    Sign(SignArgs),
+
     /// Sign in to a registry, as docker login does
     ///
     /// The registry is asked whether it takes the sign-in before it is written down. It is kept
@@ -125,7 +137,7 @@ pub(super) enum Command {
     #[command(after_help = LOGOUT_EXAMPLES)]
     Logout(LogoutArgs),
 
-    /// Make and show keys
+    /// Make, show, list and replace keys
     #[command(after_help = KEY_EXAMPLES)]
     Key {
         #[command(subcommand)]
@@ -137,7 +149,9 @@ pub(super) enum Command {
 mod tests {
     use clap::CommandFactory;
 
-    use super::key::{GENERATE_EXAMPLES, SHOW_EXAMPLES};
+    use super::key::{
+        ACCEPT_EXAMPLES, ENDORSE_EXAMPLES, GENERATE_EXAMPLES, LIST_EXAMPLES, SHOW_EXAMPLES,
+    };
     use super::*;
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
@@ -187,10 +201,19 @@ mod tests {
             INSPECT_EXAMPLES,
             DIFF_EXAMPLES,
             LOG_EXAMPLES,
+            SIGN_EXAMPLES,
             LOGIN_EXAMPLES,
             LOGOUT_EXAMPLES,
         ];
-        let help = help.iter().chain(&[KEY_EXAMPLES, GENERATE_EXAMPLES, SHOW_EXAMPLES]);
+        let keys = [
+            KEY_EXAMPLES,
+            GENERATE_EXAMPLES,
+            SHOW_EXAMPLES,
+            LIST_EXAMPLES,
+            ENDORSE_EXAMPLES,
+            ACCEPT_EXAMPLES,
+        ];
+        let help = help.iter().chain(&keys);
         let shown = documents
             .iter()
             .flat_map(|text| text.lines())

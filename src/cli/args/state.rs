@@ -18,3 +18,13 @@ pub(in crate::cli) struct StateArgs {
     #[arg(long)]
     pub(in crate::cli) no_state: bool,
 }
+
+/// What is done about a bundle that does not follow the one before it.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "State")]
+pub(in crate::cli) struct FreshnessArgs {
+    /// Take a bundle whose number is absurdly far above that of the one before it in its stream;
+    /// every lower one is refused from then on
+    #[arg(long)]
+    pub(in crate::cli) accept_jump: bool,
+}

@@ -24,7 +24,6 @@ use crate::bundle::Bundle;
 use crate::codec::atomic::write_file;
 use crate::model::{Destination, Error, Result};
 use crate::operation::map::{self, Mapped, Report};
-use crate::trust::Trust;
 
 /// Permissions of what is written, before the umask.
 const MODE: u32 = 0o644;
@@ -33,7 +32,7 @@ const MODE: u32 = 0o644;
 const TOLD: usize = 8;
 
 pub(super) fn run(request: &request::Map, console: &Console) -> Result<()> {
-    let trust = Trust::from_files(&request.keys)?;
+    let trust = request.trust.load()?;
     let bundle = Bundle::open(&request.bundle)?.authenticate(&trust)?;
     let progress = console.progress("map");
     let report = map::map(

@@ -138,6 +138,15 @@ fn bundle(page: &mut Markup, report: &Report) {
     page.raw("<table class=\"facts\"><tbody>\n");
     fact(page, "Made", format!("{} by {}", moment(&bundle.created), bundle.generator));
     code(page, "Set", &bundle.set);
+    if let (Some(stream), Some(sequence)) = (&bundle.stream, bundle.sequence) {
+        fact(page, "Stream", format!("{stream}, number {sequence}"));
+    }
+    if let Some(standing) = bundle.standing {
+        fact(page, "Standing", standing);
+    }
+    if let Some(expires) = &bundle.expires {
+        fact(page, "Good until", moment(expires));
+    }
     if let Some(base) = &bundle.base {
         code(page, "Delta of", base.to_string());
     }
@@ -156,32 +165,32 @@ fn bundle(page: &mut Markup, report: &Report) {
 
 fn signatures(page: &mut Markup, report: &Report) {
     page.raw("<h2>Who sealed it</h2>\n");
-    page.between(
-        "<p>At least ",
-        report.trust.threshold.to_string(),
-        " of these keys must have signed.</p>\n",
-    );
-    page.raw("<table>\n<caption>Keys that count on this machine</caption>\n<thead><tr><th scope=\"col\">Key</th><th scope=\"col\">Where it comes from</th></tr></thead>\n<tbody>\n");
+    let threshold = count(report.trust.threshold, "different key");
+    page.between("<p>It takes the signatures of ", threshold, " of those that count.</p>\n");
+    page.raw("<table>\n<caption>Keys that count on this machine</caption>\n<thead><tr><th scope=\"col\">Key, and the file that says so</th><th scope=\"col\">Name</th><th scope=\"col\">May sign</th></tr></thead>\n<tbody>\n");
     for key in &report.trust.keys {
-        page.between("<tr><td><code>", &key.id, "</code></td>").between(
-            "<td class=\"mono\">",
-            &key.file,
-            "</td></tr>\n",
-        );
+        page.between("<tr><td><code>", &key.id, "</code><br>")
+            .between("<span class=\"small\">", &key.file, "</span></td>")
+            .between("<td>", key.name.as_deref().unwrap_or("-"), "</td>")
+            .between("<td>", &key.may_sign, "</td></tr>\n");
     }
-    if report.trust.keys.is_empty() {
-        page.raw("<tr><td colspan=\"2\">none</td></tr>\n");
+    for key in &report.trust.revoked {
+        page.between("<tr><td><code>", &key.id, "</code><br>")
+            .between("<span class=\"small\">", &key.file, "</span></td>")
+            .between("<td>", key.name.as_deref().unwrap_or("-"), "</td>")
+            .between("<td>nothing: revoked since ", &key.since, "</td></tr>\n");
     }
-    page.raw("</tbody></table>\n<table>\n<caption>Signatures of the bundle</caption>\n<thead><tr><th scope=\"col\">Key that it names</th><th scope=\"col\">Verdict</th></tr></thead>\n<tbody>\n");
+    if report.trust.keys.is_empty() && report.trust.revoked.is_empty() {
+        page.raw("<tr><td colspan=\"3\">none</td></tr>\n");
+    }
+    page.raw("</tbody></table>\n<table>\n<caption>Signatures of the bundle</caption>\n<thead><tr><th scope=\"col\">Key that it names</th><th scope=\"col\">Name</th><th scope=\"col\">Verdict</th></tr></thead>\n<tbody>\n");
     for signature in &report.signatures {
-        page.between("<tr><td><code>", &signature.key, "</code></td>").between(
-            "<td>",
-            signature.verdict,
-            "</td></tr>\n",
-        );
+        page.between("<tr><td><code>", &signature.key, "</code></td>")
+            .between("<td>", signature.name.as_deref().unwrap_or("-"), "</td>")
+            .between("<td>", signature.verdict, "</td></tr>\n");
     }
     if report.signatures.is_empty() {
-        page.raw("<tr><td colspan=\"2\">none was found</td></tr>\n");
+        page.raw("<tr><td colspan=\"3\">none was found</td></tr>\n");
     }
     page.raw("</tbody></table>\n");
 }

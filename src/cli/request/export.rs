@@ -4,12 +4,16 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use super::connection::Connection;
-use super::is_there;
+use super::state::State;
+use super::stream::dating;
+use super::trust::Trust;
+use super::{is_there, signing_keys};
 use crate::bundle::Preset;
 use crate::cli::args;
 use crate::cli::environment::Environment;
 use crate::cli::passphrase::Passphrase;
 use crate::model::{Error, Location, Platform, Result};
+use crate::operation::freshness::Dating;
 
 /// Where a bundle is written and who signs it.
 #[derive(Debug)]
@@ -38,8 +42,10 @@ pub(in crate::cli) struct Export {
     pub(in crate::cli) preset: Preset,
     /// Bundles or receipts whose content is left out, the newest first.
     pub(in crate::cli) bases: Vec<PathBuf>,
-    /// Public keys that may have signed those.
-    pub(in crate::cli) trusted: Vec<PathBuf>,
+    /// Who may have signed those, beside oneself.
+    pub(in crate::cli) trust: Option<Trust>,
+    /// What is said about the age of the bundle.
+    pub(in crate::cli) dating: Dating,
     /// Whether to go on from what an interrupted export has left.
     pub(in crate::cli) resume: bool,
     /// Threads.
@@ -68,17 +74,7 @@ impl Sealing {
             return Err(Error::usage(format!("{} is already there", output.display()))
                 .hint("choose another name, or add --force to replace it"));
         }
-        let keys = if keys.is_empty() {
-            let key = environment.default_signing_key()?;
-            if !is_there(&key)? {
-                return Err(Error::usage(format!("no signing key at {}", key.display()))
-                    .hint("make one with sealift key generate, or name one with --key"));
-            }
-            vec![key]
-        } else {
-            keys
-        };
-        Ok(Self { output, keys, passphrase })
+        Ok(Self { output, keys: signing_keys(keys, environment)?, passphrase })
     }
 }
 
@@ -109,11 +105,13 @@ impl Export {
             sealing,
             platforms,
             attachments: !args.no_attachments,
-            trusted: if args.base.is_empty() {
-                Vec::new()
+            trust: if args.base.is_empty() {
+                None
             } else {
-                environment.trusted_key_files()?
+                let none = args::TrustArgs { key: Vec::new(), trust: None, threshold: None };
+                Some(Trust::find(none, environment)?)
             },
+            dating: dating(&args.stream, &State::resolve(args.state, environment), environment)?,
             bases: args.base,
             preset: match args.compression {
                 args::Preset::Fast => Preset::Fast,

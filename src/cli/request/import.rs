@@ -9,7 +9,7 @@ use super::connection::Connection;
 use super::filing::{Filing, Receipt};
 use super::map::naming;
 use super::state::State;
-use super::trusted;
+use super::trust::Trust;
 use crate::cli::args;
 use crate::cli::environment::Environment;
 use crate::model::{Destination, Error, Naming, Platform, Result};
@@ -26,8 +26,8 @@ pub(in crate::cli) struct Import {
     pub(in crate::cli) target: Destination,
     /// Which names they get there.
     pub(in crate::cli) naming: Naming,
-    /// Trusted public keys, at least one.
-    pub(in crate::cli) keys: Vec<PathBuf>,
+    /// Whose signature counts.
+    pub(in crate::cli) trust: Trust,
     /// Names or digests of the images to bring, as typed; empty for all.
     pub(in crate::cli) images: Vec<String>,
     /// Platforms to take out of indexes; empty for everything.
@@ -42,6 +42,10 @@ pub(in crate::cli) struct Import {
     pub(in crate::cli) filing: Filing,
     /// Where it is remembered what was seen.
     pub(in crate::cli) state: State,
+    /// Seconds since 1970, by the clock.
+    pub(in crate::cli) clock: u64,
+    /// Whether the number in a stream may be absurdly high.
+    pub(in crate::cli) accept_jump: bool,
     /// Plan only.
     pub(in crate::cli) dry_run: bool,
     /// Result as JSON.
@@ -73,13 +77,15 @@ impl Import {
             naming: naming(&args.rules, &target)?,
             new_projects: args.create_projects.then_some(wish),
             target,
-            keys: trusted(args.key, environment)?,
+            trust: Trust::find(args.trust, environment)?,
             images: args.image,
             platforms: args.platform.iter().map(|text| text.parse()).collect::<Result<_>>()?,
             temporary: environment.temporary.clone(),
             receipt: Receipt::resolve(args.receipt, environment)?,
             filing: Filing::log_only(&state, environment)?,
             state,
+            clock: environment.clock,
+            accept_jump: args.freshness.accept_jump,
             dry_run: args.dry_run,
             json: args.json,
             connection: Connection::resolve(args.registry, environment, &registries)?,

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::trusted;
+use super::trust::Trust;
 use crate::cli::args::{self, MapFormat};
 use crate::cli::environment::Environment;
 use crate::codec::checked::read_bounded;
@@ -18,8 +18,8 @@ pub(in crate::cli) struct Map {
     pub(in crate::cli) target: Destination,
     /// Which names they get there.
     pub(in crate::cli) naming: Naming,
-    /// Trusted public keys, at least one.
-    pub(in crate::cli) keys: Vec<PathBuf>,
+    /// Whose signature counts.
+    pub(in crate::cli) trust: Trust,
     /// Names or digests of images, as typed; empty for all.
     pub(in crate::cli) images: Vec<String>,
     /// Platforms to take out of indexes; empty for everything.
@@ -47,7 +47,7 @@ impl Map {
             bundle: args.bundle,
             naming,
             target,
-            keys: trusted(args.key, environment)?,
+            trust: Trust::resolve(args.trust, environment)?,
             images: args.image,
             platforms: args.platform.iter().map(|text| text.parse()).collect::<Result<_>>()?,
             format: if args.json { MapFormat::Json } else { args.format },

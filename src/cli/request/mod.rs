@@ -5,11 +5,15 @@ mod connection;
 mod export;
 mod filing;
 mod import;
+mod key;
 mod log;
 mod login;
 mod map;
+mod sign;
 mod sign_in;
 mod state;
+mod stream;
+mod trust;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -17,30 +21,37 @@ use std::path::{Path, PathBuf};
 use super::args;
 use super::environment::Environment;
 use super::passphrase::Passphrase;
-use crate::model::{Error, Kind, Result};
+use crate::model::{Error, Result};
 
 pub(super) use self::connection::Connection;
 pub(super) use self::export::{Export, Sealing};
 pub(super) use self::filing::{Filing, Format, Receipt, ReportFile};
 pub(super) use self::import::Import;
+pub(super) use self::key::{Accept, Endorse, List};
 pub(super) use self::log::Log;
 pub(super) use self::login::{Login, Logout};
 pub(super) use self::map::Map;
+pub(super) use self::sign::{Paper, Pen, Sign};
 pub(super) use self::state::State;
+pub(super) use self::trust::Trust;
 
 /// `sealift verify`.
 #[derive(Debug)]
 pub(super) struct Verify {
     /// The bundle.
     pub(super) bundle: PathBuf,
-    /// Trusted public keys, at least one.
-    pub(super) keys: Vec<PathBuf>,
+    /// Whose signature counts.
+    pub(super) trust: Trust,
     /// Bundles that a delta adds to.
     pub(super) bases: Vec<PathBuf>,
     /// What is written down of it.
     pub(super) filing: Filing,
     /// Where it is remembered what was seen.
     pub(super) state: State,
+    /// Seconds since 1970, by the clock.
+    pub(super) clock: u64,
+    /// Whether the number in a stream may be absurdly high.
+    pub(super) accept_jump: bool,
     /// Signature and stored bytes only.
     pub(super) quick: bool,
     /// Threads.
@@ -58,8 +69,8 @@ pub(super) struct Inspect {
     pub(super) layers: bool,
     /// A receipt to write.
     pub(super) receipt: Option<PathBuf>,
-    /// Public keys to compare the signers with; may be empty.
-    pub(super) keys: Vec<PathBuf>,
+    /// Whose signature would count; perhaps nobody's.
+    pub(super) trust: Trust,
     /// As JSON.
     pub(super) json: bool,
 }
@@ -71,8 +82,8 @@ pub(super) struct Diff {
     pub(super) old: Vec<PathBuf>,
     /// The newer bundle.
     pub(super) new: PathBuf,
-    /// Trusted public keys, at least one.
-    pub(super) keys: Vec<PathBuf>,
+    /// Whose signature counts.
+    pub(super) trust: Trust,
     /// As JSON.
     pub(super) json: bool,
 }
@@ -97,20 +108,20 @@ pub(super) struct Show {
     pub(super) passphrase: Passphrase,
 }
 
-/// The keys that count: those named, else those that were put into the trust folders.
-fn trusted(named: Vec<PathBuf>, environment: &Environment) -> Result<Vec<PathBuf>> {
-    let keys = if named.is_empty() { environment.trusted_key_files()? } else { named };
-    if keys.is_empty() {
-        let folders: Vec<String> =
-            environment.trust_folders().map(|folder| folder.display().to_string()).collect();
-        return Err(Error::untrusted("no trusted key: nobody's signature would count").hint(
-            format!(
-                "put the sender's .pub file into {}, or name it with --key",
-                folders.join(" or ")
-            ),
-        ));
+/// The signing keys: those named, else the user's own.
+///
+/// # Errors
+/// [`Kind::Usage`](crate::model::Kind::Usage) where there is none.
+fn signing_keys(named: Vec<PathBuf>, environment: &Environment) -> Result<Vec<PathBuf>> {
+    if !named.is_empty() {
+        return Ok(named);
     }
-    Ok(keys)
+    let key = environment.default_signing_key()?;
+    if !is_there(&key)? {
+        return Err(Error::usage(format!("no signing key at {}", key.display()))
+            .hint("make one with sealift key generate, or name one with --key"));
+    }
+    Ok(vec![key])
 }
 
 fn is_there(path: &Path) -> Result<bool> {
@@ -126,10 +137,12 @@ impl Verify {
         let state = State::resolve(args.state, environment);
         Ok(Self {
             bundle: args.bundle,
-            keys: trusted(args.key, environment)?,
+            trust: Trust::find(args.trust, environment)?,
             bases: args.base,
             filing: Filing::resolve(args.reports, &state, environment)?,
             state,
+            clock: environment.clock,
+            accept_jump: args.freshness.accept_jump,
             quick: args.quick,
             jobs: args.jobs.unwrap_or(environment.jobs),
             json: args.json,
@@ -139,16 +152,12 @@ impl Verify {
 
 impl Inspect {
     pub(super) fn resolve(args: args::InspectArgs, environment: &Environment) -> Result<Self> {
-        // Unlike verify and import, looking needs nobody's key.
-        let keys = match trusted(args.key, environment) {
-            Err(e) if e.kind() == Kind::Untrusted => Vec::new(),
-            keys => keys?,
-        };
         Ok(Self {
             bundle: args.bundle,
             layers: args.layers,
             receipt: args.receipt,
-            keys,
+            // Unlike verify and import, looking needs nobody's key.
+            trust: Trust::find(args.trust, environment)?,
             json: args.json,
         })
     }
@@ -159,7 +168,7 @@ impl Diff {
         Ok(Self {
             old: std::iter::once(args.old).chain(args.base).collect(),
             new: args.new,
-            keys: trusted(args.key, environment)?,
+            trust: Trust::resolve(args.trust, environment)?,
             json: args.json,
         })
     }
@@ -205,6 +214,7 @@ mod tests {
 
     use super::*;
     use crate::cli::args::{Cli, Command, KeyCommand};
+    use crate::model::Kind;
 
     fn export(line: &[&str], environment: &Environment) -> Result<Export> {
         match Cli::try_parse_from([&["sealift", "export"], line].concat()).unwrap().command {
@@ -255,12 +265,16 @@ mod tests {
     fn without_a_trusted_key_nothing_is_believed_but_looking_is_fine() {
         let folder = tempfile::tempdir().unwrap();
         let environment = home(&folder);
-        let error = trusted(Vec::new(), &environment).unwrap_err();
-        assert_eq!(error.kind(), Kind::Untrusted);
-        assert_eq!(trusted(vec!["k".into()], &environment).unwrap(), [Path::new("k")]);
+        let verify = |line: &[&str]| {
+            let args = Cli::try_parse_from([&["sealift", "verify", "b"], line].concat()).unwrap();
+            let Command::Verify(args) = args.command else { unreachable!() };
+            Verify::resolve(args, &environment)
+        };
+        assert_eq!(verify(&[]).unwrap_err().kind(), Kind::Untrusted);
+        verify(&["--key", "k"]).unwrap();
         let args = Cli::try_parse_from(["sealift", "inspect", "b"]).unwrap();
         let Command::Inspect(args) = args.command else { unreachable!() };
-        assert!(Inspect::resolve(args, &environment).unwrap().keys.is_empty());
+        Inspect::resolve(args, &environment).unwrap();
     }
 
     #[test]

@@ -34,12 +34,14 @@
 mod goal;
 mod naming;
 mod pattern;
+mod repositories;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 pub use self::naming::{Naming, NewName};
 pub use self::pattern::Subject;
+pub use self::repositories::Repositories;
 
 use self::goal::Goal;
 use self::pattern::Pattern;

@@ -2,18 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use super::date;
 use super::entry::{Entry, Filed};
 use super::files::SeenFile;
 use super::report::{
-    AttachedArtifact, BundleFacts, Check, Finding, ImageFacts, Key, NotChecked, Report, Signature,
-    TrustFacts, Verdict,
+    AttachedArtifact, BundleFacts, Check, Finding, ImageFacts, Key, NotChecked, Report, RevokedKey,
+    Signature, TrustFacts, Verdict,
 };
 use crate::bundle::{Authentic, Bundle, ImageEntry, Unverified};
+use crate::model::moment::spell;
 use crate::model::{Digest, Error, Kind, Result};
+use crate::operation::freshness::Standing;
 use crate::operation::inspect;
 use crate::operation::verify::{self, Depth};
-use crate::trust::{Signer, Trust};
+use crate::trust::{Grant, Revocation, Signer, Trust};
 
 /// What surrounds a command: nothing of it comes from the bundle.
 #[derive(Clone, Copy, Debug)]
@@ -64,15 +65,22 @@ impl Case {
 
     /// These keys count.
     pub fn trusting(&mut self, trust: &Trust) {
-        let keys = trust.keys().iter();
+        let key = |grant: &Grant| Key {
+            id: grant.key.id().to_string(),
+            name: grant.name.clone(),
+            file: grant.path.display().to_string(),
+            may_sign: grant.scope.to_string(),
+        };
+        let revoked = |revocation: &Revocation| RevokedKey {
+            id: revocation.id.to_string(),
+            name: revocation.name.clone(),
+            since: revocation.date.clone(),
+            file: revocation.path.display().to_string(),
+        };
         self.trust = TrustFacts {
-            threshold: 1,
-            keys: keys
-                .map(|trusted| Key {
-                    id: trusted.key.id().to_string(),
-                    file: trusted.path.display().to_string(),
-                })
-                .collect(),
+            threshold: trust.threshold(),
+            keys: trust.grants().iter().map(key).collect(),
+            revoked: trust.revocations().iter().map(revoked).collect(),
         };
     }
 
@@ -86,13 +94,19 @@ impl Case {
         let of = |signer: &Signer| {
             let id = signer.id.to_string();
             let known = self.trust.keys.iter().any(|key| key.id == id);
-            let verdict = match (&signer.trusted, known) {
-                (Some(_), _) => "counts",
-                (None, true) => "does not fit",
-                (None, false) => "key not trusted here",
+            let verdict = match (&signer.trusted, &signer.revoked, known) {
+                (Some(_), ..) => "counts",
+                (None, Some(_), _) => "key revoked",
+                (None, None, true) => "does not fit",
+                (None, None, false) => "key not trusted here",
             };
-            let file = signer.trusted.as_ref().map(|trusted| trusted.path.display().to_string());
-            Signature { key: id, verdict, file }
+            let trusted = signer.trusted.as_ref();
+            Signature {
+                key: id,
+                verdict,
+                name: trusted.and_then(|trusted| trusted.name.clone()),
+                file: trusted.map(|trusted| trusted.path.display().to_string()),
+            }
         };
         self.signatures = signers.iter().map(of).collect();
     }
@@ -104,8 +118,12 @@ impl Case {
         self.judged(bundle.signers());
         self.bundle = Some(BundleFacts {
             set: manifest.set.clone(),
-            created: date(manifest.created),
+            created: spell(manifest.created),
             generator: manifest.generator.clone(),
+            stream: manifest.stream.as_ref().map(ToString::to_string),
+            sequence: manifest.sequence,
+            expires: manifest.expires.map(spell),
+            standing: None,
             base: manifest.base.map(|base| base.digest),
             volumes: manifest.volumes.len(),
             packs: manifest.packs.len(),
@@ -118,11 +136,39 @@ impl Case {
         let images = manifest.images.iter().enumerate();
         self.images =
             images.map(|(number, entry)| image(entry, sizes.get(number).copied())).collect();
-        self.cannot("expiry", "the bundle names no date up to which it is good");
-        self.cannot(
-            "freshness",
-            "the bundle belongs to no stream: nothing says whether a newer one exists",
-        );
+        if manifest.expires.is_none() {
+            self.cannot("expiry", "the bundle names no date up to which it is good");
+        }
+    }
+
+    /// How the bundle stands to those of its stream that came before it.
+    pub fn stands(&mut self, standing: Standing) {
+        let (word, gap) = match standing {
+            Standing::Alone => (
+                "of no stream",
+                Some("the bundle belongs to no stream: nothing says whether a newer one exists"),
+            ),
+            Standing::Unchecked => (
+                "not checked",
+                Some(
+                    "nothing is remembered on this machine: a newer bundle of the stream may have come before",
+                ),
+            ),
+            Standing::First => (
+                "the first of its stream here",
+                Some(
+                    "no bundle of the stream was seen here before: whether a newer one exists cannot be told",
+                ),
+            ),
+            Standing::Later(_) => ("later than the one before it", None),
+            Standing::Same => ("the same that was seen last", None),
+        };
+        if let Some(bundle) = &mut self.bundle {
+            bundle.standing = Some(word);
+        }
+        if let Some(why) = gap {
+            self.cannot("freshness", why);
+        }
     }
 
     /// Something cannot be checked: a word for what, and a sentence that says why.
@@ -189,7 +235,7 @@ impl Case {
                     Depth::Quick => "quick",
                     Depth::Full => "full",
                 }),
-                when: date(around.when),
+                when: spell(around.when),
                 program: around.program.to_owned(),
                 machine: around.machine.map(str::to_owned),
                 signed_by: None,
@@ -219,13 +265,15 @@ impl Case {
         let counted = self.signatures.iter().filter(|signature| signature.verdict == "counts");
         Entry {
             kind: Entry::TYPE.to_owned(),
-            when: date(around.when),
+            when: spell(around.when),
             command: around.command.to_owned(),
             program: around.program.to_owned(),
             machine: around.machine.map(str::to_owned),
             files: self.named.iter().take(Entry::FILES).map(absolute).collect(),
             more_files: self.named.len().saturating_sub(Entry::FILES),
             bundle: self.digest,
+            stream: self.bundle.as_ref().and_then(|bundle| bundle.stream.clone()),
+            sequence: self.bundle.as_ref().and_then(|bundle| bundle.sequence),
             authentic: self.bundle.is_some(),
             keys: counted.map(|signature| signature.key.clone()).collect(),
             images: self.bundle.is_some().then_some(self.images.len()),

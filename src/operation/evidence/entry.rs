@@ -28,6 +28,12 @@ pub struct Entry {
     /// Digest of the manifest, where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bundle: Option<Digest>,
+    /// The stream of an authentic bundle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<String>,
+    /// Its number there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
     /// Whether trusted keys vouched for the bundle.
     pub authentic: bool,
     /// The keys whose signatures counted.

@@ -192,6 +192,7 @@ impl World {
                 temporary: temporary.clone(),
             },
             base: None,
+            dating: sealift::operation::freshness::Dating::default(),
             resume: false,
             temporary: &temporary,
         };
@@ -201,7 +202,7 @@ impl World {
     }
 
     fn open(&self, path: &Path) -> Bundle<Authentic> {
-        let trust = Trust::with_keys::<PathBuf>(&[], std::iter::once(self.key().public())).unwrap();
+        let trust = Trust::in_key(self.key().public(), "the signing key");
         Bundle::open(path).unwrap().authenticate(&trust).unwrap()
     }
 

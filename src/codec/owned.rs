@@ -1,0 +1,101 @@
+//! Files and folders that say who is trusted: only their owner may write to them.
+//!
+//! The idea is that of `StrictModes` in sshd(8). A file that another user of the machine can change
+//! is not the word of the one who wrote it.
+
+use std::path::Path;
+
+use crate::model::{Error, Result};
+
+/// Who must not be able to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// Anybody but the owner.
+    All,
+    /// Anybody who is neither the owner nor of the group.
+    Strangers,
+}
+
+impl Others {
+    const fn bits(self) -> u32 {
+        match self {
+            Self::All => 0o022,
+            Self::Strangers => 0o002,
+        }
+    }
+}
+
+/// Where whoever makes a file in a folder may do what they like with it and nobody else may: `/tmp`.
+const STICKY: u32 = 0o1000;
+
+/// Makes sure that others can write neither the file nor the folder that it lies in.
+///
+/// # Errors
+/// [`Kind::Usage`](crate::model::Kind::Usage) where they can; [`Kind::Io`](crate::model::Kind::Io)
+/// where one of them cannot be looked at.
+pub fn file_is_its_owners(file: &Path, others: Others) -> Result<()> {
+    refuse(file, others, false)?;
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => refuse(folder, others, true),
+        _ => refuse(Path::new("."), others, true),
+    }
+}
+
+/// Makes sure that others cannot put anything into the folder.
+///
+/// # Errors
+/// As for [`file_is_its_owners`].
+pub fn folder_is_its_owners(folder: &Path, others: Others) -> Result<()> {
+    refuse(folder, others, false)
+}
+
+#[cfg(unix)]
+fn refuse(path: &Path, others: Others, sticky_is_fine: bool) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let shown = path.display();
+    let meta = path.metadata().map_err(|e| Error::io(format!("cannot look at {shown}"), e))?;
+    let mode = meta.permissions().mode() & 0o7777;
+    if mode & others.bits() == 0 || sticky_is_fine && mode & STICKY != 0 {
+        return Ok(());
+    }
+    let (who, change) = match others {
+        Others::All => ("others than its owner", "go-w"),
+        Others::Strangers => ("anybody", "o-w"),
+    };
+    Err(Error::usage(format!("{shown} can be written to by {who} (mode {mode:04o})"))
+        .hint(format!("look who has changed it, then chmod {change} {shown}")))
+}
+
+#[cfg(not(unix))]
+fn refuse(_: &Path, _: Others, _: bool) -> Result<()> {
+    Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn what_others_can_write_is_refused_and_so_is_the_folder_around_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x");
+        std::fs::write(&file, "").unwrap();
+        let check = |of_file: u32, of_folder: u32, others| {
+            set_permissions(&file, Permissions::from_mode(of_file)).unwrap();
+            set_permissions(folder.path(), Permissions::from_mode(of_folder)).unwrap();
+            file_is_its_owners(&file, others).is_ok()
+        };
+        assert!(check(0o644, 0o755, Others::All));
+        assert!(check(0o644, 0o1777, Others::All));
+        assert!(check(0o664, 0o775, Others::Strangers));
+        for (of_file, of_folder) in [(0o664, 0o755), (0o646, 0o755), (0o644, 0o775), (0o644, 0o777)]
+        {
+            assert!(!check(of_file, of_folder, Others::All), "{of_file:o} {of_folder:o}");
+        }
+        assert!(!check(0o666, 0o755, Others::Strangers) && !check(0o644, 0o757, Others::Strangers));
+        assert!(folder_is_its_owners(folder.path(), Others::Strangers).is_err());
+    }
+}
