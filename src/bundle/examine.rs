@@ -1,23 +1,27 @@
-//! Examines an authentic bundle: every byte of the file, every pack, every blob.
+//! Examines an authentic bundle: every pack, every blob. The bytes around the packs are another
+//! module's.
 //!
 //! Nothing stops at the first thing that is wrong: whoever has a damaged stick wants to know all
-//! that is lost. Findings come in the order of the file.
+//! that is lost. Findings come in the order of the volumes.
 
 use std::collections::BTreeSet;
 use std::io::Read;
+use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::blob::rebuild;
 use super::index::BlobEntry;
-use super::reader::{Authentic, Bundle, read_hashed};
-use super::volume;
+use super::reader::{Authentic, Bundle};
 use crate::codec::checked::VerifiedReader;
 use crate::model::{Digest, Error, Result};
 
 /// What a finding is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Subject {
+    /// A volume that is missing, by number.
+    Volume(u64),
     /// Bytes of the file that belong to no pack: headers, padding, README.
     Frame,
     /// A pack, by number.
@@ -31,8 +35,10 @@ pub enum Subject {
 pub struct Finding {
     /// What it is about.
     pub subject: Subject,
-    /// The volume, counted from 1.
+    /// The volume, counted from 1; of a blob whose packs are all right, the last, with its recipe.
     pub volume: u64,
+    /// The file of the volume; `None` where it is missing.
+    pub file: Option<PathBuf>,
     /// Where in the volume, where that can be said.
     pub offset: Option<u64>,
     /// The blobs that cannot be rebuilt because of it.
@@ -42,86 +48,39 @@ pub struct Finding {
 }
 
 impl Bundle<Authentic> {
-    /// Compares every header, every padding and the README with what must be there.
-    pub fn examine_frame(&self) -> Vec<Finding> {
-        let manifest = &self.contents().manifest;
-        let volume_text = volume::volume_text(&manifest.set, 1);
-        let volume_at = volume::member_bytes(manifest.readme.size);
-        let volume_size = volume_text.len() as u64;
-        let members = manifest.packs.iter().map(|pack| ("packs", pack));
-        let frames = members.chain(std::iter::once(("index", &manifest.index)));
-        let mut results = vec![
-            (0, self.expect_readme()),
-            (volume_at, self.expect_member(volume_at, volume::VOLUME, volume_size)),
-            (volume_at, self.expect_content(volume_at, volume::VOLUME, volume_text.as_bytes())),
-        ];
-        results.extend(frames.map(|(folder, entry)| {
-            let name = format!("{folder}/{}.zst", entry.digest.hex());
-            (entry.offset, self.expect_member(entry.offset, &name, entry.size))
-        }));
-        let wrong = results.into_iter().filter_map(|(at, result)| Some((at, result.err()?)));
-        wrong
-            .map(|(at, error)| Finding {
-                subject: Subject::Frame,
-                volume: 1,
-                offset: Some(at),
-                blobs: Vec::new(),
-                error,
-            })
-            .collect()
-    }
-
-    /// The README is the text that was signed for; another version may write another one.
-    fn expect_readme(&self) -> Result<()> {
-        let entry = self.contents().manifest.readme;
-        self.expect_member(0, volume::README, entry.size)?;
-        if Digest::of(&self.volume.read(volume::BLOCK, entry.size)?) != entry.digest {
-            return Err(self.changed("content", volume::README, 0));
-        }
-        Ok(())
-    }
-
-    /// Header and padding of a member are those that were written.
-    fn expect_member(&self, at: u64, name: &str, size: u64) -> Result<()> {
-        if self.volume.block(at)? != volume::header(name, size, self.time) {
-            return Err(self.changed("tar header", name, at));
-        }
-        let padding = self.volume.read(at + volume::BLOCK + size, volume::padding(size))?;
-        if padding.iter().any(|&byte| byte != 0) {
-            return Err(self.changed("padding", name, at));
-        }
-        Ok(())
-    }
-
-    fn expect_content(&self, at: u64, name: &str, content: &[u8]) -> Result<()> {
-        if self.volume.read(at + volume::BLOCK, content.len() as u64)? != content {
-            return Err(self.changed("content", name, at));
-        }
-        Ok(())
-    }
-
-    fn changed(&self, part: &str, name: &str, at: u64) -> Error {
-        Error::damaged(format!(
-            "the {part} of {name} at byte {at} of {} is not what was written",
-            self.path().display()
-        ))
-    }
-
-    /// Hashes these packs, in order; `advance` hears how many bytes were read.
+    /// Hashes these packs, in order; `advance` hears how many bytes were read. Volumes that are
+    /// missing are left out: [`examine_frame`](Self::examine_frame) tells of them.
     pub fn examine_packs(
         &self,
         packs: impl IntoIterator<Item = u32>,
         advance: &(dyn Fn(u64) + Sync),
     ) -> Vec<Finding> {
+        let missing = self.volumes.missing();
         let mut findings = Vec::new();
         for number in packs {
             let entry = &self.contents().manifest.packs[number as usize];
-            if let Err(error) = read_hashed(&self.volume, entry, &self.pack_name(number)) {
+            if !missing.contains(&entry.volume)
+                && let Err(error) = self.stored_pack(number, &self.pack_name(number))
+            {
                 findings.push(self.pack_finding(number, error));
             }
             advance(entry.size);
         }
         findings
+    }
+
+    /// Hashes the packs of one volume, counted from 1.
+    pub fn examine_packs_of(&self, volume: u64, advance: &(dyn Fn(u64) + Sync)) -> Vec<Finding> {
+        self.examine_packs(self.packs_in(volume), advance)
+    }
+
+    /// The packs that lie in a volume.
+    pub fn packs_in(&self, volume: u64) -> Range<u32> {
+        let packs = &self.contents().manifest.packs;
+        // Volumes of successive packs do not descend.
+        let begin = packs.partition_point(|pack| pack.volume < volume);
+        let end = packs.partition_point(|pack| pack.volume <= volume);
+        begin as u32..end as u32
     }
 
     /// How many packs there are.
@@ -130,18 +89,25 @@ impl Bundle<Authentic> {
     }
 
     /// Rebuilds and hashes every blob with several threads, in the order of the file; packs are
-    /// hashed as they are opened, those that no blob uses at the end. `advance` hears how many
-    /// bytes of blobs were rebuilt.
+    /// hashed as they are opened, those that no blob uses at the end. Blobs that need a volume which
+    /// is missing are left out. `advance` hears how many bytes of blobs were rebuilt.
     pub fn examine_blobs(&self, threads: usize, advance: &(dyn Fn(u64) + Sync)) -> Vec<Finding> {
         let index = &self.contents().index;
         let blobs = index.blobs();
+        let missing = self.volumes.missing();
+        let is_lost = |blob: &BlobEntry| {
+            !missing.is_empty()
+                && self.volumes_of(blob).iter().any(|volume| missing.contains(volume))
+        };
         let next = AtomicUsize::new(0);
         let findings = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
             for _ in 0..threads.max(1) {
                 scope.spawn(|| {
                     while let Some(blob) = blobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        if let Err(error) = self.examine_blob(blob, advance) {
+                        if is_lost(blob) {
+                            advance(blob.size);
+                        } else if let Err(error) = self.examine_blob(blob, advance) {
                             let finding = self.blob_finding(blob, error);
                             findings
                                 .lock()
@@ -153,8 +119,8 @@ impl Bundle<Authentic> {
             }
         });
         let mut findings = findings.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut touched: BTreeSet<u32> =
-            blobs.iter().flat_map(|blob| self.packs_of(blob)).collect();
+        let looked_at = blobs.iter().filter(|blob| !is_lost(blob));
+        let mut touched: BTreeSet<u32> = looked_at.flat_map(|blob| self.packs_of(blob)).collect();
         // A blob stops at its first bad pack: the packs after it were not looked at.
         for finding in &findings {
             for blob in &finding.blobs {
@@ -173,12 +139,8 @@ impl Bundle<Authentic> {
     }
 
     fn examine_blob(&self, blob: &BlobEntry, advance: &(dyn Fn(u64) + Sync)) -> Result<()> {
-        let mut reader = VerifiedReader::new(
-            rebuild(self, blob)?,
-            blob.digest,
-            blob.size,
-            self.path().display().to_string(),
-        );
+        let mut reader =
+            VerifiedReader::new(rebuild(self, blob)?, blob.digest, blob.size, self.title());
         let mut buffer = vec![0; 256 << 10];
         loop {
             match reader.read(&mut buffer) {
@@ -202,6 +164,12 @@ impl Bundle<Authentic> {
         packs
     }
 
+    /// The volumes that it takes to rebuild a blob.
+    pub fn volumes_of(&self, blob: &BlobEntry) -> BTreeSet<u64> {
+        let packs = &self.contents().manifest.packs;
+        self.packs_of(blob).into_iter().map(|pack| packs[pack as usize].volume).collect()
+    }
+
     fn pack_finding(&self, number: u32, error: Error) -> Finding {
         let entry = &self.contents().manifest.packs[number as usize];
         let blobs = self.contents().index.blobs().iter();
@@ -210,6 +178,7 @@ impl Bundle<Authentic> {
         Finding {
             subject: Subject::Pack(number),
             volume: entry.volume,
+            file: self.volumes.file(entry.volume),
             offset: Some(entry.offset),
             blobs: hit.collect(),
             error,
@@ -219,16 +188,14 @@ impl Bundle<Authentic> {
     /// A blob that could not be rebuilt: because of a pack, where one of its packs is bad.
     fn blob_finding(&self, blob: &BlobEntry, error: Error) -> Finding {
         let bad = self.packs_of(blob).into_iter().find_map(|number| {
-            let entry = &self.contents().manifest.packs[number as usize];
-            read_hashed(&self.volume, entry, &self.pack_name(number))
-                .err()
-                .map(|error| (number, error))
+            self.stored_pack(number, &self.pack_name(number)).err().map(|error| (number, error))
         });
         match bad {
             Some((number, error)) => self.pack_finding(number, error),
             None => Finding {
                 subject: Subject::Blob(blob.digest),
-                volume: 1,
+                volume: self.contents().manifest.index.volume,
+                file: Some(self.path().to_owned()),
                 offset: None,
                 blobs: vec![blob.digest],
                 error,

@@ -8,7 +8,7 @@ use super::blob::Store as _;
 use super::content::content;
 use super::held::{Held, Needs, Places};
 use super::index::{BaseBlob, BlobEntry, Piece, Place};
-use super::reader::{Authentic, Bundle};
+use super::reader::{Authentic, Bundle, Contents};
 use super::recipe::Body;
 use crate::endpoint::{Form, Source as _};
 use crate::model::{Descriptor, Error, Result};
@@ -54,6 +54,32 @@ impl Bundle<Authentic> {
         needs
     }
 
+    /// The missing volumes that it would take to rebuild a blob.
+    pub fn missing_for(&self, blob: &BlobEntry) -> BTreeSet<u64> {
+        let missing = self.volumes.missing();
+        if missing.is_empty() {
+            return BTreeSet::new();
+        }
+        self.volumes_of(blob).into_iter().filter(|volume| missing.contains(volume)).collect()
+    }
+
+    /// Whether a pack, or one that it is packed against, is in a volume that is missing.
+    fn is_out_of_reach(&self, pack: u32) -> bool {
+        let missing = self.volumes.missing();
+        if missing.is_empty() {
+            return false;
+        }
+        let Contents { index, manifest } = self.contents();
+        let prefix = index.chunks_of(index.prefix(pack)).map(|(_, pack, _)| pack);
+        let mut packs = prefix.chain(std::iter::once(pack));
+        packs.any(|pack| missing.contains(&manifest.packs[pack as usize].volume))
+    }
+
+    /// What is to be said of a volume that is missing.
+    pub fn lacking_volume(&self, number: u64) -> Error {
+        self.volumes.lacking(number, &self.contents().manifest)
+    }
+
     fn bases(&self) -> impl Iterator<Item = &dyn Held> {
         let files = self.state.bases.get().into_iter().flatten().map(|held| &**held);
         files.chain(self.state.recalled.get().map(|held| &**held))
@@ -67,7 +93,7 @@ impl Bundle<Authentic> {
             .map_or_else(String::new, |base| format!(" {}", base.digest));
         Error::damaged(format!(
             "{} is a delta and needs {} of its base{base}, which is not there",
-            self.path().display(),
+            self.title(),
             blob.digest
         ))
         .hint("name the base with --base FILE")
@@ -137,6 +163,9 @@ impl Bundle<Authentic> {
             return true;
         }
         let index = &self.contents().index;
+        if self.is_out_of_reach(pack) {
+            return false;
+        }
         let mut numbers = index.pieces_of(index.prefix(pack));
         let all = numbers.all(|number| of_base(index.borrowed().pieces[number as usize]));
         if all {
@@ -190,6 +219,9 @@ impl Held for Bundle<Authentic> {
         }
         if let Some(piece) = piece {
             return self.place_of(entry, piece).is_some_and(|place| self.reaches(place));
+        }
+        if !self.missing_for(entry).is_empty() {
+            return false;
         }
         let needs = self.needs(std::iter::once(entry));
         self.bases().fold(needs, Needs::without).is_empty()

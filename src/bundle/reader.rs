@@ -6,18 +6,23 @@
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use super::cache::PackCache;
+use super::handles::Handles;
 use super::held::{Held, Places};
 use super::index::Index;
 use super::manifest::{Manifest, PackEntry};
-use super::volume::{self, BLOCK, END_BYTES, Volume, member_bytes};
+use super::search::{Search, nothing_there};
+use super::selection::{Found, Selection, select, tail_in};
+use super::set::{AtHand, VolumeSet};
+use super::tail::Tail;
+use super::volume::{Volume, member_bytes};
 use crate::codec::deflate::Pool;
 use crate::codec::frame;
 use crate::model::{Digest, Error, Result, limits};
-use crate::trust::{KeyId, SIGNATURE_BYTES, Signer, Trust};
+use crate::trust::{Signer, Trust};
 
 /// Where unpacked packs may be held, in bytes, by all readers of a bundle together.
 const CACHE_BYTES: usize = 96 << 20;
@@ -30,7 +35,13 @@ const UNPROVED_INDEX_BYTES: u64 = 64 << 20;
 
 /// Bytes from a stick: nothing is known about who made them.
 #[derive(Debug)]
-pub struct Unverified;
+pub struct Unverified {
+    /// Other tails that claim to be of the same set.
+    others: Vec<Found>,
+    /// The file with the tail.
+    file: Arc<Volume>,
+    is_receipt: bool,
+}
 
 /// A locally trusted key signed the manifest; the index is what the manifest names.
 pub struct Authentic {
@@ -58,17 +69,12 @@ pub struct Contents {
     pub index: Index,
 }
 
-/// Says where the index lies: given the file, where its manifest lies, and what that says.
-type Place<'a> = dyn Fn(&Volume, u64, &PackEntry) -> Result<PackEntry> + 'a;
-
-/// A bundle that is open for reading.
+/// A bundle that is open for reading: a set of volumes, or what is at hand of one.
 pub struct Bundle<State> {
-    pub(super) volume: Volume,
-    pub(super) manifest_bytes: Vec<u8>,
-    pub(super) manifest_at: u64,
-    pub(super) signatures: Vec<(KeyId, [u8; SIGNATURE_BYTES])>,
-    /// Time that the header of the manifest has.
-    pub(super) time: u64,
+    pub(super) volumes: VolumeSet,
+    pub(super) tail: Tail,
+    /// The file that the tail is in.
+    path: PathBuf,
     pub(super) state: State,
 }
 
@@ -79,36 +85,70 @@ impl<State> std::fmt::Debug for Bundle<State> {
 }
 
 impl<State> Bundle<State> {
-    /// The file.
+    /// The file that holds manifest and signatures: the last volume, or a receipt.
     pub fn path(&self) -> &Path {
-        self.volume.path()
+        &self.path
     }
 
-    /// Length of the file in bytes.
+    /// Length of all volumes that are there, in bytes; known once the manifest was read.
     pub fn length(&self) -> u64 {
-        self.volume.length()
+        self.volumes.length()
     }
 
     /// Digest of the manifest member: names the bundle.
     pub fn digest(&self) -> Digest {
-        Digest::of(&self.manifest_bytes)
+        self.tail.digest()
     }
 }
 
 impl Bundle<Unverified> {
     /// Opens a bundle and finds its manifest and signatures. Nothing of them is believed yet.
     ///
+    /// `path` is the file of a volume, or the folder that the volumes are in. The other volumes of a
+    /// set are looked for in the folder of the file.
+    ///
     /// # Errors
     /// [`Kind::Io`](crate::model::Kind::Io); [`Kind::Damaged`](crate::model::Kind::Damaged) where
-    /// it is a bundle that ends early; [`Kind::Malformed`](crate::model::Kind::Malformed) where it
-    /// is none, or more than one.
+    /// it is a bundle that ends early, or whose last volume is not there;
+    /// [`Kind::Malformed`](crate::model::Kind::Malformed) where it is none;
+    /// [`Kind::Usage`](crate::model::Kind::Usage) where it is more than one.
     pub fn open(path: &Path) -> Result<Self> {
-        let volume = Volume::open(path)?;
-        let manifest_at = match tail_hint(&volume)? {
-            Some(at) => at,
-            None => walk_to_manifest(&volume)?,
+        Self::open_set(&[path.to_owned()], None)
+    }
+
+    /// Opens the bundle whose volumes are among these files, and in these folders. `tail` is a file
+    /// that holds its signed tail, where that is not among them: its last volume, or its receipt.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_set(paths: &[PathBuf], tail: Option<&Path>) -> Result<Self> {
+        let (mut search, handles) = (Search::of(paths)?, Handles::default());
+        let tails = match tail {
+            Some(tail) => {
+                let found = tail_in(tail, &handles)?;
+                if !found.is_receipt {
+                    search.include(&found.file);
+                }
+                vec![found]
+            }
+            None => match select(&mut search, &handles)? {
+                Selection::Tails(tails) => tails,
+                Selection::Headless(set) => return Err(set.error()),
+            },
         };
-        read_tail(volume, manifest_at)
+        Self::with_tails(search, handles, tails)
+    }
+
+    /// The bundle of one of these tails, which say that they are of one set.
+    pub(super) fn with_tails(search: Search, handles: Handles, tails: Vec<Found>) -> Result<Self> {
+        let mut tails = tails.into_iter();
+        let Some(Found { tail, file, is_receipt }) = tails.next() else {
+            return Err(nothing_there(&search.places()));
+        };
+        let path = file.path().to_owned();
+        let volumes = VolumeSet::new(search, handles, Some(&*file).filter(|_| !is_receipt));
+        let state = Unverified { others: tails.collect(), file, is_receipt };
+        Ok(Self { volumes, tail, path, state })
     }
 
     /// Checks the signatures against the keys that are trusted here, reads manifest and index, and
@@ -119,16 +159,15 @@ impl Bundle<Unverified> {
     /// wrong with the manifest or the index; then [`Kind::Untrusted`](crate::model::Kind::Untrusted)
     /// for an image or a stream that is for other keys.
     pub fn authenticate(self, trust: &Trust) -> Result<Bundle<Authentic>> {
-        let what = format!("{}", self.volume.path().display());
-        let signers = trust.require(&self.manifest_bytes, &self.signatures, &what)?;
-        let contents = self.contents(limits::INDEX_BYTES, None)?;
+        let this = self.preferring(trust);
+        let what = this.path.display().to_string();
+        let signers = trust.require(&this.tail.manifest, &this.tail.signatures, &what)?;
+        let contents = this.contents(limits::INDEX_BYTES)?;
         permit(trust, &signers, &contents.manifest, &what)?;
         Ok(Bundle {
-            volume: self.volume,
-            manifest_bytes: self.manifest_bytes,
-            manifest_at: self.manifest_at,
-            signatures: self.signatures,
-            time: self.time,
+            volumes: this.volumes,
+            tail: this.tail,
+            path: this.path,
             state: Authentic {
                 contents,
                 cache: PackCache::new(CACHE_BYTES),
@@ -142,72 +181,100 @@ impl Bundle<Unverified> {
         })
     }
 
+    /// With that tail in front that somebody trusted has signed, if one is.
+    fn preferring(mut self, trust: &Trust) -> Self {
+        let counts = |tail: &Tail| {
+            let signers = trust.judge(&tail.manifest, &tail.signatures);
+            signers.iter().any(|signer| signer.trusted.is_some())
+        };
+        if !counts(&self.tail) {
+            let mut others = std::mem::take(&mut self.state.others).into_iter();
+            if let Some(Found { tail, file, is_receipt }) = others.find(|other| counts(&other.tail))
+            {
+                self.path = file.path().to_owned();
+                self.volumes.change_last(Some(&*file).filter(|_| !is_receipt));
+                self.tail = tail;
+                self.state = Unverified { others: Vec::new(), file, is_receipt };
+            }
+        }
+        self
+    }
+
+    /// The file that the tail is in, open.
+    pub(super) fn tail_file(&self) -> &Volume {
+        &self.state.file
+    }
+
     /// What the bundle claims to hold, **without proof**: for looking, never for loading. Limits
     /// are tighter than for a bundle that is trusted.
     pub fn peek(&self) -> Result<Contents> {
-        self.contents(UNPROVED_INDEX_BYTES, None)
+        self.contents(UNPROVED_INDEX_BYTES)
+    }
+
+    /// The volumes, there or not, as the bundle claims to have them. Call it after
+    /// [`peek`](Self::peek).
+    pub fn claimed_volumes(&self, contents: &Contents) -> Vec<AtHand> {
+        self.volumes.list(&contents.manifest)
     }
 
     /// What the trusted keys say about each signature; nothing is required of them.
     pub fn signers(&self, trust: &Trust) -> Vec<Signer> {
-        trust.judge(&self.manifest_bytes, &self.signatures)
+        trust.judge(&self.tail.manifest, &self.tail.signatures)
     }
 
-    /// What a receipt claims, without proof. `place` says where the index lies.
-    pub(super) fn claimed_contents(&self, place: &Place<'_>) -> Result<Contents> {
-        self.contents(UNPROVED_INDEX_BYTES, Some(place))
-    }
-
-    /// The same once its signatures are checked.
-    pub(super) fn authentic_contents(&self, trust: &Trust, place: &Place<'_>) -> Result<Contents> {
-        let what = format!("{}", self.volume.path().display());
-        let signers = trust.require(&self.manifest_bytes, &self.signatures, &what)?;
-        let contents = self.contents(limits::INDEX_BYTES, Some(place))?;
-        permit(trust, &signers, &contents.manifest, &what)?;
-        Ok(contents)
-    }
-
-    fn contents(&self, index_limit: u64, place: Option<&Place<'_>>) -> Result<Contents> {
-        let manifest = Manifest::parse(&self.manifest_bytes)?;
-        if manifest.created != self.time {
+    fn contents(&self, index_limit: u64) -> Result<Contents> {
+        let manifest = Manifest::parse(&self.tail.manifest)?;
+        let path = self.path.display();
+        if manifest.created != self.tail.time {
             return Err(Error::malformed(
                 "the tar headers of the bundle have another time than its manifest",
             ));
         }
-        if manifest.volumes.len() != 1 {
-            return Err(Error::malformed(format!(
-                "the bundle is a set of {} volumes; this version of sealift reads single ones",
-                manifest.volumes.len()
-            ))
-            .hint("use a newer sealift"));
-        }
-        if place.is_none() && manifest.volumes[0].size != self.manifest_at {
+        let belongs = manifest.volumes.last().map_or(0, |last| last.size);
+        if !self.state.is_receipt && belongs != self.tail.manifest_at {
             return Err(Error::damaged(format!(
-                "the manifest of {} lies at {}, not at {} where it belongs: bytes were lost or added before it",
-                self.volume.path().display(),
-                self.manifest_at,
-                manifest.volumes[0].size
+                "the manifest of {path} lies at {}, not at {belongs} where it belongs: bytes were lost or added before it",
+                self.tail.manifest_at,
             )));
         }
         if manifest.index.content > index_limit {
             return Err(Error::malformed(format!("the index of the bundle is {} bytes, more than is read of a bundle that no trusted key vouches for", manifest.index.content))
                 .hint("name the sender's key with --key"));
         }
-        let what = format!("the index of {}", self.volume.path().display());
-        let at = match place {
-            Some(place) => place(&self.volume, self.manifest_at, &manifest.index)?,
-            None => manifest.index,
+        self.volumes.settle(&manifest)?;
+        let what = format!("the index of {path}");
+        let stored = match self.index_in(&manifest, &what) {
+            Ok(stored) => stored,
+            // A copy of the last volume may have what this one lost.
+            Err(error) => match self.volumes.read(&manifest.index, &what, &manifest) {
+                Ok(stored) => stored,
+                Err(_) => return Err(error),
+            },
         };
-        let plain = read_frame(&self.volume, &at, &[], &what)?;
+        let plain = frame::decode(&stored, manifest.index.content, &[], &what)?;
         let packs: Vec<u64> = manifest.packs.iter().map(|pack| pack.content).collect();
         let index = Index::parse(&plain, &packs)?;
         if manifest.base.is_none() && !index.borrowed().blobs.is_empty() {
             return Err(Error::malformed(format!(
-                "the index of {} takes content from a base, and its manifest names none",
-                self.volume.path().display()
+                "the index of {path} takes content from a base, and its manifest names none",
             )));
         }
         Ok(Contents { manifest, index })
+    }
+
+    /// The index as it is stored in the file of the tail. In a receipt it lies right before the
+    /// manifest.
+    fn index_in(&self, manifest: &Manifest, what: &str) -> Result<Vec<u8>> {
+        let index = manifest.index;
+        if !self.state.is_receipt {
+            return read_hashed(&self.state.file, &index, what);
+        }
+        let offset = self
+            .tail
+            .manifest_at
+            .checked_sub(member_bytes(index.size))
+            .ok_or_else(|| Error::damaged(format!("{} ends early", self.path.display())))?;
+        read_hashed(&self.state.file, &PackEntry { offset, ..index }, what)
     }
 }
 
@@ -235,22 +302,44 @@ impl Bundle<Authentic> {
         })
     }
 
+    /// What the bundle is called in messages: its file, or the set that its files are.
+    pub fn title(&self) -> String {
+        self.volumes.title(&self.contents().manifest)
+    }
+
+    /// The volumes, there or not.
+    pub fn volumes(&self) -> Vec<AtHand> {
+        self.volumes.list(&self.contents().manifest)
+    }
+
     /// A pack, hashed, then opened against its prefix.
     pub(super) fn pack(&self, number: u32, prefix: &[u8]) -> Result<Vec<u8>> {
+        let name = self.pack_name(number);
+        let stored = self.stored_pack(number, &name)?;
         let pack = &self.state.contents.manifest.packs[number as usize];
-        read_frame(&self.volume, pack, prefix, &self.pack_name(number))
+        frame::decode(&stored, pack.content, prefix, &name)
+    }
+
+    /// The bytes of a pack, hashed.
+    pub(super) fn stored_pack(&self, number: u32, name: &str) -> Result<Vec<u8>> {
+        let manifest = &self.state.contents.manifest;
+        self.volumes.read(&manifest.packs[number as usize], name, manifest)
     }
 
     /// A pack as errors name it.
     pub(super) fn pack_name(&self, number: u32) -> String {
-        let pack = &self.state.contents.manifest.packs[number as usize];
+        let manifest = &self.state.contents.manifest;
+        let pack = &manifest.packs[number as usize];
+        let file = match self.volumes.file(pack.volume) {
+            Some(file) => file.display().to_string(),
+            None => format!("volume {}", pack.volume),
+        };
         format!(
-            "pack {} of {} ({} bytes at {} of {})",
+            "pack {} of {} ({} bytes at {} of {file})",
             number + 1,
-            self.state.contents.manifest.packs.len(),
+            manifest.packs.len(),
             pack.size,
             pack.offset,
-            self.volume.path().display()
         )
     }
 }
@@ -264,12 +353,6 @@ fn permit(trust: &Trust, signers: &[Signer], manifest: &Manifest, what: &str) ->
     trust.permit(signers, manifest.stream.as_ref(), images, what)
 }
 
-/// Reads a member that is one frame: bytes, then their hash, then what is in them.
-fn read_frame(volume: &Volume, entry: &PackEntry, prefix: &[u8], what: &str) -> Result<Vec<u8>> {
-    let stored = read_hashed(volume, entry, what)?;
-    frame::decode(&stored, entry.content, prefix, what)
-}
-
 /// Reads the bytes of a pack or index and compares their hash. Lengths were bounded when the
 /// manifest was parsed.
 pub(super) fn read_hashed(volume: &Volume, entry: &PackEntry, what: &str) -> Result<Vec<u8>> {
@@ -280,157 +363,4 @@ pub(super) fn read_hashed(volume: &Volume, entry: &PackEntry, what: &str) -> Res
             .hint("copy the bundle again, or read the stick in another port; the sender's copy can be checked with `sealift verify`"));
     }
     Ok(stored)
-}
-
-/// Where the last bytes of the file say that the manifest is. Only a hint.
-fn tail_hint(volume: &Volume) -> Result<Option<u64>> {
-    let length = 2 * BLOCK + END_BYTES;
-    if volume.length() < length {
-        return Ok(None);
-    }
-    Ok(volume::parse_tail(&volume.read(volume.length() - length, length)?))
-}
-
-/// Finds the manifest by walking over the members from the front, where the tail is of no use, and
-/// says what is wrong where there is none.
-fn walk_to_manifest(volume: &Volume) -> Result<u64> {
-    let path = volume.path().display();
-    let first = volume.read(0, volume.length().min(BLOCK))?;
-    let known = b"README.txt\0";
-    let begin = &first[..first.len().min(known.len())];
-    if first.is_empty() || !known.starts_with(begin) {
-        return Err(Error::malformed(format!("{path} is not a sealift bundle"))
-            .hint("a bundle is made by `sealift export`; archives of docker and skopeo are read by export, as docker-archive: and oci-archive:"));
-    }
-    let truncated = |at: u64| {
-        Error::damaged(format!(
-            "{path} is incomplete: it ends at byte {} without manifest and signatures (intact up to byte {at})", volume.length()
-        ))
-        .hint("the copy was interrupted, or the medium was full or pulled too early: copy the bundle again")
-    };
-    let (mut at, mut first) = (0, true);
-    while at + BLOCK <= volume.length() {
-        let Some((name, size, _)) = volume::parse_header(&volume.block(at)?) else {
-            if first {
-                return Err(Error::malformed(format!(
-                    "{path} is not a sealift bundle: its first tar header is not one that sealift writes"
-                )));
-            }
-            return Err(Error::damaged(format!(
-                "{path} is damaged: what lies at byte {at} is not the header of a member"
-            ))
-            .hint("copy the bundle again"));
-        };
-        if first && name != volume::README {
-            return Err(Error::malformed(format!("{path} is a tar, but not a sealift bundle")));
-        }
-        if name == volume::MANIFEST {
-            return Ok(at);
-        }
-        first = false;
-        at = match at.checked_add(member_bytes(size)) {
-            Some(next) if next <= volume.length() => next,
-            _ => return Err(truncated(at)),
-        };
-    }
-    Err(truncated(at))
-}
-
-/// Reads manifest and signatures, which must be followed by the tail and the end of the file.
-fn read_tail(volume: Volume, manifest_at: u64) -> Result<Bundle<Unverified>> {
-    let path = volume.path().display().to_string();
-    let damaged = |at: u64, what: &str| {
-        Error::damaged(format!("{path} is damaged at byte {at}: {what}"))
-            .hint("copy the bundle again")
-    };
-    let (_, size, time) = volume
-        .block(manifest_at)
-        .ok()
-        .and_then(|block| volume::parse_header(&block))
-        .filter(|(name, ..)| name == volume::MANIFEST)
-        .ok_or_else(|| damaged(manifest_at, "the header of the manifest should be here"))?;
-    if size > limits::BUNDLE_MANIFEST_BYTES {
-        return Err(Error::malformed(format!(
-            "{path}: a manifest of {size} bytes is more than any bundle has"
-        )));
-    }
-    let manifest_bytes = member(&volume, manifest_at, size)
-        .map_err(|e| e.context(format!("{path} is incomplete")))?;
-    let mut at = manifest_at + member_bytes(size);
-    let mut signatures = Vec::new();
-    loop {
-        let header =
-            volume.block(at).map_err(|_| damaged(at, "the file ends among its signatures"))?;
-        let (name, size, member_time) = volume::parse_header(&header)
-            .ok_or_else(|| damaged(at, "a signature or the tail should be here"))?;
-        if member_time != time {
-            return Err(damaged(at, "the header of a member has another time"));
-        }
-        if name == volume::TAIL {
-            break;
-        }
-        let id = name
-            .strip_prefix("signatures/")
-            .and_then(|rest| rest.strip_suffix(".sig"))
-            .and_then(KeyId::parse);
-        let (Some(id), true) = (id, size == SIGNATURE_BYTES as u64) else {
-            return Err(Error::malformed(format!(
-                "{path}: {name:?} does not belong between manifest and tail"
-            )));
-        };
-        if signatures.last().is_some_and(|(last, _): &(KeyId, _)| *last >= id) {
-            return Err(Error::malformed(format!("{path}: its signatures are out of order")));
-        }
-        if signatures.len() == limits::SIGNATURES {
-            return Err(Error::malformed(format!(
-                "{path} has more than {} signatures",
-                limits::SIGNATURES
-            )));
-        }
-        let bytes = member(&volume, at, size)?;
-        let signature =
-            bytes.try_into().map_err(|_| damaged(at, "a signature has another length"))?;
-        signatures.push((id, signature));
-        at += member_bytes(size);
-    }
-    let tail = volume::tail_text(manifest_at);
-    let mut end = volume::header(volume::TAIL, tail.len() as u64, time).to_vec();
-    end.extend(tail.bytes());
-    end.resize((2 * BLOCK + END_BYTES) as usize, 0);
-    let there = volume.length() - at;
-    let found = volume.read(at, there.min(end.len() as u64))?;
-    if !end.starts_with(&found) {
-        return Err(damaged(at, "the tail is not what sealift writes"));
-    }
-    match there.checked_sub(end.len() as u64) {
-        Some(0) => {}
-        Some(more) => {
-            return Err(Error::malformed(format!(
-                "{path}: {more} bytes follow the end of the bundle"
-            ))
-            .hint("something was appended to the file: copy the bundle again"));
-        }
-        None => {
-            return Err(Error::damaged(format!(
-                "{path} ends in its tail, at byte {}",
-                volume.length()
-            ))
-            .hint("copy the bundle again"));
-        }
-    }
-    Ok(Bundle { volume, manifest_bytes, manifest_at, signatures, time, state: Unverified })
-}
-
-/// The content of a member, whose padding must be zeros.
-pub(super) fn member(volume: &Volume, at: u64, size: u64) -> Result<Vec<u8>> {
-    let mut bytes = volume.read(at + BLOCK, size + volume::padding(size))?;
-    if bytes[size as usize..].iter().any(|&byte| byte != 0) {
-        return Err(Error::damaged(format!(
-            "{} is damaged: the padding after byte {} is not empty",
-            volume.path().display(),
-            at + BLOCK + size
-        )));
-    }
-    bytes.truncate(size as usize);
-    Ok(bytes)
 }

@@ -9,10 +9,10 @@ use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
 use super::base::Known;
-use super::manifest::PackEntry;
 use super::press::{Output, write_error};
-use super::reader::{Authentic, Bundle, Contents, Unverified, member, read_hashed};
+use super::reader::{Authentic, Bundle, Contents, Unverified};
 use super::statement::Statement;
+use super::tail::member;
 use super::volume::{self, BLOCK, END_BYTES, Volume, member_bytes};
 use crate::codec::atomic::AtomicFile;
 use crate::codec::checked::HashingReader;
@@ -51,7 +51,13 @@ impl Receipt {
     /// # Errors
     /// [`Kind::Io`](crate::model::Kind::Io) where it cannot be read.
     pub fn is_one(path: &Path) -> Result<bool> {
-        Ok(second_member(&Volume::open(path)?)?.is_some())
+        // Volumes may be in a folder, a receipt is a file.
+        if path.is_dir() { Ok(false) } else { Self::begins(&Volume::open(path)?) }
+    }
+
+    /// Whether a file begins as a receipt.
+    pub(super) fn begins(file: &Volume) -> Result<bool> {
+        Ok(second_member(file)?.is_some())
     }
 
     /// Opens a receipt.
@@ -59,9 +65,10 @@ impl Receipt {
     /// # Errors
     /// As for a bundle.
     pub fn open(path: &Path) -> Result<Self> {
-        let bundle = Bundle::open(path)?;
-        let import = match second_member(&bundle.volume)? {
-            Some(at) => Import::read(&bundle.volume, at + member_bytes(TEXT.len() as u64))?,
+        let bundle = Bundle::open_set(&[], Some(path))?;
+        let file = bundle.tail_file();
+        let import = match second_member(file)? {
+            Some(at) => Import::read(file, at + member_bytes(TEXT.len() as u64))?,
             None => None,
         };
         Ok(Self { bundle, import })
@@ -102,7 +109,12 @@ impl Receipt {
     /// # Errors
     /// As for a bundle.
     pub fn peek(&self) -> Result<Contents> {
-        self.bundle.claimed_contents(&|volume, at, index| self.place(volume, at, index))
+        let contents = self.bundle.peek()?;
+        if let Some(import) = &self.import {
+            let path = self.bundle.path().display().to_string();
+            import.expect_index(&contents, self.bundle.tail.manifest_at, &path)?;
+        }
+        Ok(contents)
     }
 
     /// Checks its signatures, then reads it. Signatures over what it says of an import must count where
@@ -111,36 +123,21 @@ impl Receipt {
     /// # Errors
     /// As for a bundle.
     pub fn authenticate(self, trust: &Trust) -> Result<Known> {
-        let digest = self.digest();
-        let contents = self
-            .bundle
-            .authentic_contents(trust, &|volume, at, index| self.place(volume, at, index))?;
-        let held = match (self.statement()?, &self.import) {
-            (Some(statement), Some(import)) => {
-                if !import.signatures.is_empty() {
-                    let path = self.bundle.path().display();
-                    let what = format!("what {path} says of an import");
-                    trust.require(&import.bytes, &import.signatures, &what)?;
-                }
-                Some(statement.held(&contents.index)?)
+        let Self { bundle, import } = self;
+        let (digest, path) = (bundle.digest(), bundle.path().display().to_string());
+        let bundle = bundle.authenticate(trust)?;
+        let manifest_at = bundle.tail.manifest_at;
+        let contents = bundle.into_contents();
+        let mut held = None;
+        if let Some(import) = &import {
+            import.expect_index(&contents, manifest_at, &path)?;
+            if !import.signatures.is_empty() {
+                let what = format!("what {path} says of an import");
+                trust.require(&import.bytes, &import.signatures, &what)?;
             }
-            _ => None,
-        };
-        Ok(Known::Receipt { digest, contents: Box::new(contents), held })
-    }
-
-    /// Where the index lies: right before the manifest, and right behind what is said of an import.
-    fn place(&self, volume: &Volume, manifest_at: u64, index: &PackEntry) -> Result<PackEntry> {
-        let path = volume.path().display();
-        let at = manifest_at
-            .checked_sub(member_bytes(index.size))
-            .ok_or_else(|| Error::damaged(format!("{path} ends early")))?;
-        if self.import.as_ref().is_some_and(|import| import.end != at) {
-            return Err(Error::malformed(format!(
-                "{path}: something lies between what it says of an import and its index"
-            )));
+            held = Some(Statement::parse(&import.bytes, &digest)?.held(&contents.index)?);
         }
-        Ok(PackEntry { offset: at, ..*index })
+        Ok(Known::Receipt { digest, contents: Box::new(contents), held })
     }
 }
 
@@ -165,6 +162,16 @@ fn second_member(volume: &Volume) -> Result<Option<u64>> {
 }
 
 impl Import {
+    /// The index lies right behind what is said of the import, and right before the manifest.
+    fn expect_index(&self, contents: &Contents, manifest_at: u64, path: &str) -> Result<()> {
+        if manifest_at.checked_sub(member_bytes(contents.manifest.index.size)) == Some(self.end) {
+            return Ok(());
+        }
+        Err(Error::malformed(format!(
+            "{path}: something lies between what it says of an import and its index"
+        )))
+    }
+
     /// Reads the members that begin at `at`; `None` where something else begins there.
     fn read(volume: &Volume, mut at: u64) -> Result<Option<Self>> {
         let path = volume.path().display();
@@ -228,9 +235,9 @@ impl Bundle<Authentic> {
         import: Option<(Vec<u8>, &[SecretKey])>,
     ) -> Result<Digest> {
         let path = file.target().display().to_string();
-        let mut output = Output { file, at: 0, time: self.time };
-        let index = &self.contents().manifest.index;
-        let stored = read_hashed(&self.volume, index, "the index")?;
+        let mut output = Output { file, at: 0, time: self.tail.time };
+        let manifest = &self.contents().manifest;
+        let stored = self.volumes.read(&manifest.index, "the index", manifest)?;
         output.member(volume::README, README)?;
         output.member(NAME, TEXT)?;
         if let Some((statement, keys)) = import {
@@ -245,8 +252,8 @@ impl Bundle<Authentic> {
         }
         output.member(&format!("index/{}.zst", Digest::of(&stored).hex()), &stored)?;
         let manifest_at = output.at;
-        output.member(volume::MANIFEST, &self.manifest_bytes)?;
-        for (id, signature) in &self.signatures {
+        output.member(volume::MANIFEST, &self.tail.manifest)?;
+        for (id, signature) in &self.tail.signatures {
             output.member(&format!("signatures/{id}.sig"), signature)?;
         }
         output.member(volume::TAIL, volume::tail_text(manifest_at).as_bytes())?;

@@ -46,7 +46,7 @@ impl Attached {
 
 impl Source for Bundle<Authentic> {
     fn describe(&self) -> String {
-        format!("bundle {}", self.path().display())
+        format!("bundle {}", self.title())
     }
 
     fn roots(&self) -> Result<Vec<Root>> {

@@ -4,9 +4,9 @@
 //! alone. A reader that knows what must be there makes the header itself and compares, so that
 //! nothing can hide in a field that nobody looks at.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::model::{Error, Kind, Result};
@@ -117,16 +117,19 @@ pub(super) struct Volume {
     file: File,
     path: PathBuf,
     length: u64,
+    identity: (u64, u64),
 }
 
 impl Volume {
-    /// Opens a volume for reading.
+    /// Opens a volume for reading. Never waits for the other end of a pipe.
     ///
     /// # Errors
     /// [`Kind::Io`], with a hint where it is a folder or not there.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let what = || format!("cannot open the bundle {}", path.display());
-        let file = File::open(path).map_err(|e| {
+        let without_waiting = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+        let opened = OpenOptions::new().read(true).custom_flags(without_waiting).open(path);
+        let file = opened.map_err(|e| {
             let error = Error::io(what(), e);
             if path.exists() { error } else { error.hint("check the path; is the stick mounted?") }
         })?;
@@ -134,7 +137,7 @@ impl Volume {
         if meta.is_dir() {
             return Err(Error::new(Kind::Io, what())
                 .because("it is a folder")
-                .hint("name the bundle file itself"));
+                .hint("name the file itself"));
         }
         // A block device has no length in its metadata; a bundle written straight to one does not
         // end where the device ends, so it is refused like any other thing that is no file.
@@ -143,7 +146,19 @@ impl Volume {
                 .because("it is not a plain file")
                 .hint("a bundle is read at random: copy a pipe or device to a file first"));
         }
-        Ok(Self { file, path: path.to_owned(), length: meta.len() })
+        let identity = (meta.dev(), meta.ino());
+        Ok(Self { file, path: path.to_owned(), length: meta.len(), identity })
+    }
+
+    /// A copy of the first `length` bytes of this volume, in another file; errors name the
+    /// original.
+    pub(super) fn copied_to(&self, file: File, length: u64) -> Self {
+        Self { file, path: self.path.clone(), length, identity: self.identity }
+    }
+
+    /// What tells the file from every other: two names of one file have the same.
+    pub(super) fn identity(&self) -> (u64, u64) {
+        self.identity
     }
 
     /// The file.

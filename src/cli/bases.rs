@@ -53,7 +53,7 @@ pub(super) fn held(
     if files.is_empty() {
         return Ok(Vec::new());
     }
-    let path = delta.path().display();
+    let path = delta.title();
     let Some(base) = delta.contents().manifest.base else {
         return Err(
             Error::usage(format!("{path} is no delta: it needs no base")).hint("leave out --base")

@@ -25,6 +25,13 @@ impl Console {
         Self { quiet, colours: stderr_colour() }
     }
 
+    /// Whether a person is there to be asked something, and listens. A result that is for a program
+    /// (`is_json`) is waited for by one.
+    pub(super) fn has_person(&self, is_json: bool) -> bool {
+        let terminals = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+        !self.quiet && !is_json && terminals
+    }
+
     /// A listener that draws what an operation announces. Drop it before results are printed, so
     /// that bars are gone. `command` begins the plain lines, as in `sealift: export: …`.
     pub(super) fn progress(&self, command: &'static str) -> Arc<dyn Progress> {

@@ -8,9 +8,10 @@ use super::bases;
 use super::console::Console;
 use super::filing::{Filing, PROGRAM, absolute};
 use super::freshness;
+use super::media::Person;
 use super::output::{Align, Output, Table, count, size};
 use super::{places, request};
-use crate::bundle::{Authentic, Bundle, Statement};
+use crate::bundle::{Authentic, Bundle, Changer, Statement};
 use crate::codec::atomic::AtomicFile;
 use crate::endpoint::{Action, Gravity, Plan};
 use crate::model::{Destination, Error, Result};
@@ -26,7 +27,7 @@ pub(super) fn run(request: &request::Import, console: &Console) -> Result<()> {
     }
     let filing = Filing::begin(&request.filing, "import")?;
     let receipt = request.receipt.as_ref().map(OpenReceipt::begin).transpose()?;
-    let mut case = Case::new(std::slice::from_ref(&request.bundle));
+    let mut case = Case::new(&request.files);
     let (outcome, filed) = match bring(request, receipt, &mut case, console) {
         Ok(filed) => (Ok(()), filed),
         Err(error) => (Err(error), None),
@@ -63,7 +64,10 @@ fn bring(
 ) -> Result<Option<Filed>> {
     let trust = request.trust.load_some()?;
     case.trusting(&trust);
-    let bundle = Bundle::open(&request.bundle)?;
+    let person = Person::at(console);
+    let changer = Changer { media: &person, temporary: &request.temporary };
+    let changer = console.has_person(request.json).then_some(changer);
+    let bundle = Bundle::open_asking(&request.files, None, changer)?;
     case.opened(&bundle, &trust);
     let bundle = bundle.authenticate(&trust)?;
     case.proved(&bundle);
@@ -75,6 +79,11 @@ fn bring(
     let purpose = if request.dry_run { Purpose::Look } else { Purpose::Import };
     let fresh = freshness::judge(&bundle, &means, purpose, console)?;
     case.stands(fresh.standing);
+    if let Some(changer) = changer {
+        let (images, platforms) = (&request.images, &request.platforms);
+        let needed = import::volumes_needed(&bundle, images, platforms, &request.naming)?;
+        bundle.fetch(&needed, changer)?;
+    }
     let target = places::target(
         &request.target,
         &request.connection,

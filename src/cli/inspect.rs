@@ -6,24 +6,26 @@ use super::console::Console;
 use super::freshness;
 use super::output::{Align, Output, Table, count, size};
 use super::request;
-use crate::bundle::{Bundle, Contents, Unverified};
+use super::verify::volume;
+use crate::bundle::{AtHand, Bundle, Contents, Unverified};
 use crate::model::{Error, Result, moment};
 use crate::operation::inspect::{self, Image, Layer, Report, StoredAs};
 use crate::trust::Signer;
 
 pub(super) fn run(request: &request::Inspect, console: &Console) -> Result<()> {
     let trust = request.trust.load()?;
-    let bundle = Bundle::<Unverified>::open(&request.bundle)?;
+    let bundle = Bundle::<Unverified>::open_set(&request.files, None)?;
     let signers = bundle.signers(&trust);
     let trusted = signers.iter().any(|signer| signer.trusted.is_some());
-    let (length, digest) = (bundle.length(), bundle.digest());
-    let report;
+    let digest = bundle.digest();
+    let (length, volumes, report);
     let contents = if trusted {
         let bundle = bundle.authenticate(&trust)?;
         if let Some(receipt) = &request.receipt {
             bundle.write_receipt(receipt)?;
         }
         report = inspect::inspect(bundle.contents())?;
+        (length, volumes) = (bundle.length(), bundle.volumes());
         bundle.into_contents()
     } else {
         if request.receipt.is_some() {
@@ -35,9 +37,10 @@ pub(super) fn run(request: &request::Inspect, console: &Console) -> Result<()> {
         console.warn("no trusted key signed this bundle: what follows is what it says of itself");
         let contents = bundle.peek()?;
         report = inspect::inspect(&contents)?;
+        (length, volumes) = (bundle.length(), bundle.claimed_volumes(&contents));
         contents
     };
-    let facts = Facts { length, digest: digest.to_string(), signers, contents, report };
+    let facts = Facts { length, volumes, digest: digest.to_string(), signers, contents, report };
     if request.json { facts.json() } else { facts.print(request.layers) }
 }
 
@@ -57,6 +60,7 @@ fn stored_as(stored: &StoredAs) -> String {
 
 struct Facts {
     length: u64,
+    volumes: Vec<AtHand>,
     digest: String,
     signers: Vec<Signer>,
     contents: Contents,
@@ -126,7 +130,7 @@ impl Facts {
             "generator": manifest.generator,
             "base": manifest.base.map(|base| base.digest),
             "compression": manifest.encoder.preset,
-            "volumes": manifest.volumes.len(),
+            "volumes": self.volumes.iter().map(volume).collect::<Vec<_>>(),
             "signatures": self.signers.iter().map(|signer| json!({
                 "key": signer.id.to_string(), "trusted": signer.trusted.is_some(),
             })).collect::<Vec<_>>(),
@@ -163,6 +167,9 @@ impl Facts {
             out.line(format!("signed   by {}, {judged}", signer.describe()))?;
         }
         out.line("")?;
+        if self.volumes.len() > 1 {
+            self.print_volumes(&mut out)?;
+        }
         let mut table = Table::new(&[
             ("IMAGE", Align::Left),
             ("DIGEST", Align::Left),
@@ -205,6 +212,22 @@ impl Facts {
             count(manifest.packs.len(), "pack"),
             size(self.report.packs),
         ))
+    }
+
+    fn print_volumes(&self, out: &mut Output) -> Result<()> {
+        let mut table =
+            Table::new(&[("VOLUME", Align::Right), ("SIZE", Align::Right), ("FILE", Align::Left)]);
+        for volume in &self.volumes {
+            let file = match (&volume.file, &volume.name) {
+                (Some(file), _) => file.display().to_string(),
+                (None, Some(name)) => format!("MISSING (probably {name})"),
+                (None, None) => "MISSING".to_owned(),
+            };
+            let bytes = volume.length.unwrap_or(volume.size);
+            table.row([volume.number.to_string(), size(bytes), file]);
+        }
+        out.table(&table)?;
+        out.line("")
     }
 
     fn print_layers(&self, out: &mut Output) -> Result<()> {

@@ -21,6 +21,7 @@ mod key;
 mod log;
 mod login;
 mod map;
+mod media;
 mod output;
 mod page;
 mod passphrase;

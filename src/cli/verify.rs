@@ -6,32 +6,36 @@ use super::bases;
 use super::console::Console;
 use super::filing::Filing;
 use super::freshness;
+use super::media::Person;
 use super::output::{Align, Output, Table, count, size};
 use super::request;
-use crate::bundle::{Authentic, Bundle};
+use crate::bundle::{AtHand, Authentic, Bundle, Changer};
 use crate::model::{Error, Kind, Result, moment};
-use crate::operation::evidence::{self, Case};
+use crate::operation::evidence::Case;
 use crate::operation::freshness::{Purpose, Standing};
 use crate::operation::gather::display_name;
 use crate::operation::verify::{self, Depth, Problem, Report};
+use crate::trust::Trust;
 
 pub(super) fn run(request: &request::Verify, console: &Console) -> Result<()> {
     let filing = Filing::begin(&request.filing, "verify")?;
     let depth = if request.quick { Depth::Quick } else { Depth::Full };
-    let files = [request.bundle.clone()];
-    let mut case = Case::new(&files).looking(depth);
+    let mut case = Case::new(&request.files).looking(depth);
+    let outcome = look(request, &mut case, console);
     if filing.has_reports() {
-        let progress = console.progress("verify");
-        case.seen(evidence::look(&files, &*progress));
+        case.see_files(&*console.progress("verify"));
     }
-    let outcome = look(request, depth, &mut case, console);
     filing.close(&case, outcome, Vec::new(), console)
 }
 
-fn look(request: &request::Verify, depth: Depth, case: &mut Case, console: &Console) -> Result<()> {
+/// Proves the bundle, then looks at it; `case` hears what is found.
+fn look(request: &request::Verify, case: &mut Case, console: &Console) -> Result<()> {
     let trust = request.trust.load_some()?;
     case.trusting(&trust);
-    let bundle = Bundle::open(&request.bundle)?;
+    let person = Person::at(console);
+    let changer = Changer { media: &person, temporary: &request.temporary };
+    let changer = console.has_person(request.json).then_some(changer);
+    let bundle = Bundle::open_asking(&request.files, request.tail.as_deref(), changer)?;
     case.opened(&bundle, &trust);
     let bundle = bundle.authenticate(&trust)?;
     case.proved(&bundle);
@@ -42,42 +46,59 @@ fn look(request: &request::Verify, depth: Depth, case: &mut Case, console: &Cons
     };
     let fresh = freshness::judge(&bundle, &means, Purpose::Verify, console)?;
     case.stands(fresh.standing);
-    let held = bases::held(&bundle, &request.bases, &trust)?;
-    if depth == Depth::Full {
-        verify::needs_no_more(&bundle, &held)?;
+    if let Some(changer) = changer {
+        let all = bundle.volumes().into_iter().map(|volume| volume.number);
+        let wanted = all.filter(|&number| request.volume.is_none_or(|only| only == number));
+        bundle.fetch(&wanted.collect(), changer)?;
     }
-    let progress = console.progress("verify");
-    let report = verify::verify(&bundle, depth, request.jobs.get(), &*progress)?;
-    drop(progress);
+    let report = match request.volume {
+        Some(number) => verify::verify_volume(&bundle, number, &*console.progress("verify"))?,
+        None => whole(&bundle, request, &trust, console)?,
+    };
     case.examined(&report);
     show(&bundle, &report, fresh.standing, request.json)?;
     match report.worst() {
         // Only what is whole stands in the way of what is older.
-        None => fresh.remember(),
+        None if report.volume.is_none() => fresh.remember(),
+        None => Ok(()),
         Some(kind) => Err(verdict(&bundle, &report, kind)),
     }
+}
+
+/// Looks at all of a bundle, and into the bases that it needs.
+fn whole(
+    bundle: &Bundle<Authentic>,
+    request: &request::Verify,
+    trust: &Trust,
+    console: &Console,
+) -> Result<Report> {
+    let held = bases::held(bundle, &request.bases, trust)?;
+    let depth = if request.quick { Depth::Quick } else { Depth::Full };
+    if depth == Depth::Full {
+        verify::needs_no_more(bundle, &held)?;
+    }
+    verify::verify(bundle, depth, request.jobs.get(), &*console.progress("verify"))
 }
 
 /// The one sentence that the exit code stands for.
 fn verdict(bundle: &Bundle<Authentic>, report: &Report, kind: Kind) -> Error {
     let hit = report.images.iter().filter(|image| !image.whole).count();
-    let count = report.problems.len();
-    Error::new(
-        kind,
-        format!(
-            "{} is not whole: {count} {}, {hit} of {} images hit",
-            bundle.path().display(),
-            if count == 1 { "problem" } else { "problems" },
-            report.images.len()
-        ),
+    let found = count(report.problems.len(), "problem");
+    let title = bundle.title();
+    if let Some(number) = report.volume {
+        return Error::new(kind, format!("volume {number} of {title} is not whole: {found}"))
+            .hint("copy the volume again");
+    }
+    let images = report.images.len();
+    Error::new(kind, format!("{title} is not whole: {found}, {hit} of {images} images hit")).hint(
+        if kind == Kind::Malformed {
+            "another copy will not help: the bundle was made of what it holds"
+        } else if hit == 0 {
+            "no image is hit, but the file is not the one that was sealed: copy it again"
+        } else {
+            "copy the bundle again; images that are not hit can be imported with --image"
+        },
     )
-    .hint(if kind == Kind::Malformed {
-        "another copy will not help: the bundle was made of what it holds"
-    } else if hit == 0 {
-        "no image is hit, but the file is not the one that was sealed: copy it again"
-    } else {
-        "copy the bundle again; images that are not hit can be imported with --image"
-    })
 }
 
 fn show(
@@ -115,6 +136,8 @@ fn show(
             "images": report.images.iter().map(|image| json!({
                 "name": image.root.name, "digest": image.root.descriptor.digest, "whole": image.whole,
             })).collect::<Vec<_>>(),
+            "volumes": bundle.volumes().iter().map(volume).collect::<Vec<_>>(),
+            "volume": report.volume,
             "problems": report.problems.iter().map(problem).collect::<Vec<_>>(),
         }));
     }
@@ -152,7 +175,9 @@ fn show(
             state.to_owned(),
         ]);
     }
-    out.table(&table)?;
+    if report.volume.is_none() {
+        out.table(&table)?;
+    }
     for found in &report.problems {
         let place = found
             .offset
@@ -171,7 +196,12 @@ fn show(
             out.line(format!("  images hit: {}", found.images.join(", ")))?;
         }
     }
-    if report.problems.is_empty() {
+    if let (Some(number), []) = (report.volume, &report.problems[..]) {
+        out.line(format!(
+            "ok: volume {number}, stored bytes intact, {}",
+            count(report.packs, "pack")
+        ))?;
+    } else if report.problems.is_empty() {
         let what = match report.depth {
             Depth::Full => format!("{} rebuilt and hashed", count(report.blobs, "blob")),
             Depth::Quick => "blobs not rebuilt (--quick)".to_owned(),
@@ -183,6 +213,11 @@ fn show(
         ))?;
     }
     Ok(())
+}
+
+/// A volume, as a program reads it.
+pub(super) fn volume(volume: &AtHand) -> serde_json::Value {
+    json!({"number": volume.number, "file": volume.file, "bytes": volume.length})
 }
 
 /// How a bundle stands to those of its stream that were seen before.
@@ -198,6 +233,7 @@ fn after(standing: Standing) -> String {
 fn problem(found: &Problem) -> serde_json::Value {
     json!({
         "volume": found.volume,
+        "file": found.file,
         "offset": found.offset,
         "message": found.error.chain(),
         "hint": found.error.get_hint(),

@@ -105,6 +105,16 @@ pub const CORRECTIONS_BYTES: u64 = 64 << 20;
 /// Volumes of one set.
 pub const VOLUMES: usize = 9999;
 
+/// Files of a folder that are looked at for volumes: each volume of the largest set three times, and
+/// whatever else lies there.
+pub const FOLDER_FILES: usize = 1 << 15;
+
+/// Volumes that are open at a time: a process may have 1,024 files open, and needs some for itself.
+pub const OPEN_VOLUMES: usize = 64;
+
+/// Copies of a last volume that are tried, where they differ.
+pub const TAILS: usize = 8;
+
 /// `windowLog` of a zstd frame that we accept from outside (128 MiB): what docker and skopeo
 /// accept, and what `zstd --long=27` makes.
 pub const ZSTD_WINDOW_LOG: u32 = 27;

@@ -1,5 +1,6 @@
 //! Import: images of an authentic bundle to a registry, a daemon, a directory or an archive.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,10 +9,13 @@ use super::compress::compress;
 use super::copy::{self, Surroundings};
 use super::gather::display_name;
 use super::recall::recall;
-use crate::bundle::{Authentic, Bundle, Held};
+use crate::bundle::{Authentic, BlobEntry, Bundle, Held};
 use crate::codec::lanes::in_order;
 use crate::endpoint::{Action, Event, Gravity, Parcel, Plan, Progress, Source, Target};
 use crate::model::{Digest, Error, Naming, Platform, Result, moment};
+
+/// So many images are told by name where something is wrong with them.
+const TOLD: usize = 8;
 
 /// What is to be imported, and how.
 pub struct Request<'a> {
@@ -54,13 +58,15 @@ pub struct Report {
 /// hindrance as a part, unless it is a dry run;
 /// [`Kind::Usage`](crate::model::Kind::Usage) for an image that the bundle does not hold, and for
 /// names that cannot be;
-/// [`Kind::Damaged`](crate::model::Kind::Damaged) where a blob turns out bad, at the latest at its
+/// [`Kind::Damaged`](crate::model::Kind::Damaged) where a volume is missing that the images need, or
+/// a blob turns out bad, at the latest at its
 /// end and before anything names it; what the target reports.
 pub fn import(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> {
     let bundle = request.bundle;
     let choice = Choice { images: &request.images, platforms: &request.platforms };
     let parcels = assign::parcels(bundle, &choice, request.naming)?;
     complete(bundle, &parcels)?;
+    at_hand(bundle, &parcels)?;
     let (compressed, parcels) = if request.target.wants_compressed_layers() {
         let (source, parcels) = compress(bundle, parcels, progress)?;
         (Some(source), parcels)
@@ -118,6 +124,73 @@ fn read_back(target: &dyn Target, plan: &Plan) -> Result<Vec<Option<Digest>>> {
             .hint("somebody else may be writing to the same name; import again")),
             found => Ok(found),
         }
+    })
+}
+
+/// The volumes that it takes to bring the images that are chosen, by number.
+///
+/// # Errors
+/// As for the choice in [`import`].
+pub fn volumes_needed(
+    bundle: &Bundle<Authentic>,
+    images: &[String],
+    platforms: &[Platform],
+    naming: &Naming,
+) -> Result<BTreeSet<u64>> {
+    let parcels = assign::parcels(bundle, &Choice { images, platforms }, naming)?;
+    Ok(parcels
+        .iter()
+        .flat_map(|parcel| blobs(bundle, parcel))
+        .flat_map(|blob| bundle.volumes_of(blob))
+        .collect())
+}
+
+/// The blobs of an image that the bundle has.
+fn blobs<'a>(
+    bundle: &'a Bundle<Authentic>,
+    parcel: &'a Parcel,
+) -> impl Iterator<Item = &'a BlobEntry> {
+    let index = &bundle.contents().index;
+    let leaves = parcel.graphs().flat_map(|graph| &graph.leaves);
+    leaves.filter_map(|leaf| index.blob(&leaf.descriptor.digest))
+}
+
+/// Whether all volumes are there that the images need: known before anything is sent.
+///
+/// # Errors
+/// [`Kind::Damaged`](crate::model::Kind::Damaged) with every volume that is missing as a part, or
+/// [`Kind::Untrusted`](crate::model::Kind::Untrusted) where what is in its place belongs to another
+/// set.
+fn at_hand(bundle: &Bundle<Authentic>, parcels: &[Parcel]) -> Result<()> {
+    let mut missing = BTreeSet::new();
+    let (mut hit, mut whole) = (Vec::new(), Vec::new());
+    for parcel in parcels {
+        let needed: BTreeSet<u64> =
+            blobs(bundle, parcel).flat_map(|blob| bundle.missing_for(blob)).collect();
+        let name = display_name(&parcel.root);
+        if needed.is_empty() {
+            whole.push(name)
+        } else {
+            hit.push(name)
+        }
+        missing.extend(needed);
+    }
+    let parts: Vec<Error> =
+        missing.into_iter().map(|volume| bundle.lacking_volume(volume)).collect();
+    let Some(kind) = parts.iter().map(Error::kind).max() else { return Ok(()) };
+    let count = hit.len();
+    let (hit, rest) = (hit[..count.min(TOLD)].join(", "), count.saturating_sub(TOLD));
+    let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+    let message = format!(
+        "{count} of {} images cannot be had whole, and nothing was sent: {hit}{more}",
+        parcels.len()
+    );
+    let error = Error::new(kind, message).parts(parts);
+    Err(match whole.first() {
+        None => error,
+        Some(first) => error.hint(format!(
+            "images that need nothing of it can be imported alone, as with --image {first}"
+        )),
     })
 }
 
@@ -179,7 +252,7 @@ fn find_base(request: &Request<'_>, plan: &Plan, progress: &dyn Progress) -> Res
     };
     Err(Error::damaged(format!(
         "{} is a delta, and {places} what it needs of its base: {first}{more}",
-        bundle.path().display(),
+        bundle.title(),
     ))
     .hint(format!(
         "import its base first, or name its file with --base: the bundle {}, made {days}",

@@ -104,6 +104,8 @@ pub fn sign(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> {
         }
         Paper::Bundle(path) if added.is_empty() && path == request.bundle => {}
         Paper::Bundle(path) => {
+            // Of a set, the signatures are in the last volume, whichever was named.
+            let path = if path == request.bundle { bundle.path() } else { path };
             let total = bundle.length();
             progress.event(Event::Phase { title: "copying", total: Some(total) });
             let transfers = crate::endpoint::Transfers::new(progress);

@@ -5,9 +5,10 @@
 //! collected, each with the place where it lies and the images that it hits.
 
 use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::bundle::{Authentic, Bundle, Finding, Held, Subject};
+use crate::bundle::{Authentic, Bundle, Finding, Held};
 use crate::endpoint::{Event, How, Progress, Root, Source, Transfers, read_small};
 use crate::model::manifest::ImageConfig;
 use crate::model::{Digest, Error, Graph, Kind, Manifest, Result, limits};
@@ -28,6 +29,8 @@ pub enum Depth {
 pub struct Problem {
     /// Volume, counted from 1.
     pub volume: u64,
+    /// Its file; `None` where it is missing.
+    pub file: Option<PathBuf>,
     /// Where in the volume, where that can be said.
     pub offset: Option<u64>,
     /// The blobs that are lost.
@@ -60,6 +63,8 @@ pub struct Report {
     pub blobs: usize,
     /// Packs that were hashed.
     pub packs: usize,
+    /// The only volume that was looked at, where it was one.
+    pub volume: Option<u64>,
 }
 
 impl Report {
@@ -83,7 +88,7 @@ pub fn needs_no_more(bundle: &Bundle<Authentic>, bases: &[Arc<dyn Held>]) -> Res
     };
     Err(Error::damaged(format!(
         "{} is a delta: its images cannot be rebuilt without its base, the bundle {}",
-        bundle.path().display(),
+        bundle.title(),
         base.digest
     ))
     .hint("name that bundle with --base; --quick checks signature and stored bytes without it"))
@@ -103,33 +108,17 @@ pub fn verify(
         Depth::Full => contents.index.blobs().iter().map(|blob| blob.size).sum(),
     };
     let title = match depth {
-        Depth::Quick => "hashing",
+        Depth::Quick => HASHING,
         Depth::Full => "rebuilding and hashing",
     };
-    progress.event(Event::Phase { title, total: Some(total) });
-    let transfers = Transfers::new(progress);
-    let id = transfers.start(title, Some(total));
-    let advance = |bytes: u64| progress.event(Event::Advanced { id, bytes });
-    findings.extend(match depth {
-        Depth::Quick => bundle.examine_packs(0..bundle.pack_count(), &advance),
-        Depth::Full => bundle.examine_blobs(threads, &advance),
-    });
-    transfers.finish(id, if findings.is_empty() { How::Moved } else { How::Failed });
+    findings.extend(watched(title, total, progress, |advance| match depth {
+        Depth::Quick => bundle.examine_packs(0..bundle.pack_count(), advance),
+        Depth::Full => bundle.examine_blobs(threads, advance),
+    }));
     let roots = bundle.roots()?;
     let graphs: Vec<Result<Members>> =
         roots.iter().map(|root| members(bundle, root, depth)).collect();
-    let mut problems: Vec<Problem> = Vec::new();
-    for Finding { subject, volume, offset, blobs, error } in findings {
-        let lost: BTreeSet<Digest> = blobs.iter().copied().collect();
-        let images = roots.iter().zip(&graphs).filter(|(_, members)| match members {
-            Ok(members) => {
-                subject != Subject::Frame && members.all.iter().any(|digest| lost.contains(digest))
-            }
-            Err(_) => false,
-        });
-        let images = images.map(|(root, _)| display_name(root)).collect();
-        problems.push(Problem { volume, offset, blobs, images, error });
-    }
+    let mut problems = problems(findings, &roots, &graphs);
     for (root, members) in roots.iter().zip(graphs) {
         let errors = match members {
             Ok(members) => members.problems,
@@ -138,7 +127,8 @@ pub fn verify(
         for error in errors {
             let name = display_name(root);
             problems.push(Problem {
-                volume: 1,
+                volume: contents.manifest.index.volume,
+                file: Some(bundle.path().to_owned()),
                 offset: None,
                 blobs: Vec::new(),
                 error: error.context(format!("{name} cannot be had whole")),
@@ -154,7 +144,79 @@ pub fn verify(
         })
         .collect();
     let blobs = if depth == Depth::Full { contents.index.blobs().len() } else { 0 };
-    Ok(Report { depth, images, problems, blobs, packs: contents.manifest.packs.len() })
+    let packs = contents.manifest.packs.len();
+    Ok(Report { depth, images, problems, blobs, packs, volume: None })
+}
+
+/// Looks at the bytes of one volume alone, counted from 1: one that was brought in place of a bad
+/// one, say. The others may be missing.
+///
+/// # Errors
+/// [`Kind::Usage`] where the bundle has no such volume.
+pub fn verify_volume(
+    bundle: &Bundle<Authentic>,
+    number: u64,
+    progress: &dyn Progress,
+) -> Result<Report> {
+    let manifest = &bundle.contents().manifest;
+    let count = manifest.volumes.len() as u64;
+    if !(1..=count).contains(&number) {
+        return Err(Error::usage(format!(
+            "{} has no volume {number}: it has {count}",
+            bundle.title()
+        )));
+    }
+    let packs = bundle.packs_in(number);
+    let total = packs.clone().map(|pack| manifest.packs[pack as usize].size).sum();
+    let mut findings = bundle.examine_frame_of(number);
+    findings.extend(watched(HASHING, total, progress, |advance| {
+        bundle.examine_packs_of(number, advance)
+    }));
+    let roots = bundle.roots()?;
+    let graphs: Vec<Result<Members>> =
+        roots.iter().map(|root| members(bundle, root, Depth::Quick)).collect();
+    Ok(Report {
+        depth: Depth::Quick,
+        images: Vec::new(),
+        problems: problems(findings, &roots, &graphs),
+        blobs: 0,
+        packs: packs.len(),
+        volume: Some(number),
+    })
+}
+
+/// What is announced of hashing packs.
+const HASHING: &str = "hashing";
+
+/// Announces how far an examination is that goes over `total` bytes.
+fn watched(
+    title: &'static str,
+    total: u64,
+    progress: &dyn Progress,
+    examine: impl FnOnce(&(dyn Fn(u64) + Sync)) -> Vec<Finding>,
+) -> Vec<Finding> {
+    progress.event(Event::Phase { title, total: Some(total) });
+    let transfers = Transfers::new(progress);
+    let id = transfers.start(title, Some(total));
+    let findings = examine(&|bytes| progress.event(Event::Advanced { id, bytes }));
+    transfers.finish(id, if findings.is_empty() { How::Moved } else { How::Failed });
+    findings
+}
+
+/// Whom the findings hit.
+fn problems(findings: Vec<Finding>, roots: &[Root], graphs: &[Result<Members>]) -> Vec<Problem> {
+    let hit = |lost: &BTreeSet<Digest>| {
+        let images = roots.iter().zip(graphs).filter(|(_, members)| match members {
+            Ok(members) => members.all.iter().any(|digest| lost.contains(digest)),
+            Err(_) => false,
+        });
+        images.map(|(root, _)| display_name(root)).collect()
+    };
+    let problem = |Finding { subject: _, volume, file, offset, blobs, error }| {
+        let images = hit(&blobs.iter().copied().collect());
+        Problem { volume, file, offset, blobs, images, error }
+    };
+    findings.into_iter().map(problem).collect()
 }
 
 /// What an image consists of, and what is wrong with that.

@@ -6,7 +6,8 @@ can read them, the text is complete, and whoever holds a bundle and that text ca
 images back. It shares no code with sealift, so a mistake would have to be made twice to go unseen.
 
 It needs Python 3.11 and the commands `openssl` and `zstd`. It is made to be read, not to be fast,
-reads sets of one volume, and unpacks into a temporary file as large as the content of the packs.
+and unpacks into a temporary file as large as the content of the packs. BUNDLE is the last volume of
+its set; the others are found in the folder that it lies in.
 
     reader.py BUNDLE --key SENDER.pub check
     reader.py BUNDLE --key SENDER.pub list
@@ -118,6 +119,7 @@ def get_digest(where: Any, name: str, kind: str = "sha") -> str:
 
 @dataclass
 class Frame:
+    volume: int
     offset: int
     size: int
     digest: str
@@ -126,10 +128,9 @@ class Frame:
 
     @classmethod
     def of(cls, value: Any, folder: str, limit: int) -> "Frame":
-        need(get(value, "volume", int) == 1, "a frame lies in a volume that there is not")
         digest = get_digest(value, "digest", "sha256:")
-        frame = cls(get(value, "offset", int), get(value, "size", int), digest,
-                    get(value, "content", int), f"{folder}/{digest[7:]}.zst")
+        frame = cls(get(value, "volume", int), get(value, "offset", int), get(value, "size", int),
+                    digest, get(value, "content", int), f"{folder}/{digest[7:]}.zst")
         need(0 < frame.content <= limit, f"{frame.name}: length of content is out of bounds")
         need(frame.size <= limit + limit // 128 + 4096, f"{frame.name}: too long")
         return frame
@@ -481,8 +482,9 @@ class Bundle:
     """A bundle whose manifest was found, is signed by `key`, and makes sense."""
 
     def __init__(self, path: Path, key: Path, bases: "list[Bundle]") -> None:
-        self.file, self.bases = path.open("rb"), bases
-        self.length = self.file.seek(0, 2)
+        # The volumes by number. Before it is known how many there are, the last is number 0.
+        self.path, self.files, self.bases = path, {0: path.open("rb")}, bases
+        self.length = self.files[0].seek(0, 2)
         self.mtime: int | None = None
         self.index: Index | None = None
         # The contents of the packs, end to end, and behind them the pieces of the base.
@@ -497,27 +499,47 @@ class Bundle:
         need(verifies(key, signatures[name], manifest), "the signature does not verify")
         self.parse(manifest)
 
-    def read(self, offset: int, count: int) -> bytes:
-        need(0 <= offset <= self.length - count, "the bundle is cut off")
-        self.file.seek(offset)
-        return self.file.read(count)
+    def volume_text(self, number: int) -> bytes:
+        return f"sealift volume 1\nset {self.manifest['set']}\nnumber {number}\n".encode()
 
-    def member(self, offset: int, name: str, limit: int, size: int | None = None) -> bytes:
+    def find_volumes(self) -> None:
+        """The other volumes of the set: files that claim to be that. The rest is checked as it is
+        read."""
+        volumes, at = self.manifest["volumes"], after(0, self.readme["size"]) + 512
+        self.files[len(volumes)] = self.files[0]
+        claims = {self.volume_text(entry["number"]): entry["number"] for entry in volumes}
+        for path in sorted(self.path.parent.iterdir()) if len(volumes) > 1 else []:
+            if path.is_file():
+                file = path.open("rb")
+                file.seek(at)
+                claim = file.read(512).rstrip(b"\0")
+                self.files.setdefault(claims.get(claim, 0), file)
+
+    def read(self, offset: int, count: int, volume: int = 0) -> bytes:
+        need(volume in self.files, f"volume {volume} is not there")
+        self.files[volume].seek(offset)
+        content = self.files[volume].read(count)
+        need(len(content) == count, "the bundle is cut off")
+        return content
+
+    def member(self, offset: int, name: str, limit: int, size: int | None = None,
+               volume: int = 0) -> bytes:
         """The content of the member that must be there, its header and padding checked."""
-        raw = self.read(offset, 512)
+        raw = self.read(offset, 512, volume)
         numbers = re.fullmatch(rb"([0-7]{11})\0([0-7]{11})\0", raw[124:148])
         need(numbers is not None, f"{name}: not a canonical header")
         size = int(numbers[1], 8) if size is None else size
         self.mtime = int(numbers[2], 8) if self.mtime is None else self.mtime
         need(size < 8**11 and raw == header(name, size, self.mtime), f"{name}: not its header")
         need(size <= limit, f"{name}: too long")
-        content = self.read(offset + 512, after(0, size) - 512)
+        content = self.read(offset + 512, after(0, size) - 512, volume)
         need(not any(content[size:]), f"{name}: the padding is not empty")
         return content[:size]
 
     def find(self) -> tuple[bytes, dict[str, bytes]]:
         """The bytes of the manifest, unread, and the signatures."""
         end = self.length - 2048
+        need(end >= 0, "the bundle is cut off")
         need(not any(self.read(end + 1024, 1024)), "the end of the bundle is not empty")
         tail = re.fullmatch(rb"sealift tail 1\nmanifest ([0-9]{20})\n", self.member(end, "tail", 45))
         need(tail is not None, "the tail is unusable")
@@ -550,8 +572,9 @@ class Bundle:
         need(get(document, "created", int) == self.mtime, "created is not the time of the members")
         get(document, "generator", str), get(document, "encoder", dict)
         volumes = get(document, "volumes", list)
-        need(len(volumes) == 1, "this reader reads sets of one volume")
-        need(get(volumes[0], "number", int) == 1, "the volumes are not numbered from 1")
+        need(1 <= len(volumes) <= 9999, "the set has a number of volumes that it cannot have")
+        need([get(entry, "number", int) for entry in volumes] == [*range(1, len(volumes) + 1)],
+             "the volumes are not numbered from 1")
         self.readme = get(document, "readme", dict)
         need(get(self.readme, "size", int) <= 65536, "README.txt: too long")
         get_digest(self.readme, "digest", "sha256:")
@@ -559,12 +582,20 @@ class Bundle:
         self.index_frame = Frame.of(get(document, "index", dict), "index", 512 * MIB)
         frames = [*self.packs, self.index_frame]
         need(len({frame.digest for frame in frames}) == len(frames), "a digest stands twice")
-        self.volume = f"sealift volume 1\nset {document['set']}\nnumber 1\n".encode()
-        at = after(after(0, self.readme["size"]), len(self.volume))
-        for frame in frames:
-            need(frame.offset == at, f"{frame.name}: not where the member before it ends")
-            at = after(at, frame.size)
-        need(get(volumes[0], "size", int) == at == self.end, "the volume has another size")
+        need(all(a.volume <= b.volume for a, b in itertools.pairwise(frames)), "frames out of order")
+        need(self.index_frame.volume == len(volumes), "the index is not in the last volume")
+        need(frames[0].volume >= 1, "a frame lies in a volume that there is not")
+        for entry in volumes:
+            number = entry["number"]
+            at = after(after(0, self.readme["size"]), len(self.volume_text(number)))
+            for frame in frames:
+                if frame.volume == number:
+                    need(frame.offset == at, f"{frame.name}: not where the member before it ends")
+                    at = after(at, frame.size)
+            at += 1024 if number < len(volumes) else 0
+            need(get(entry, "size", int) == at, f"volume {number} has another size")
+        need(at == self.end, "the manifest is not where the members before it end")
+        self.find_volumes()
         self.images = get(document, "images", list)
         for image in self.images:
             name = get(image, "name", str, True)
@@ -588,7 +619,8 @@ class Bundle:
                 get(root, "mediaType", str), get_digest(root, "digest"), get(root, "size", int)
 
     def frame(self, frame: Frame, limit: int, prefix: bytes = b"") -> bytes:
-        stored = self.member(frame.offset, frame.name, limit + limit // 128 + 4096, frame.size)
+        limit += limit // 128 + 4096
+        stored = self.member(frame.offset, frame.name, limit, frame.size, frame.volume)
         need(f"sha256:{hashlib.sha256(stored).hexdigest()}" == frame.digest,
              f"{frame.name}: its bytes have another digest")
         return decompress(frame, stored, prefix)
@@ -770,14 +802,23 @@ class Bundle:
                 continue
             for _ in self.rebuild(blob):
                 pass
-        readme = self.member(0, "README.txt", 65536, self.readme["size"])
-        need(f"sha256:{hashlib.sha256(readme).hexdigest()}" == self.readme["digest"],
-             "README.txt: its bytes have another digest")
-        volume = self.member(after(0, len(readme)), "volume", 512, len(self.volume))
-        need(volume == self.volume, "the member volume says something else")
+        for entry in self.manifest["volumes"]:
+            self.check_volume(entry["number"], entry["size"])
         for image in self.images:
             for root in (image, *image.get("attached", [])):
                 self.whole(root)
+
+    def check_volume(self, number: int, size: int) -> None:
+        """Check what belongs to no frame: the first members, and the end."""
+        readme = self.member(0, "README.txt", 65536, self.readme["size"], number)
+        need(f"sha256:{hashlib.sha256(readme).hexdigest()}" == self.readme["digest"],
+             "README.txt: its bytes have another digest")
+        text = self.volume_text(number)
+        volume = self.member(after(0, len(readme)), "volume", 512, len(text), number)
+        need(volume == text, "the member volume says something else")
+        if number < len(self.manifest["volumes"]):
+            need(self.files[number].seek(0, 2) == size, f"volume {number} has another length")
+            need(not any(self.read(size - 1024, 1024, number)), f"the end of volume {number}")
 
     def restore(self, digest: str, plain: bool) -> None:
         blob = self.blobs().get(digest)

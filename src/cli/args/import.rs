@@ -28,9 +28,9 @@ sent.
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct ImportArgs {
-    /// The bundle
-    #[arg(value_name = "FILE")]
-    pub(in crate::cli) bundle: PathBuf,
+    /// The bundle: its file, one of its volumes beside the others, all of them, or their folder
+    #[arg(value_name = "FILE", required = true)]
+    pub(in crate::cli) files: Vec<PathBuf>,
 
     /// For a delta: the bundle that it adds to (repeatable) [default: what the target has]
     #[arg(short, long, value_name = "FILE")]

@@ -17,6 +17,8 @@ Examples:
   sealift verify app.sealift --key a.pub --key b.pub --threshold 2        signed by both
   sealift verify update.sealift --base app.sealift
   sealift verify app.sealift --report app.html --report app.json    for the files
+  sealift verify /media/usb                      the volumes in a folder
+  sealift verify app.002.sealift --volume 2 --tail app.receipt
 
 Exit codes:
   0  whole, and signed by a trusted key    5  signed by no trusted key
@@ -43,13 +45,22 @@ Examples:
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct VerifyArgs {
-    /// The bundle
-    #[arg(value_name = "FILE")]
-    pub(in crate::cli) bundle: PathBuf,
+    /// The bundle: its file, one of its volumes beside the others, all of them, or their folder
+    #[arg(value_name = "FILE", required = true)]
+    pub(in crate::cli) files: Vec<PathBuf>,
 
     /// For a delta: the bundle that it adds to (repeatable)
     #[arg(short, long, value_name = "FILE")]
     pub(in crate::cli) base: Vec<PathBuf>,
+
+    /// Check the stored bytes of this volume alone, counted from 1
+    #[arg(long, value_name = "N", conflicts_with = "base")]
+    pub(in crate::cli) volume: Option<u64>,
+
+    /// With --volume, where the last volume is not among the files: a file that holds what was
+    /// signed, the last volume or a receipt of the bundle
+    #[arg(long, value_name = "FILE", requires = "volume")]
+    pub(in crate::cli) tail: Option<PathBuf>,
 
     /// Stop after signature and stored bytes; rebuild no blobs
     #[arg(long)]
@@ -78,9 +89,9 @@ pub(in crate::cli) struct VerifyArgs {
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct InspectArgs {
-    /// The bundle
-    #[arg(value_name = "FILE")]
-    pub(in crate::cli) bundle: PathBuf,
+    /// The bundle: its file, one of its volumes beside the others, all of them, or their folder
+    #[arg(value_name = "FILE", required = true)]
+    pub(in crate::cli) files: Vec<PathBuf>,
 
     /// List the layers of each image: size, stored size, sharing, how they are rebuilt
     #[arg(short, long)]
@@ -100,11 +111,11 @@ pub(in crate::cli) struct InspectArgs {
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct DiffArgs {
-    /// What is there already: a bundle, or the receipt of one
+    /// What is there already: a bundle, or the receipt of one. Of a set, one volume or the folder
     #[arg(value_name = "OLD")]
     pub(in crate::cli) old: PathBuf,
 
-    /// The newer bundle
+    /// The newer bundle, likewise
     #[arg(value_name = "NEW")]
     pub(in crate::cli) new: PathBuf,
 

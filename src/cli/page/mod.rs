@@ -8,7 +8,7 @@ use base64::Engine as _;
 use self::markup::Markup;
 use super::output::{count, size};
 use crate::model::Digest;
-use crate::operation::evidence::{Finding, ImageFacts, Report};
+use crate::operation::evidence::{Finding, ImageFacts, Report, SeenFile};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -45,9 +45,14 @@ pub(super) fn page(report: &Report) -> String {
 fn subject(report: &Report) -> String {
     match report.files.as_slice() {
         [] => "no file".to_owned(),
-        [only] => only.path.clone(),
-        [first, rest @ ..] => format!("{} and {} more", first.path, rest.len()),
+        [only] => path(only).to_owned(),
+        [first, rest @ ..] => format!("{} and {} more", path(first), rest.len()),
     }
+}
+
+/// Where a file is, or what it would be called.
+fn path(file: &SeenFile) -> &str {
+    file.path.as_deref().unwrap_or("(name unknown)")
 }
 
 /// A moment, for people.
@@ -115,16 +120,21 @@ fn check(page: &mut Markup, report: &Report) {
         code(page, "Bundle", digest.to_string());
     }
     page.raw("</tbody></table>\n<table>\n<caption>Files, as they lie on the medium</caption>\n");
-    page.raw("<thead><tr><th scope=\"col\">File and its SHA-256</th><th scope=\"col\" class=\"number\">Bytes</th></tr></thead>\n<tbody>\n");
+    page.raw("<thead><tr><th scope=\"col\">File and its SHA-256</th><th scope=\"col\" class=\"number\">Volume</th><th scope=\"col\" class=\"number\">Bytes</th></tr></thead>\n<tbody>\n");
     for file in &report.files {
-        page.between("<tr><td><span class=\"name\">", &file.path, "</span><br>");
+        page.between("<tr><td><span class=\"name\">", path(file), "</span><br>");
         match (&file.sha256, &file.problem) {
             (Some(digest), _) => page.between("<code>", digest, "</code>"),
-            (None, Some(problem)) => page.between("could not be read: ", problem, ""),
+            (None, Some(problem)) => page.between("not hashed: ", problem, ""),
             (None, None) => page.raw("not hashed"),
         };
         let bytes = file.bytes.map_or_else(|| "-".to_owned(), |bytes| bytes.to_string());
-        page.between("</td><td class=\"number\">", bytes, "</td></tr>\n");
+        let volume = file.volume.map_or_else(|| "-".to_owned(), |volume| volume.to_string());
+        page.between("</td><td class=\"number\">", volume, "</td>").between(
+            "<td class=\"number\">",
+            bytes,
+            "</td></tr>\n",
+        );
     }
     page.raw("</tbody></table>\n");
 }
@@ -259,6 +269,9 @@ fn write_finding(page: &mut Markup, finding: &Finding) {
     page.raw("<div class=\"finding\">\n").between("<p><b>", finding.result, "</b>");
     if let Some(volume) = finding.volume {
         page.between(", volume ", volume.to_string(), "");
+    }
+    if let Some(file) = &finding.file {
+        page.between(" (", file, ")");
     }
     if let Some(offset) = finding.offset {
         page.between(", byte ", offset.to_string(), "");

@@ -18,8 +18,8 @@ use crate::transport::registry::NewProjects;
 /// `sealift import`.
 #[derive(Debug)]
 pub(in crate::cli) struct Import {
-    /// The bundle.
-    pub(in crate::cli) bundle: PathBuf,
+    /// The bundle: files and folders.
+    pub(in crate::cli) files: Vec<PathBuf>,
     /// Bundles that a delta adds to.
     pub(in crate::cli) bases: Vec<PathBuf>,
     /// Where the images go.
@@ -72,7 +72,7 @@ impl Import {
         let state = State::resolve(args.state, environment);
         let wish = NewProjects { public: args.project_public, quota };
         Ok(Self {
-            bundle: args.bundle,
+            files: args.files,
             bases: args.base,
             naming: naming(&args.rules, &target)?,
             new_projects: args.create_projects.then_some(wish),

@@ -38,8 +38,8 @@ pub(super) use self::trust::Trust;
 /// `sealift verify`.
 #[derive(Debug)]
 pub(super) struct Verify {
-    /// The bundle.
-    pub(super) bundle: PathBuf,
+    /// The bundle: files and folders.
+    pub(super) files: Vec<PathBuf>,
     /// Whose signature counts.
     pub(super) trust: Trust,
     /// Bundles that a delta adds to.
@@ -52,6 +52,12 @@ pub(super) struct Verify {
     pub(super) clock: u64,
     /// Whether the number in a stream may be absurdly high.
     pub(super) accept_jump: bool,
+    /// Only this volume.
+    pub(super) volume: Option<u64>,
+    /// What holds the signed tail, where it is not among the files.
+    pub(super) tail: Option<PathBuf>,
+    /// Folder for copies of volumes, while media are changed.
+    pub(super) temporary: PathBuf,
     /// Signature and stored bytes only.
     pub(super) quick: bool,
     /// Threads.
@@ -63,8 +69,8 @@ pub(super) struct Verify {
 /// `sealift inspect`.
 #[derive(Debug)]
 pub(super) struct Inspect {
-    /// The bundle.
-    pub(super) bundle: PathBuf,
+    /// The bundle: files and folders.
+    pub(super) files: Vec<PathBuf>,
     /// List layers.
     pub(super) layers: bool,
     /// A receipt to write.
@@ -136,13 +142,16 @@ impl Verify {
     pub(super) fn resolve(args: args::VerifyArgs, environment: &Environment) -> Result<Self> {
         let state = State::resolve(args.state, environment);
         Ok(Self {
-            bundle: args.bundle,
+            files: args.files,
             trust: Trust::find(args.trust, environment)?,
             bases: args.base,
             filing: Filing::resolve(args.reports, &state, environment)?,
             state,
             clock: environment.clock,
             accept_jump: args.freshness.accept_jump,
+            volume: args.volume,
+            tail: args.tail,
+            temporary: environment.temporary.clone(),
             quick: args.quick,
             jobs: args.jobs.unwrap_or(environment.jobs),
             json: args.json,
@@ -153,7 +162,7 @@ impl Verify {
 impl Inspect {
     pub(super) fn resolve(args: args::InspectArgs, environment: &Environment) -> Result<Self> {
         Ok(Self {
-            bundle: args.bundle,
+            files: args.files,
             layers: args.layers,
             receipt: args.receipt,
             // Unlike verify and import, looking needs nobody's key.

@@ -1,14 +1,15 @@
 //! A case: what a command has learnt of a bundle so far.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::entry::{Entry, Filed};
-use super::files::SeenFile;
+use super::files::{SeenFile, Wanted, look};
 use super::report::{
     AttachedArtifact, BundleFacts, Check, Finding, ImageFacts, Key, NotChecked, Report, RevokedKey,
     Signature, TrustFacts, Verdict,
 };
-use crate::bundle::{Authentic, Bundle, ImageEntry, Unverified};
+use crate::bundle::{AtHand, Authentic, Bundle, ImageEntry, Unverified};
+use crate::endpoint::Progress;
 use crate::model::moment::spell;
 use crate::model::{Digest, Error, Kind, Result};
 use crate::operation::freshness::Standing;
@@ -33,7 +34,9 @@ pub struct Surroundings<'a> {
 #[derive(Debug, Default)]
 pub struct Case {
     named: Vec<PathBuf>,
+    volumes: Vec<Wanted>,
     files: Vec<SeenFile>,
+    title: Option<String>,
     depth: Option<Depth>,
     trust: TrustFacts,
     digest: Option<Digest>,
@@ -43,6 +46,8 @@ pub struct Case {
     findings: Vec<Finding>,
     not_checked: Vec<NotChecked>,
     destination: Option<String>,
+    /// The only volume that was looked at, where it was one.
+    volume: Option<u64>,
 }
 
 impl Case {
@@ -58,9 +63,13 @@ impl Case {
         self
     }
 
-    /// The files were read.
-    pub fn seen(&mut self, files: Vec<SeenFile>) {
-        self.files = files;
+    /// Reads the files to their end, for whoever wants to compare them: the volumes, if it is proved
+    /// which these are, else what was named.
+    pub fn see_files(&mut self, progress: &dyn Progress) {
+        let named = |path: &PathBuf| Wanted { volume: None, path: Some(path.clone()), name: None };
+        let named: Vec<Wanted> = self.named.iter().map(named).collect();
+        let wanted = if self.volumes.is_empty() { &named } else { &self.volumes };
+        self.files = look(wanted, progress);
     }
 
     /// These keys count.
@@ -116,6 +125,13 @@ impl Case {
         let contents = bundle.contents();
         let manifest = &contents.manifest;
         self.judged(bundle.signers());
+        self.title = Some(bundle.title());
+        let volume = |volume: AtHand| Wanted {
+            volume: Some(volume.number),
+            path: volume.file,
+            name: volume.name,
+        };
+        self.volumes = bundle.volumes().into_iter().map(volume).collect();
         self.bundle = Some(BundleFacts {
             set: manifest.set.clone(),
             created: spell(manifest.created),
@@ -178,6 +194,11 @@ impl Case {
 
     /// It was looked at.
     pub fn examined(&mut self, report: &verify::Report) {
+        if let Some(number) = report.volume {
+            self.depth = Some(Depth::Quick);
+            self.volume = Some(number);
+            self.cannot("volumes", format!("only volume {number} was looked at"));
+        }
         if report.depth == Depth::Quick {
             self.cannot("blobs", "no blob was rebuilt and hashed: only stored bytes were compared");
             if let Some(base) = self.bundle.as_ref().and_then(|bundle| bundle.base) {
@@ -196,6 +217,7 @@ impl Case {
         }
         self.findings.extend(report.problems.iter().map(|problem| Finding {
             volume: Some(problem.volume),
+            file: problem.file.as_ref().map(|file| file.display().to_string()),
             offset: problem.offset,
             blobs: problem.blobs.clone(),
             images: problem.images.clone(),
@@ -222,7 +244,9 @@ impl Case {
             let why =
                 "no trusted key vouches for the bundle: nothing that it says is repeated here";
             not_checked.push(NotChecked { what: "contents", why: why.to_owned() });
-        } else if self.images.iter().any(|image| image.state == NOT_LOOKED_AT) {
+        } else if self.volume.is_none()
+            && self.images.iter().any(|image| image.state == NOT_LOOKED_AT)
+        {
             let why = "the check ended before the bytes of the images were looked at";
             not_checked.push(NotChecked { what: "contents", why: why.to_owned() });
         }
@@ -310,13 +334,7 @@ impl Case {
 
     /// The one sentence for what went well.
     fn success(&self) -> String {
-        let what = match self.named.as_slice() {
-            [one] => one.file_name().map_or_else(
-                || one.display().to_string(),
-                |name| Path::new(name).display().to_string(),
-            ),
-            _ => "the bundle".to_owned(),
-        };
+        let what = self.title.as_deref().unwrap_or("the bundle");
         let counted = self.signatures.iter().filter(|signature| signature.verdict == "counts");
         let signed = match counted.count() {
             1 => "a trusted key signed it".to_owned(),
@@ -326,6 +344,11 @@ impl Case {
             1 => "its image".to_owned(),
             several => format!("its {several} images"),
         };
+        if let Some(number) = self.volume {
+            return format!(
+                "volume {number} of {what} has the bytes that were signed, and {signed}; the others were not looked at"
+            );
+        }
         match (&self.destination, self.depth) {
             (Some(destination), _) => {
                 format!("what was asked for of {what} is at {destination}; {signed}")
@@ -388,6 +411,7 @@ impl Finding {
         Self {
             result: word(error.kind()),
             volume: None,
+            file: None,
             offset: None,
             sentence: error.chain(),
             hint: error.get_hint().map(str::to_owned),

@@ -18,7 +18,7 @@ mod report;
 pub use arrival::statement;
 pub use case::{Case, Surroundings};
 pub use entry::{Entry, Filed};
-pub use files::{SeenFile, look};
+pub use files::SeenFile;
 pub use report::{
     AttachedArtifact, BundleFacts, Finding, ImageFacts, Key, NotChecked, Report, RevokedKey,
     Signature, Verdict,

@@ -231,6 +231,9 @@ pub struct Finding {
     /// Volume, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub volume: Option<u64>,
+    /// Its file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// Byte of the volume.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
@@ -249,7 +252,7 @@ pub struct Finding {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NotChecked {
-    /// A word for it: `contents`, `blobs`, `base`, `expiry`, `freshness`.
+    /// A word for it: `contents`, `volumes`, `blobs`, `base`, `expiry`, `freshness`.
     pub what: &'static str,
     /// Why.
     pub why: String,

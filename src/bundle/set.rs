@@ -1,0 +1,283 @@
+//! The volumes of a bundle that are at hand, by number.
+//!
+//! For each volume there may be several files that claim to be it: a copy beside the original, or
+//! one on each of two sticks. What is read from one and does not have its digest is read from the
+//! next. Where none claims to be a volume, one of its length may serve: it may be damaged in the
+//! very member that says which it is.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use super::claim::{Claim, Series, short};
+use super::handles::Handles;
+use super::manifest::{Manifest, PackEntry};
+use super::reader::read_hashed;
+use super::search::{Candidate, Origin, Search};
+use super::selection::{opened, title};
+use super::volume::Volume;
+use crate::model::{Error, Result};
+
+/// A volume, as far as it is at hand.
+#[derive(Clone, Debug)]
+pub struct AtHand {
+    /// Counted from 1.
+    pub number: u64,
+    /// Bytes that it has by the manifest; of the last one, those before the manifest.
+    pub size: u64,
+    /// Bytes of its file.
+    pub length: Option<u64>,
+    /// Its file; `None` where it is missing.
+    pub file: Option<PathBuf>,
+    /// What its file is probably called, where that is known.
+    pub name: Option<String>,
+}
+
+/// The files of a set.
+#[derive(Debug)]
+pub(super) struct VolumeSet {
+    pub(super) handles: Handles,
+    pub(super) search: Mutex<Search>,
+    /// For each volume, the files that may be it; those that count first come first.
+    files: RwLock<Vec<Vec<Arc<Candidate>>>>,
+    /// The file with the manifest, where it is a volume.
+    last: Option<Mark>,
+}
+
+/// What a file is known again by, when another one may have come to its place.
+type Mark = (PathBuf, u64, (u64, u64));
+
+/// The mark of the file that a manifest was read from.
+fn mark(file: &Volume) -> Mark {
+    (file.path().to_owned(), file.length(), file.identity())
+}
+
+impl VolumeSet {
+    /// Nothing is known of the volumes before somebody says what the manifest is
+    /// ([`settle`](Self::settle)). `last` is the file that it is in, unless that is a receipt.
+    pub(super) fn new(search: Search, handles: Handles, last: Option<&Volume>) -> Self {
+        let last = last.map(mark);
+        Self { handles, search: Mutex::new(search), files: RwLock::default(), last }
+    }
+
+    /// The manifest that counts is in another file.
+    pub(super) fn change_last(&mut self, last: Option<&Volume>) {
+        self.last = last.map(mark);
+    }
+
+    /// Finds the files of all volumes; beside the named ones only where some are missing.
+    ///
+    /// # Errors
+    /// As for a search.
+    pub(super) fn settle(&self, manifest: &Manifest) -> Result<()> {
+        let mut search = self.search.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = self.assigned(&search, manifest);
+        if files.iter().any(Vec::is_empty) {
+            search.beside()?;
+            files = self.assigned(&search, manifest);
+        }
+        *self.files.write().unwrap_or_else(PoisonError::into_inner) = files;
+        Ok(())
+    }
+
+    /// Looks again, after a medium was changed, and into one more folder. The copies of volumes that
+    /// are bad are let go.
+    ///
+    /// # Errors
+    /// As for a search; what is kept is still there.
+    pub(super) fn again(
+        &self,
+        more: Option<PathBuf>,
+        manifest: &Manifest,
+        bad: &BTreeSet<u64>,
+    ) -> Result<()> {
+        let looked = {
+            let mut search = self.search.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_bad = |candidate: &Candidate| {
+                bad.iter().any(|&number| candidate.is(&manifest.set, number))
+            };
+            search.found.retain(|candidate| !is_bad(candidate));
+            search.again(more)
+        };
+        self.settle(manifest)?;
+        looked
+    }
+
+    /// Where the volumes are looked for.
+    pub(super) fn places(&self) -> Vec<PathBuf> {
+        self.search.lock().unwrap_or_else(PoisonError::into_inner).places()
+    }
+
+    fn assigned(&self, search: &Search, manifest: &Manifest) -> Vec<Vec<Arc<Candidate>>> {
+        let set = &manifest.set;
+        let last = manifest.volumes.len() as u64;
+        let of_volume = |number: u64, size: u64| {
+            let is_last = |candidate: &Candidate| number == last && self.has_manifest(candidate);
+            let mut own: Vec<&Candidate> = search
+                .found
+                .iter()
+                .filter(|candidate| candidate.is(set, number) || is_last(candidate))
+                .collect();
+            own.sort_by_key(|candidate| (!is_last(candidate), candidate.origin));
+            if own.first().is_some_and(|first| first.origin == Origin::Named) {
+                own.retain(|candidate| candidate.origin != Origin::Beside);
+            }
+            if own.is_empty() && number != last {
+                let may_be = |candidate: &&Candidate| {
+                    let claim = candidate.claim.as_ref();
+                    let is_none_of_them = |claim: &Claim| claim.set == *set && claim.number > last;
+                    candidate.length == size && claim.is_none_or(is_none_of_them)
+                };
+                own = search.found.iter().filter(may_be).collect();
+            }
+            own.into_iter().cloned().map(Arc::new).collect()
+        };
+        manifest.volumes.iter().map(|volume| of_volume(volume.number, volume.size)).collect()
+    }
+
+    /// The files that may be a volume.
+    pub(super) fn candidates(&self, number: u64) -> Vec<Arc<Candidate>> {
+        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
+        let at = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
+        at.and_then(|at| files.get(at)).cloned().unwrap_or_default()
+    }
+
+    /// The file of a volume; `None` where it is missing.
+    pub(super) fn file(&self, number: u64) -> Option<PathBuf> {
+        self.candidates(number).first().map(|candidate| candidate.path.clone())
+    }
+
+    /// Whether the manifest was read from this file.
+    pub(super) fn has_manifest(&self, candidate: &Candidate) -> bool {
+        self.last.as_ref().is_some_and(|last| candidate.is_marked(last))
+    }
+
+    /// Bytes of all volumes that are there.
+    pub(super) fn length(&self) -> u64 {
+        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
+        files.iter().filter_map(|files| files.first()).map(|file| file.length).sum()
+    }
+
+    /// The numbers of the volumes that are missing.
+    pub(super) fn missing(&self) -> Vec<u64> {
+        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
+        let numbered = (1..).zip(files.iter());
+        numbered.filter(|(_, files)| files.is_empty()).map(|(number, _)| number).collect()
+    }
+
+    /// The file of a volume that counts first, opened.
+    ///
+    /// # Errors
+    /// Where it is missing.
+    pub(super) fn first(&self, number: u64, manifest: &Manifest) -> Result<Arc<Volume>> {
+        match self.candidates(number).first() {
+            Some(candidate) => self.open(candidate),
+            None => Err(self.lacking(number, manifest)),
+        }
+    }
+
+    /// A file, opened.
+    pub(super) fn open(&self, candidate: &Candidate) -> Result<Arc<Volume>> {
+        opened(candidate, &self.handles)
+    }
+
+    /// The bytes of a frame that have its digest, from whichever file has them. `what` names it.
+    ///
+    /// # Errors
+    /// [`Kind::Damaged`](crate::model::Kind::Damaged) where no file has them, as it is with the
+    /// first.
+    pub(super) fn read(
+        &self,
+        entry: &PackEntry,
+        what: &str,
+        manifest: &Manifest,
+    ) -> Result<Vec<u8>> {
+        let mut trouble = None;
+        for candidate in self.candidates(entry.volume) {
+            match self.open(&candidate).and_then(|volume| read_hashed(&volume, entry, what)) {
+                Ok(stored) => return Ok(stored),
+                Err(error) => trouble = trouble.or(Some(error)),
+            }
+        }
+        Err(match trouble {
+            Some(error) => error,
+            None => self.lacking(entry.volume, manifest).context(format!("{what} cannot be read")),
+        })
+    }
+
+    /// How the files of the set are called, as far as one of them tells.
+    fn series(&self) -> Option<Series> {
+        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
+        let mut named = (1..).zip(files.iter()).flat_map(|(number, files)| {
+            files.iter().map(move |candidate| Series::of(&candidate.path, number))
+        });
+        named.find_map(|series| series)
+    }
+
+    /// What a volume is probably called.
+    pub(super) fn probable_name(&self, number: u64) -> Option<String> {
+        self.series().map(|series| series.file(number))
+    }
+
+    /// What the whole set is called, for people.
+    pub(super) fn title(&self, manifest: &Manifest) -> String {
+        if let ([_], Some(file)) = (&manifest.volumes[..], self.file(1)) {
+            return file.display().to_string();
+        }
+        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
+        title(files.iter().flatten().next().map(|one| &**one), &manifest.set)
+    }
+
+    /// All volumes, there or not.
+    pub(super) fn list(&self, manifest: &Manifest) -> Vec<AtHand> {
+        let one = |number, size| {
+            let file = self.candidates(number).first().cloned();
+            AtHand {
+                number,
+                size,
+                length: file.as_ref().map(|file| file.length),
+                file: file.map(|file| file.path.clone()),
+                name: self.probable_name(number),
+            }
+        };
+        manifest.volumes.iter().map(|volume| one(volume.number, volume.size)).collect()
+    }
+
+    /// What is to be said of a volume that is missing:
+    /// [`Kind::Untrusted`](crate::model::Kind::Untrusted) where the file in its place belongs to
+    /// another set, else [`Kind::Damaged`](crate::model::Kind::Damaged).
+    pub(super) fn lacking(&self, number: u64, manifest: &Manifest) -> Error {
+        let search = self.search.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = self.probable_name(number);
+        let has_name = |path: &Path| {
+            name.as_deref().is_some_and(|name| path.file_name().is_some_and(|file| file == name))
+        };
+        let which = format!(
+            "volume {number} of {} of {} (set {})",
+            manifest.volumes.len(),
+            self.title(manifest),
+            short(&manifest.set)
+        );
+        for candidate in &search.found {
+            let Some(claim) = &candidate.claim else { continue };
+            let stands_for_it = has_name(&candidate.path)
+                || candidate.origin == Origin::Named && claim.number == number;
+            if claim.set != manifest.set && stands_for_it {
+                return Error::untrusted(format!(
+                    "{} is not {which}: it belongs to another set, {}",
+                    candidate.path.display(),
+                    short(&claim.set)
+                ))
+                .hint("bring the volume of this set: two exports were mixed up");
+            }
+        }
+        let called =
+            name.as_ref().map_or_else(String::new, |name| format!(", probably called {name},"));
+        let error = Error::damaged(format!("{which}{called} is not there"));
+        let unreadable = search.unreadable.iter().find(|(path, _)| has_name(path));
+        match unreadable {
+            Some((_, why)) => error.because(why.chain()).hint("read that file in another way"),
+            None => error.hint("bring it to the other volumes, or name its file or folder too"),
+        }
+    }
+}

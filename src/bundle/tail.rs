@@ -1,0 +1,218 @@
+//! The signed tail of a bundle: found without believing anything, and read without parsing what is
+//! signed.
+
+use super::volume::{self, BLOCK, END_BYTES, Volume, member_bytes};
+use crate::model::{Digest, Error, Result, limits};
+use crate::trust::{KeyId, SIGNATURE_BYTES};
+
+/// Manifest and signatures, as they stand at the end of the last volume or in a receipt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Tail {
+    /// The bytes of the manifest.
+    pub(super) manifest: Vec<u8>,
+    /// Where its header begins.
+    pub(super) manifest_at: u64,
+    /// In the order of their keys.
+    pub(super) signatures: Vec<(KeyId, [u8; SIGNATURE_BYTES])>,
+    /// Time that the header of the manifest has.
+    pub(super) time: u64,
+}
+
+/// What the members of a file end with.
+enum End {
+    /// The manifest begins here.
+    Manifest(u64),
+    /// The end of a tar, and of the file: a volume that is not the last of its set.
+    Tar,
+}
+
+impl Tail {
+    /// Digest of the manifest: names the bundle.
+    pub(super) fn digest(&self) -> Digest {
+        Digest::of(&self.manifest)
+    }
+
+    /// Whether the last bytes of the file are those of a last volume, or a receipt. Only a hint.
+    pub(super) fn is_hinted(volume: &Volume) -> bool {
+        matches!(hint(volume), Ok(Some(_)))
+    }
+
+    /// Finds the tail of a file; `None` where it is whole, and not the last volume of its set.
+    ///
+    /// # Errors
+    /// [`Kind::Io`](crate::model::Kind::Io); [`Kind::Damaged`](crate::model::Kind::Damaged) where
+    /// the file ends early or its end is no longer what it was;
+    /// [`Kind::Malformed`](crate::model::Kind::Malformed) where it is no volume at all.
+    pub(super) fn find(volume: &Volume) -> Result<Option<Self>> {
+        let at = match hint(volume)? {
+            Some(at) => at,
+            None => match walk(volume)? {
+                End::Manifest(at) => at,
+                End::Tar => return Ok(None),
+            },
+        };
+        Self::read(volume, at).map(Some)
+    }
+
+    /// Reads manifest and signatures, which must be followed by the tail and the end of the file.
+    fn read(volume: &Volume, manifest_at: u64) -> Result<Self> {
+        let path = volume.path().display().to_string();
+        let damaged = |at: u64, what: &str| {
+            Error::damaged(format!("{path} is damaged at byte {at}: {what}"))
+                .hint("copy the bundle again")
+        };
+        let (_, size, time) = volume
+            .block(manifest_at)
+            .ok()
+            .and_then(|block| volume::parse_header(&block))
+            .filter(|(name, ..)| name == volume::MANIFEST)
+            .ok_or_else(|| damaged(manifest_at, "the header of the manifest should be here"))?;
+        if size > limits::BUNDLE_MANIFEST_BYTES {
+            return Err(Error::malformed(format!(
+                "{path}: a manifest of {size} bytes is more than any bundle has"
+            )));
+        }
+        let manifest = member(volume, manifest_at, size)
+            .map_err(|e| e.context(format!("{path} is incomplete")))?;
+        let mut at = manifest_at + member_bytes(size);
+        let mut signatures = Vec::new();
+        loop {
+            let header =
+                volume.block(at).map_err(|_| damaged(at, "the file ends among its signatures"))?;
+            let (name, size, member_time) = volume::parse_header(&header)
+                .ok_or_else(|| damaged(at, "a signature or the tail should be here"))?;
+            if member_time != time {
+                return Err(damaged(at, "the header of a member has another time"));
+            }
+            if name == volume::TAIL {
+                break;
+            }
+            let id = name
+                .strip_prefix("signatures/")
+                .and_then(|rest| rest.strip_suffix(".sig"))
+                .and_then(KeyId::parse);
+            let (Some(id), true) = (id, size == SIGNATURE_BYTES as u64) else {
+                return Err(Error::malformed(format!(
+                    "{path}: {name:?} does not belong between manifest and tail"
+                )));
+            };
+            if signatures.last().is_some_and(|(last, _): &(KeyId, _)| *last >= id) {
+                return Err(Error::malformed(format!("{path}: its signatures are out of order")));
+            }
+            if signatures.len() == limits::SIGNATURES {
+                return Err(Error::malformed(format!(
+                    "{path} has more than {} signatures",
+                    limits::SIGNATURES
+                )));
+            }
+            let bytes = member(volume, at, size)?;
+            let signature =
+                bytes.try_into().map_err(|_| damaged(at, "a signature has another length"))?;
+            signatures.push((id, signature));
+            at += member_bytes(size);
+        }
+        expect_end(volume, at, manifest_at, time)?;
+        Ok(Self { manifest, manifest_at, signatures, time })
+    }
+}
+
+/// The member `tail` at `at`, the end of the tar, and the end of the file.
+fn expect_end(volume: &Volume, at: u64, manifest_at: u64, time: u64) -> Result<()> {
+    let path = volume.path().display();
+    let tail = volume::tail_text(manifest_at);
+    let mut end = volume::header(volume::TAIL, tail.len() as u64, time).to_vec();
+    end.extend(tail.bytes());
+    end.resize((2 * BLOCK + END_BYTES) as usize, 0);
+    let there = volume.length() - at;
+    let found = volume.read(at, there.min(end.len() as u64))?;
+    if !end.starts_with(&found) {
+        return Err(Error::damaged(format!(
+            "{path} is damaged at byte {at}: the tail is not what sealift writes"
+        ))
+        .hint("copy the bundle again"));
+    }
+    match there.checked_sub(end.len() as u64) {
+        Some(0) => Ok(()),
+        Some(more) => {
+            Err(Error::malformed(format!("{path}: {more} bytes follow the end of the bundle"))
+                .hint("something was appended to the file: copy the bundle again"))
+        }
+        None => {
+            Err(Error::damaged(format!("{path} ends in its tail, at byte {}", volume.length()))
+                .hint("copy the bundle again"))
+        }
+    }
+}
+
+/// Where the last bytes of the file say that the manifest is. Only a hint.
+fn hint(volume: &Volume) -> Result<Option<u64>> {
+    let length = 2 * BLOCK + END_BYTES;
+    if volume.length() < length {
+        return Ok(None);
+    }
+    Ok(volume::parse_tail(&volume.read(volume.length() - length, length)?))
+}
+
+/// Walks over the members from the front, where the tail is of no use, and says what is wrong where
+/// they do not end as those of a volume do.
+fn walk(volume: &Volume) -> Result<End> {
+    let path = volume.path().display();
+    let first = volume.read(0, volume.length().min(BLOCK))?;
+    let known = b"README.txt\0";
+    let begin = &first[..first.len().min(known.len())];
+    if first.is_empty() || !known.starts_with(begin) {
+        return Err(Error::malformed(format!("{path} is not a sealift bundle"))
+            .hint("a bundle is made by `sealift export`; archives of docker and skopeo are read by export, as docker-archive: and oci-archive:"));
+    }
+    let truncated = |at: u64| {
+        Error::damaged(format!(
+            "{path} is incomplete: it ends at byte {} without manifest and signatures (intact up to byte {at})", volume.length()
+        ))
+        .hint("the copy was interrupted, or the medium was full or pulled too early: copy the bundle again")
+    };
+    let (mut at, mut first) = (0, true);
+    while at + BLOCK <= volume.length() {
+        let Some((name, size, _)) = volume::parse_header(&volume.block(at)?) else {
+            if first {
+                return Err(Error::malformed(format!(
+                    "{path} is not a sealift bundle: its first tar header is not one that sealift writes"
+                )));
+            }
+            if at + END_BYTES == volume.length()
+                && volume.read(at, END_BYTES)?.iter().all(|&byte| byte == 0)
+            {
+                return Ok(End::Tar);
+            }
+            return Err(Error::damaged(format!(
+                "{path} is damaged: what lies at byte {at} is not the header of a member"
+            ))
+            .hint("copy the bundle again"));
+        };
+        if first && name != volume::README {
+            return Err(Error::malformed(format!("{path} is a tar, but not a sealift bundle")));
+        }
+        if name == volume::MANIFEST {
+            return Ok(End::Manifest(at));
+        }
+        first = false;
+        at = match at.checked_add(member_bytes(size)) {
+            Some(next) if next <= volume.length() => next,
+            _ => return Err(truncated(at)),
+        };
+    }
+    Err(truncated(at))
+}
+
+/// The content of a member, whose padding must be zeros.
+pub(super) fn member(volume: &Volume, at: u64, size: u64) -> Result<Vec<u8>> {
+    let mut bytes = volume.read(at + BLOCK, size + volume::padding(size))?;
+    if bytes[size as usize..].iter().any(|&byte| byte != 0) {
+        return Err(Error::damaged(format!(
+            "{} is damaged: the padding after byte {} is not empty",
+            volume.path().display(),
+            at + BLOCK + size
+        )));
+    }
+    bytes.truncate(size as usize);
+    Ok(bytes)
+}
