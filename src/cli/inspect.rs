@@ -4,17 +4,24 @@ use serde_json::json;
 
 use super::console::Console;
 use super::freshness;
+use super::landing::Landing;
 use super::output::{Align, Output, Table, count, size};
 use super::request;
 use super::verify::volume;
-use crate::bundle::{AtHand, Bundle, Contents, Unverified};
+use crate::bundle::{AtHand, Bundle, Contents, Receipt, Unverified};
 use crate::model::{Error, Result, moment};
 use crate::operation::inspect::{self, Image, Layer, Report, StoredAs};
 use crate::trust::Signer;
 
 pub(super) fn run(request: &request::Inspect, console: &Console) -> Result<()> {
     let trust = request.trust.load()?;
-    let bundle = Bundle::<Unverified>::open_set(&request.files, None)?;
+    let receipt = match &request.files[..] {
+        [file] if Receipt::is_one(file)? => Some(file.as_path()),
+        _ => None,
+    };
+    let landing = receipt.map(|file| Landing::of(file, &trust)).transpose()?.flatten();
+    let files = if receipt.is_some() { &[] } else { &request.files[..] };
+    let bundle = Bundle::<Unverified>::open_set(files, receipt)?;
     let signers = bundle.signers(&trust);
     let trusted = signers.iter().any(|signer| signer.trusted.is_some());
     let digest = bundle.digest();
@@ -40,7 +47,9 @@ pub(super) fn run(request: &request::Inspect, console: &Console) -> Result<()> {
         (length, volumes) = (bundle.length(), bundle.claimed_volumes(&contents));
         contents
     };
-    let facts = Facts { length, volumes, digest: digest.to_string(), signers, contents, report };
+    let digest = digest.to_string();
+    let is_receipt = receipt.is_some();
+    let facts = Facts { is_receipt, length, volumes, digest, signers, contents, report, landing };
     if request.json { facts.json() } else { facts.print(request.layers) }
 }
 
@@ -59,12 +68,15 @@ fn stored_as(stored: &StoredAs) -> String {
 }
 
 struct Facts {
+    is_receipt: bool,
     length: u64,
     volumes: Vec<AtHand>,
     digest: String,
     signers: Vec<Signer>,
     contents: Contents,
     report: Report,
+    /// What a receipt says of an import.
+    landing: Option<Landing>,
 }
 
 fn name(image: &Image) -> String {
@@ -139,6 +151,7 @@ impl Facts {
             "contentBytes": self.report.content,
             "packBytes": self.report.packs,
             "packs": manifest.packs.len(),
+            "import": self.landing.as_ref().map(Landing::json),
             "images": images,
         }))
     }
@@ -147,7 +160,11 @@ impl Facts {
         let mut out = Output::stdout();
         let manifest = &self.contents.manifest;
         let created = moment::spell(manifest.created);
-        out.line(format!("bundle   {} ({})", self.digest, size(self.length)))?;
+        if self.is_receipt {
+            out.line(format!("receipt  of {}", self.digest))?;
+        } else {
+            out.line(format!("bundle   {} ({})", self.digest, size(self.length)))?;
+        }
         out.line(format!("made     {created} by {}, set {}", manifest.generator, manifest.set))?;
         if let Some(position) = manifest.position() {
             out.line(format!("stream   {position}"))?;
@@ -167,7 +184,7 @@ impl Facts {
             out.line(format!("signed   by {}, {judged}", signer.describe()))?;
         }
         out.line("")?;
-        if self.volumes.len() > 1 {
+        if self.volumes.len() > 1 && !self.is_receipt {
             self.print_volumes(&mut out)?;
         }
         let mut table = Table::new(&[
@@ -211,7 +228,8 @@ impl Facts {
             size(self.report.content),
             count(manifest.packs.len(), "pack"),
             size(self.report.packs),
-        ))
+        ))?;
+        self.landing.as_ref().map_or(Ok(()), |landing| landing.print(&mut out))
     }
 
     fn print_volumes(&self, out: &mut Output) -> Result<()> {
