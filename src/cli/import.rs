@@ -113,6 +113,7 @@ fn bring(
     for note in &report.plan.notes {
         console.warn(note);
     }
+    case.brought(report.plan.arrivals.len());
     let filed = receipt.map(|receipt| {
         let around = Surroundings {
             command: "import",

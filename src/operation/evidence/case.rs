@@ -46,6 +46,7 @@ pub struct Case {
     findings: Vec<Finding>,
     not_checked: Vec<NotChecked>,
     destination: Option<String>,
+    brought: Option<usize>,
     /// The only volume that was looked at, where it was one.
     volume: Option<u64>,
 }
@@ -225,6 +226,11 @@ impl Case {
         }));
     }
 
+    /// So many images were brought.
+    pub fn brought(&mut self, images: usize) {
+        self.brought = Some(images);
+    }
+
     /// Images go to a place, or would have.
     pub fn bound_for(&mut self, destination: String) {
         self.destination = Some(destination);
@@ -300,7 +306,7 @@ impl Case {
             sequence: self.bundle.as_ref().and_then(|bundle| bundle.sequence),
             authentic: self.bundle.is_some(),
             keys: counted.map(|signature| signature.key.clone()).collect(),
-            images: self.bundle.is_some().then_some(self.images.len()),
+            images: self.brought.or(self.bundle.is_some().then_some(self.images.len())),
             result: verdict.result.to_owned(),
             exit_code: verdict.exit_code,
             sentence: verdict.sentence,

@@ -38,7 +38,7 @@ pub struct Entry {
     pub authentic: bool,
     /// The keys whose signatures counted.
     pub keys: Vec<String>,
-    /// How many images an authentic bundle holds.
+    /// How many images an authentic bundle holds; of an import that went well, how many it brought.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<usize>,
     /// A word or two for how it ended.
