@@ -38,7 +38,7 @@ pub fn trust(data: &[u8]) {
         assert!(loaded.is_err());
         return;
     };
-    assert_eq!(KeyId::parse(text).map(|id| id.to_string()).is_none_or(|id| id == text), true);
+    assert!(KeyId::parse(text).is_none_or(|id| id.to_string() == text));
     if let Ok(key) = loaded {
         let again = PublicKey::from_pem(&key.to_pem().expect("a key can be written"), "it");
         assert_eq!(again.expect("what was written is read"), key);

@@ -30,7 +30,7 @@ use crate::model::{Algorithm, Digest, Error, Result, limits};
 pub(super) const CHECKPOINT: &str = "checkpoint";
 
 /// What the end begins with.
-const LINE: &[u8] = b"sealift checkpoint 1\n";
+const LINE: &[u8] = b"sealift checkpoint 2\n";
 
 /// The line, a length, a digest.
 const END_BYTES: usize = LINE.len() + 8 + 32;
@@ -92,6 +92,7 @@ impl Checkpoints {
         let mut head = Vec::new();
         put(&mut head, snapshot.written.len() as u64);
         for pack in &snapshot.written {
+            put(&mut head, pack.volume);
             put(&mut head, pack.offset);
             put_frame(&mut head, pack);
         }
@@ -141,8 +142,8 @@ fn put_frame(out: &mut Vec<u8>, frame: &PackEntry) {
 /// A frame, and which file it is in.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame {
-    /// Whether it is in the checkpoint, else it is a pack of the unfinished bundle.
-    pub(super) in_checkpoint: bool,
+    /// The volume of the unfinished bundle that it is in, else it is in the checkpoint.
+    pub(super) volume: Option<u64>,
     /// Where its bytes begin there.
     pub(super) offset: u64,
     /// Length of its bytes.
@@ -174,14 +175,18 @@ pub(super) fn read(file: &Volume) -> Result<(Vec<Frame>, Index)> {
     }
     let mut cursor = Cursor::new(&head);
     let mut frames = Vec::new();
-    for _ in 0..cursor.count(35)? {
+    for _ in 0..cursor.count(36)? {
+        let volume = cursor.number()?;
+        if volume == 0 || volume > limits::VOLUMES as u64 {
+            return Err(odd());
+        }
         let offset = cursor.number()?;
         let offset = offset.checked_add(super::volume::BLOCK).ok_or_else(odd)?;
-        frames.push(read_frame(&mut cursor, false, offset)?);
+        frames.push(read_frame(&mut cursor, Some(volume), offset)?);
     }
     let mut offset = 0;
     for _ in 0..cursor.count(34)? {
-        let frame = read_frame(&mut cursor, true, offset)?;
+        let frame = read_frame(&mut cursor, None, offset)?;
         offset += frame.size;
         frames.push(frame);
     }
@@ -190,12 +195,12 @@ pub(super) fn read(file: &Volume) -> Result<(Vec<Frame>, Index)> {
     Ok((frames, index))
 }
 
-fn read_frame(cursor: &mut Cursor<'_>, in_checkpoint: bool, offset: u64) -> Result<Frame, Odd> {
+fn read_frame(cursor: &mut Cursor<'_>, volume: Option<u64>, offset: u64) -> Result<Frame, Odd> {
     let (size, content) = (cursor.number()?, cursor.number()?);
     if content == 0 || content > limits::PACK_CONTENT_BYTES || size > stored_limit(content) {
         return Err(Odd("a pack is longer than it may be"));
     }
     let digest = Digest::from_bytes(Algorithm::Sha256, cursor.take(32)?);
     let digest = digest.ok_or(Odd("a digest has another length"))?;
-    Ok(Frame { in_checkpoint, offset, size, digest, content })
+    Ok(Frame { volume, offset, size, digest, content })
 }

@@ -5,12 +5,11 @@
 //! what was signed as it is copied, so a medium that fails cannot put a bad copy in place of a good
 //! bundle.
 
-use std::io::Write as _;
 use std::path::Path;
 
-use super::press::{Output, write_error};
+use super::output::VolumeWriter;
 use super::reader::{Authentic, Bundle};
-use super::volume::{self, BLOCK, END_BYTES};
+use super::volume::{self, BLOCK};
 use crate::codec::atomic::AtomicFile;
 use crate::model::{Digest, Error, Result, limits};
 use crate::trust::{PublicKey, SIGNATURE_BYTES, SecretKey};
@@ -72,7 +71,7 @@ impl Bundle<Authentic> {
     pub fn write_signed(&self, path: &Path, advance: &dyn Fn(u64)) -> Result<()> {
         let manifest = &self.contents().manifest;
         let file = AtomicFile::create(path, 0o644)?;
-        let mut output = Output { file, at: 0, time: self.tail.time };
+        let mut output = VolumeWriter::new(file, self.tail.time);
         let number = manifest.volumes.len() as u64;
         let readme = self.volumes.first(number, manifest)?.read(BLOCK, manifest.readme.size)?;
         if Digest::of(&readme) != manifest.readme.digest {
@@ -91,16 +90,12 @@ impl Bundle<Authentic> {
         }
         let stored = self.volumes.read(&manifest.index, "the index", manifest)?;
         output.member(&format!("index/{}.zst", manifest.index.digest.hex()), &stored)?;
-        let manifest_at = output.at;
+        let manifest_at = output.at();
         output.member(volume::MANIFEST, &self.tail.manifest)?;
         for (id, signature) in &self.tail.signatures {
             output.member(&format!("signatures/{id}.sig"), signature)?;
         }
         output.member(volume::TAIL, volume::tail_text(manifest_at).as_bytes())?;
-        output
-            .file
-            .write_all(&[0; END_BYTES as usize])
-            .map_err(|e| write_error(&path.display().to_string(), e))?;
-        output.file.commit()
+        output.commit()
     }
 }

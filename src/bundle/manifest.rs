@@ -200,6 +200,12 @@ pub struct Encoder {
     pub window_log: u32,
     /// How streams are cut.
     pub chunker: String,
+    /// Bytes that no volume is larger than, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume_size: Option<u64>,
+    /// Content of a full pack, where that is another than the preset says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pack_content: Option<u64>,
 }
 
 impl Manifest {
@@ -246,6 +252,10 @@ impl Manifest {
             ))
             .hint("the bundle may be from a newer sealift: use that version"));
         };
+        // The parser alone would take an array of all values in the right order.
+        if document.trim_ascii_start().first() != Some(&b'{') {
+            return Err(Error::malformed("the manifest of the bundle is no JSON object"));
+        }
         let manifest: Self = json::parse_strict(document, "the manifest of the bundle")?;
         manifest.check()?;
         Ok(manifest)

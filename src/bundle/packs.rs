@@ -63,6 +63,8 @@ struct Full {
 pub(super) struct Packs {
     press: Press,
     preset: Preset,
+    /// Content of a full pack, in bytes.
+    pack_content: usize,
     base: Option<Arc<Base>>,
     /// Those without a prefix, then those with one, each by class.
     open: [Open; 2 * Class::ALL.len()],
@@ -78,10 +80,16 @@ pub(super) struct Packs {
 }
 
 impl Packs {
-    pub(super) fn new(press: Press, preset: Preset, base: Option<Arc<Base>>) -> Self {
+    pub(super) fn new(
+        press: Press,
+        preset: Preset,
+        pack_content: usize,
+        base: Option<Arc<Base>>,
+    ) -> Self {
         Self {
             press,
             preset,
+            pack_content,
             base,
             open: Default::default(),
             known: HashMap::new(),
@@ -122,7 +130,7 @@ impl Packs {
         let slot = self.slot(class, file, offset, chunk.len())?;
         let open = &mut self.open[slot];
         if open.content.capacity() == 0 {
-            open.content.reserve_exact(self.preset.pack_content());
+            open.content.reserve_exact(self.pack_content);
         }
         let at = match open.files.last() {
             Some(last) if last.is(file) => open.files.len() - 1,
@@ -169,7 +177,7 @@ impl Packs {
             Vec::new()
         };
         let slot = if old.is_empty() { plain } else { plain + Class::ALL.len() };
-        if self.open[slot].content.len() + length > self.preset.pack_content() {
+        if self.open[slot].content.len() + length > self.pack_content {
             self.seal(slot)?;
         }
         let lengths: Vec<usize> = old.iter().map(|&number| self.length(number)).collect();

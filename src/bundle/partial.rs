@@ -4,8 +4,10 @@
 //! ```text
 //! .NAME.partial/        beside the bundle
 //!   1/                  an export that was interrupted
-//!     bundle            its packs
+//!     bundle            its packs: the first volume
+//!     bundle-2 …        those after it
 //!     checkpoint        what is in them
+//!     names             which set is being given its names, while it is
 //!   2/                  the export that is running
 //! ```
 //!
@@ -16,13 +18,17 @@ use std::sync::Arc;
 
 use super::base::Base;
 use super::checkpoint::CHECKPOINT;
-use super::remains::{BUNDLE, Remains};
+use super::naming::{set_of, volume_path};
+use super::remains::{BUNDLE, Remains, volume_name};
 use crate::codec::atomic::{self, AtomicFile, Workshop};
-use crate::model::{Error, Kind, Result};
+use crate::model::{Error, Kind, Result, limits};
 
 /// Interrupted exports of which something is kept. The second is for one that was interrupted
 /// before it came as far as the first.
 const MOST: usize = 2;
+
+/// The name of the note of a set that is being given its names.
+const NAMES: &str = "names";
 
 /// What an interrupted export has left.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +82,9 @@ impl Partial {
         let mut number = 1;
         for (own, run) in runs(&home) {
             number = number.max(own + 1);
+            for name in left_by(&run, target) {
+                let _ = std::fs::remove_file(name);
+            }
             let bundle = run.join(BUNDLE);
             if bundle.exists() && !atomic::is_abandoned(&bundle) {
                 return Err(Error::new(
@@ -106,6 +115,18 @@ impl Partial {
         Ok(Self { target: target.to_owned(), home, workshop, older })
     }
 
+    /// The volumes of a set that have their names although its last one never got it: an export was
+    /// killed in that moment. They are removed when a bundle is written here again.
+    pub(super) fn left_names(target: &Path) -> Vec<PathBuf> {
+        let Ok(home) = home(target) else { return Vec::new() };
+        runs(&home).into_iter().flat_map(|(_, run)| left_by(&run, target)).collect()
+    }
+
+    /// Notes that the volumes of a set are about to get their names.
+    pub(super) fn note_names(&self, set: &str, count: u64) -> Result<()> {
+        atomic::write_file(&self.folder().join(NAMES), 0o600, format!("{set} {count}").as_bytes())
+    }
+
     /// What interrupted exports have left: each has something that those before it have not. What
     /// is of no use is removed.
     pub fn remains(&self, base: Option<&Arc<Base>>) -> Vec<Remains> {
@@ -132,14 +153,48 @@ impl Partial {
         self.workshop.path()
     }
 
-    /// The file of the bundle.
-    pub(super) fn create(&self) -> Result<AtomicFile> {
-        AtomicFile::create_in(&self.workshop, BUNDLE, &self.target, 0o644)
+    /// What the bundle will be.
+    pub(super) fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Where a volume lies until it has its name.
+    pub(super) fn volume(&self, number: u64) -> PathBuf {
+        self.folder().join(volume_name(number))
+    }
+
+    /// Begins a volume.
+    pub(super) fn create(&self, number: u64) -> Result<AtomicFile> {
+        self.create_beside(&volume_name(number))
+    }
+
+    /// Begins another file that is to get its name with the bundle. `name` is the one that it has
+    /// until then.
+    pub(super) fn create_beside(&self, name: &str) -> Result<AtomicFile> {
+        AtomicFile::create_in(&self.workshop, name, &self.target, 0o644)
     }
 
     /// Removes everything: the bundle has its name.
-    pub(super) fn clear(self) {
+    pub(super) fn clear(&self) {
         let _ = std::fs::remove_dir_all(&self.home);
+    }
+}
+
+/// What a run that was killed while it named its volumes has left.
+fn left_by(run: &Path, target: &Path) -> Vec<PathBuf> {
+    let noted = std::fs::read_to_string(run.join(NAMES)).ok();
+    let noted = noted.as_deref().and_then(|text| text.split_once(' '));
+    let Some((set, Ok(count))) = noted.map(|(set, count)| (set, count.parse::<u64>())) else {
+        return Vec::new();
+    };
+    let is_of_set = |path: &PathBuf| set_of(path).is_some_and(|own| own == set);
+    let count = count.min(limits::VOLUMES as u64);
+    let mut names: Vec<PathBuf> =
+        (1..=count).map(|number| volume_path(target, number, count)).collect();
+    match names.pop() {
+        // It had just come to its end: nothing is left but the folder.
+        Some(last) if is_of_set(&last) => Vec::new(),
+        _ => names.into_iter().filter(is_of_set).collect(),
     }
 }
 
@@ -169,10 +224,8 @@ fn is_whole(run: &Path) -> bool {
 
 /// Bytes of what there is to go on from.
 fn length(run: &Path) -> u64 {
-    [BUNDLE, CHECKPOINT]
-        .iter()
-        .map(|name| run.join(name).metadata().map_or(0, |meta| meta.len()))
-        .sum()
+    let entries = std::fs::read_dir(run).into_iter().flatten().flatten();
+    entries.map(|entry| entry.metadata().map_or(0, |meta| meta.len())).sum()
 }
 
 /// A folder that others do not look into: what is in it has no signature yet.

@@ -26,7 +26,7 @@ impl Preset {
     }
 
     /// Whether gzip layers are opened and later rebuilt.
-    pub(super) const fn opens_layers(self) -> bool {
+    pub const fn opens_layers(self) -> bool {
         !matches!(self, Self::Fast)
     }
 
@@ -40,13 +40,16 @@ impl Preset {
     }
 
     /// Content of a full pack, in bytes. Larger ones compress better and cost every reader memory
-    /// and, where a layer takes its content from all over the bundle, time.
-    pub(super) const fn pack_content(self) -> usize {
-        match self {
+    /// and, where a layer takes its content from all over the bundle, time. Of a volume that may
+    /// have `volume` bytes it is a quarter at most: what is left over at the end of one is little.
+    pub(super) fn pack_content(self, volume: Option<u64>) -> usize {
+        let most = match self {
             Self::Fast => 4 << 20,
             Self::Balanced => 8 << 20,
             Self::Max => 32 << 20,
-        }
+        };
+        let quarter = volume.map_or(u64::MAX, |volume| volume / 4);
+        usize::try_from(quarter).map_or(most, |quarter| most.min(quarter))
     }
 
     /// Old content that a pack may have as prefix, in bytes.
@@ -63,9 +66,9 @@ impl Preset {
         self.prefix_content() > 0
     }
 
-    /// Power of two of the largest window that a pack and its prefix need.
-    pub(super) fn window_log(self) -> u32 {
-        frame::window_log(self.pack_content() + self.prefix_content())
+    /// Power of two of the largest window that a pack with so much content and its prefix need.
+    pub(super) fn window_log(self, pack_content: usize) -> u32 {
+        frame::window_log(pack_content + self.prefix_content())
     }
 
     /// How a pack of a class is compressed. The window is the whole pack and its prefix.

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -14,8 +13,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::cache::PackCache;
 use super::manifest::PackEntry;
-use super::volume::{header, member_bytes, padding};
-use crate::codec::atomic::AtomicFile;
+use super::output::Output;
+use super::partial::Partial;
 use crate::codec::frame::{self, Effort};
 use crate::model::{Digest, Error, Kind, Result};
 
@@ -38,50 +37,8 @@ struct Pressed {
     content: u64,
 }
 
-/// The file, and the packs that were written to it.
+/// The volumes, and the packs that were written to them.
 type Written = (Output, Vec<PackEntry>);
-
-/// The file of one volume while packs are appended to it.
-pub(super) struct Output {
-    pub(super) file: AtomicFile,
-    pub(super) at: u64,
-    pub(super) time: u64,
-}
-
-impl Output {
-    /// Appends a member with its header and padding.
-    pub(super) fn member(&mut self, name: &str, content: &[u8]) -> Result<()> {
-        let size = content.len() as u64;
-        let zeros = [0u8; 512];
-        let target = self.file.target().display().to_string();
-        let mut write = || {
-            self.file.write_all(&header(name, size, self.time))?;
-            self.file.write_all(content)?;
-            self.file.write_all(&zeros[..padding(size) as usize])
-        };
-        write().map_err(|e| write_error(&target, e))?;
-        self.at += member_bytes(size);
-        Ok(())
-    }
-}
-
-/// Says what to do about a full disk or a file system that holds no larger file.
-pub(super) fn write_error(target: &str, error: std::io::Error) -> Error {
-    let hint = match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-            Some("free some space, or write the bundle to another disk")
-        }
-        std::io::ErrorKind::FileTooLarge => Some(
-            "the file system holds no larger file (FAT32 ends at 4 GiB): format the medium as exFAT or ext4, or export fewer images into one bundle",
-        ),
-        _ => None,
-    };
-    let error = Error::io(format!("cannot write {target}"), error);
-    match hint {
-        Some(hint) => error.hint(hint),
-        None => error,
-    }
-}
 
 /// Compresses and writes packs.
 pub(super) struct Press {
@@ -98,7 +55,7 @@ pub(super) struct Press {
 
 /// What was written so far, for reading it back.
 struct Shelf {
-    file: File,
+    partial: Arc<Partial>,
     state: Mutex<ShelfState>,
     changed: Condvar,
 }
@@ -142,11 +99,13 @@ impl Drop for Closing {
 
 impl Press {
     /// Starts `threads` compressors and one writer that appends to `output`.
-    pub(super) fn start(mut output: Output, threads: usize) -> Result<Self> {
+    pub(super) fn start(output: Output, threads: usize) -> Self {
         let threads = threads.max(1);
-        let target = output.file.target().display().to_string();
-        let file = output.file.file().try_clone().map_err(|e| write_error(&target, e))?;
-        let shelf = Arc::new(Shelf { file, state: Mutex::default(), changed: Condvar::new() });
+        let shelf = Arc::new(Shelf {
+            partial: Arc::clone(output.partial()),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        });
         let (full, full_in) = bounded::<Full>(1);
         let (pressed, pressed_in) = bounded::<Result<Pressed>>(threads);
         let (tokens, tokens_in) = bounded::<()>(threads + 1);
@@ -159,7 +118,7 @@ impl Press {
         let closing = Closing(Arc::clone(&shelf));
         let writer = std::thread::spawn(move || write(output, &pressed_in, &tokens_in, &closing.0));
         let cache = PackCache::new(CACHE_BYTES);
-        Ok(Self { full: Some(full), tokens, workers, writer: Some(writer), next: 0, shelf, cache })
+        Self { full: Some(full), tokens, workers, writer: Some(writer), next: 0, shelf, cache }
     }
 
     /// The content of a pack without a prefix that was handed over, read back from the file.
@@ -167,9 +126,8 @@ impl Press {
         self.cache.get(pack, || {
             let entry = self.shelf.entry(pack).ok_or_else(died)?;
             let mut stored = vec![0; entry.size as usize];
-            self.shelf
-                .file
-                .read_exact_at(&mut stored, entry.data_offset())
+            File::open(self.shelf.partial.volume(entry.volume))
+                .and_then(|file| file.read_exact_at(&mut stored, entry.data_offset()))
                 .map_err(|e| Error::io("cannot read back what was written of the bundle", e))?;
             if Digest::of(&stored) != entry.digest {
                 return Err(Error::new(
@@ -191,7 +149,7 @@ impl Press {
     }
 
     /// Hands over a full pack; waits while too many are on their way. The number that it gets is
-    /// its place in the file.
+    /// its place in the order.
     pub(super) fn push(
         &mut self,
         content: Vec<u8>,
@@ -208,7 +166,7 @@ impl Press {
         if gone { Err(self.failure()) } else { Ok(number) }
     }
 
-    /// Waits for everything and gives the file back, with the packs that were written.
+    /// Waits for everything and gives the volumes back, with the packs that were written.
     pub(super) fn finish(mut self) -> Result<Written> {
         self.full = None;
         for worker in self.workers.drain(..) {
@@ -299,15 +257,7 @@ fn write(
         let pack = pack?;
         early.insert(pack.number, pack);
         while let Some(pack) = early.remove(&entries.len()) {
-            let offset = output.at;
-            output.member(&format!("packs/{}.zst", pack.digest.hex()), &pack.stored)?;
-            let entry = PackEntry {
-                volume: 1,
-                offset,
-                size: pack.stored.len() as u64,
-                digest: pack.digest,
-                content: pack.content,
-            };
+            let entry = output.pack(&pack.stored, pack.digest, pack.content)?;
             entries.push(entry);
             shelf.state().entries.push(entry);
             shelf.changed.notify_all();

@@ -5,16 +5,16 @@
 //! signatures. One that an import has made also holds a [`Statement`] of what really arrived, and the
 //! receiver's signatures over it.
 
-use std::io::{Seek as _, SeekFrom, Write as _};
+use std::fs::File;
 use std::path::Path;
 
 use super::base::Known;
-use super::press::{Output, write_error};
+use super::output::VolumeWriter;
 use super::reader::{Authentic, Bundle, Contents, Unverified};
 use super::statement::Statement;
 use super::tail::member;
-use super::volume::{self, BLOCK, END_BYTES, Volume, member_bytes};
-use crate::codec::atomic::AtomicFile;
+use super::volume::{self, BLOCK, Volume, member_bytes};
+use crate::codec::atomic::{AtomicFile, name_together};
 use crate::codec::checked::HashingReader;
 use crate::model::{Algorithm, Digest, Error, Result, limits};
 use crate::trust::{KeyId, SIGNATURE_BYTES, SecretKey, Signer, Trust};
@@ -245,8 +245,8 @@ impl Bundle<Authentic> {
         file: AtomicFile,
         import: Option<(Vec<u8>, &[SecretKey])>,
     ) -> Result<Digest> {
-        let path = file.target().display().to_string();
-        let mut output = Output { file, at: 0, time: self.tail.time };
+        let name = file.target().to_owned();
+        let mut output = VolumeWriter::new(file, self.tail.time);
         let manifest = &self.contents().manifest;
         let stored = self.volumes.read(&manifest.index, "the index", manifest)?;
         output.member(volume::README, README)?;
@@ -262,23 +262,23 @@ impl Bundle<Authentic> {
             }
         }
         output.member(&format!("index/{}.zst", Digest::of(&stored).hex()), &stored)?;
-        let manifest_at = output.at;
+        let manifest_at = output.at();
         output.member(volume::MANIFEST, &self.tail.manifest)?;
         for (id, signature) in &self.tail.signatures {
             output.member(&format!("signatures/{id}.sig"), signature)?;
         }
         output.member(volume::TAIL, volume::tail_text(manifest_at).as_bytes())?;
-        output.file.write_all(&[0; END_BYTES as usize]).map_err(|e| write_error(&path, e))?;
-        let digest = hash(&mut output.file).map_err(|e| write_error(&path, e))?;
-        output.file.commit()?;
+        let done = output.end()?;
+        let digest = hash(done.file.path())
+            .map_err(|e| Error::io(format!("cannot read back {}", name.display()), e))?;
+        name_together(vec![(done.file, name)])?;
         Ok(digest)
     }
 }
 
 /// The digest of all that was written.
-fn hash(file: &mut AtomicFile) -> std::io::Result<Digest> {
-    file.seek(SeekFrom::Start(0))?;
-    let mut reader = HashingReader::new(file.file(), Algorithm::Sha256);
+fn hash(path: &Path) -> std::io::Result<Digest> {
+    let mut reader = HashingReader::new(File::open(path)?, Algorithm::Sha256);
     std::io::copy(&mut reader, &mut std::io::sink())?;
     Ok(reader.finish().0)
 }

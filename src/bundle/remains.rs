@@ -21,8 +21,13 @@ use crate::codec::frame;
 use crate::endpoint::Form;
 use crate::model::{Descriptor, Digest, Error, Result};
 
-/// The name of the file of an unfinished bundle.
+/// The name of the first volume of an unfinished bundle.
 pub(super) const BUNDLE: &str = "bundle";
+
+/// The name of any volume of it.
+pub(super) fn volume_name(number: u64) -> String {
+    if number == 1 { BUNDLE.to_owned() } else { format!("{BUNDLE}-{number}") }
+}
 
 /// More threads than this are not given to the rebuilding of layers: each holds a segment.
 const MOST_THREADS: usize = 16;
@@ -34,7 +39,8 @@ const CACHE_BYTES: usize = 48 << 20;
 /// An unfinished bundle as far as it came.
 pub struct Remains {
     folder: PathBuf,
-    bundle: Volume,
+    /// Its volumes, by number; those that are there.
+    volumes: HashMap<u64, Volume>,
     checkpoint: Volume,
     frames: Vec<Frame>,
     index: Index,
@@ -51,9 +57,11 @@ impl Remains {
     pub(super) fn open(folder: &Path, base: Option<Arc<Base>>) -> Result<Self> {
         let checkpoint = Volume::open(&folder.join(CHECKPOINT))?;
         let (frames, index) = checkpoint::read(&checkpoint)?;
+        let numbers: BTreeSet<u64> = frames.iter().filter_map(|frame| frame.volume).collect();
+        let open = |number| Some((number, Volume::open(&folder.join(volume_name(number))).ok()?));
         Ok(Self {
             folder: folder.to_owned(),
-            bundle: Volume::open(&folder.join(BUNDLE))?,
+            volumes: numbers.into_iter().filter_map(open).collect(),
             checkpoint,
             frames,
             index,
@@ -117,7 +125,12 @@ impl Remains {
     /// The bytes of a pack, hashed.
     fn stored(&self, pack: u32) -> Result<Vec<u8>> {
         let frame = &self.frames[pack as usize];
-        let file = if frame.in_checkpoint { &self.checkpoint } else { &self.bundle };
+        let file = match frame.volume {
+            None => &self.checkpoint,
+            Some(number) => self.volumes.get(&number).ok_or_else(|| {
+                Error::damaged(format!("a volume is missing in {}", self.folder.display()))
+            })?,
+        };
         let stored = file.read(frame.offset, frame.size)?;
         if Digest::of(&stored) != frame.digest {
             return Err(Error::damaged(format!("{} is not what it was", file.path().display())));

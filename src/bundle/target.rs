@@ -7,8 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::layer::{self, Provers};
 use super::manifest::{Attached, ImageEntry};
+use super::seal::Finished;
 use super::turns::Turns;
-use super::writer::{Sealed, Writer};
+use super::writer::Writer;
 use crate::endpoint::{
     Action, Arrival, Attachment, BlobStep, Form, Intake, ManifestStep, Parcel, Plan, TagStep,
     Target,
@@ -109,8 +110,8 @@ impl BundleTarget {
         }
     }
 
-    /// Writes index, manifest and signatures, and gives the bundle its name.
-    pub fn seal(self, parcels: &[Parcel], signers: &[SecretKey]) -> Result<Sealed> {
+    /// Writes index, manifest and signatures. [`Finished::commit`] gives the bundle its name.
+    pub fn seal(self, parcels: &[Parcel], signers: &[SecretKey]) -> Result<Finished> {
         let images = parcels.iter().map(|parcel| self.entry(parcel)).collect();
         let writer = self.writer().take();
         match writer {

@@ -10,27 +10,23 @@ use crossbeam_channel::bounded;
 use super::base::Base;
 use super::checkpoint::Checkpoints;
 use super::class::Class;
-use super::index::{BlobEntry, Index};
+use super::index::BlobEntry;
 use super::layer::{self, Prepared};
-use super::manifest::{self, Content, Encoder, ImageEntry, Manifest, PackEntry, VolumeEntry};
 use super::names::FileName;
 use super::opener::open_layer;
+use super::output::{Form, Output, SMALLEST_VOLUME};
 use super::packs::Packs;
 use super::partial::Partial;
 use super::preset::Preset;
-use super::press::{Output, Press, write_error};
+use super::press::Press;
 use super::recipe::{Body, Encoding, Recipe, Run, push_chunk};
-use super::volume::{self, END_BYTES};
-use crate::codec::atomic::AtomicFile;
 use crate::codec::checked::HashingReader;
 use crate::codec::chunk::Chunker;
 use crate::codec::compression::{self, Compression};
 use crate::codec::deflate::Proof;
-use crate::codec::frame::{self, Effort};
 use crate::codec::split::{Parts, Splitter, is_tar};
 use crate::endpoint::{Intake, Plain};
 use crate::model::{Algorithm, Descriptor, Digest, Error, Kind, Position, Result, limits};
-use crate::trust::SecretKey;
 
 /// How a bundle is written.
 #[derive(Clone, Debug)]
@@ -45,6 +41,12 @@ pub struct WriterOptions {
     pub preset: Preset,
     /// Takes temporary files without a name, each no larger than a layer.
     pub temporary: PathBuf,
+    /// Bytes that no volume is larger than, at least [`SMALLEST_VOLUME`]; `None` for one volume of
+    /// any length.
+    pub volume_size: Option<u64>,
+    /// Whether to remember what is written, so that it can be read back
+    /// ([`SealedVolume::imprint`](super::SealedVolume::imprint)).
+    pub imprint: bool,
 }
 
 /// What became of a blob.
@@ -58,18 +60,7 @@ pub struct Added {
     pub plain: Option<Plain>,
 }
 
-/// A finished bundle.
-#[derive(Clone, Debug)]
-pub struct Sealed {
-    /// Its manifest.
-    pub manifest: Manifest,
-    /// Digest of the manifest member: names the bundle.
-    pub digest: Digest,
-    /// Length of the file.
-    pub bytes: u64,
-}
-
-/// Pieces in which content that shares nothing is stored.
+/// Pieces in which content that shares nothing is stored, where packs can hold them.
 const OPAQUE_CHUNK: usize = limits::CHUNK_BYTES as usize;
 
 /// How much of a blob is looked at to see whether it can be compressed.
@@ -77,58 +68,63 @@ const PROBE: usize = 64 << 10;
 
 /// Writes one bundle. Dropped unfinished, it leaves nothing.
 pub struct Writer {
-    packs: Packs,
-    blobs: Vec<BlobEntry>,
+    pub(super) packs: Packs,
+    pub(super) blobs: Vec<BlobEntry>,
     by_digest: HashMap<Digest, usize>,
     chunker: Chunker,
     /// Blobs of the base that are needed whole.
-    kept: Vec<u32>,
-    options: WriterOptions,
+    pub(super) kept: Vec<u32>,
+    /// Content of a full pack.
+    pub(super) pack_content: usize,
+    opaque_chunk: usize,
+    pub(super) options: WriterOptions,
     /// Its place in a stream, and when it expires.
-    position: Option<Position>,
-    expires: Option<u64>,
-    /// For a bundle that takes long: notes of what there is of it, and where it is written.
+    pub(super) position: Option<Position>,
+    pub(super) expires: Option<u64>,
+    /// For a bundle that takes long: notes of what there is of it.
     checkpoints: Option<Checkpoints>,
-    partial: Option<Partial>,
+    /// Where it is written.
+    pub(super) partial: Arc<Partial>,
 }
 
 impl Writer {
-    /// Begins a bundle that will be `path`.
-    /// With a `base`, only what the base lacks is written.
-    pub fn create(path: &Path, options: WriterOptions, base: Option<Base>) -> Result<Self> {
-        Self::begin(AtomicFile::create(path, 0o644)?, options, base.map(Arc::new))
-    }
-
-    /// Begins a bundle in a place that is kept where it fails. With `checkpoints`, notes are taken
-    /// of what there is of it, for the next export to go on from.
+    /// Begins a bundle. With a `base`, only what the base lacks is written; with `checkpoints`,
+    /// notes are taken of what there is of it, for the next export to go on from.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] for volumes that are too small, [`Kind::Io`].
     pub fn create_in(
         partial: Partial,
         checkpoints: bool,
         options: WriterOptions,
         base: Option<Arc<Base>>,
     ) -> Result<Self> {
-        let mut writer = Self::begin(partial.create()?, options, base)?;
-        writer.checkpoints = checkpoints.then(|| Checkpoints::new(partial.folder()));
-        writer.partial = Some(partial);
-        Ok(writer)
-    }
-
-    fn begin(file: AtomicFile, options: WriterOptions, base: Option<Arc<Base>>) -> Result<Self> {
-        let mut output = Output { file, at: 0, time: options.created };
-        output.member(volume::README, volume::README_TEXT.as_bytes())?;
-        output.member(volume::VOLUME, volume::volume_text(&options.set, 1).as_bytes())?;
-        let press = Press::start(output, options.threads)?;
+        let partial = Arc::new(partial);
+        if options.volume_size.is_some_and(|size| size < SMALLEST_VOLUME) {
+            return Err(Error::usage("a volume cannot be smaller than 1 MiB"));
+        }
+        let pack_content = options.preset.pack_content(options.volume_size);
+        let form = Form {
+            set: options.set.clone(),
+            time: options.created,
+            largest: options.volume_size,
+            imprint: options.imprint,
+        };
+        let output = Output::begin(Arc::clone(&partial), form)?;
+        let press = Press::start(output, options.threads);
         Ok(Self {
-            packs: Packs::new(press, options.preset, base),
+            packs: Packs::new(press, options.preset, pack_content, base),
             blobs: Vec::new(),
             by_digest: HashMap::new(),
             chunker: Chunker::default(),
             kept: Vec::new(),
+            opaque_chunk: pack_content.min(OPAQUE_CHUNK),
+            pack_content,
             options,
             position: None,
             expires: None,
-            checkpoints: None,
-            partial: None,
+            checkpoints: checkpoints.then(|| Checkpoints::new(partial.folder())),
+            partial,
         })
     }
 
@@ -290,7 +286,7 @@ impl Writer {
     fn opaque(&mut self, content: &mut dyn Read, mut tee: impl FnMut(&[u8])) -> Result<Vec<Run>> {
         let mut runs = Vec::new();
         let (none, mut offset) = (FileName::new(b""), 0);
-        let mut piece = vec![0; OPAQUE_CHUNK];
+        let mut piece = vec![0; self.opaque_chunk];
         loop {
             let filled = fill(content, &mut piece)?;
             if filled == 0 {
@@ -375,71 +371,6 @@ impl Writer {
                 Ok(Body::Tar { meta: parts.described.runs, content: parts.file.runs, stretches })
             }
         }
-    }
-
-    /// Seals the bundle: index, manifest, signatures, tail; then it gets its name.
-    pub fn finish(self, images: Vec<ImageEntry>, signers: &[SecretKey]) -> Result<Sealed> {
-        let Self { packs, mut blobs, kept, options, position, expires, partial, .. } = self;
-        let base = packs.base().map(Base::entry);
-        let (press, table) = packs.finish(&kept)?;
-        for blob in &mut blobs {
-            table.settle(&mut blob.recipe);
-        }
-        let count = table.packs.len();
-        let index = Index::new(&table.packs, table.prefixes, table.borrowed, blobs);
-        let plain = index.to_bytes(count);
-        let (mut output, packs) = press.finish()?;
-        if plain.len() as u64 > limits::INDEX_BYTES {
-            return Err(Error::malformed(
-                "the bundle would have a larger index than readers accept",
-            )
-            .hint("export fewer images into one bundle"));
-        }
-        let effort = options.preset.effort(Class::Meta);
-        let index = write_index(&mut output, &plain, effort)?;
-        let readme = volume::README_TEXT.as_bytes();
-        let manifest = Manifest {
-            critical: base.iter().map(|_| manifest::BASE.to_owned()).collect(),
-            base,
-            set: options.set,
-            created: options.created,
-            sequence: position.as_ref().map(|position| position.sequence),
-            stream: position.map(|position| position.stream),
-            expires,
-            generator: concat!("sealift ", env!("CARGO_PKG_VERSION")).to_owned(),
-            images,
-            volumes: vec![VolumeEntry { number: 1, size: output.at }],
-            readme: Content { size: readme.len() as u64, digest: Digest::of(readme) },
-            packs,
-            index,
-            encoder: Encoder {
-                zstd: frame::library_version().to_owned(),
-                preset: options.preset.name().to_owned(),
-                level: options.preset.level(),
-                window_log: options.preset.window_log(),
-                chunker: "fastcdc-2020 16/64/256 KiB, files to 64 KiB whole".to_owned(),
-            },
-        };
-        let bytes = manifest.to_bytes()?;
-        let manifest_at = output.at;
-        output.member(volume::MANIFEST, &bytes)?;
-        // One signature a key, in the order of the key names, however they were given.
-        let mut signatures: Vec<_> =
-            signers.iter().map(|key| (key.public().id(), key.sign(&bytes))).collect();
-        signatures.sort_unstable();
-        signatures.dedup();
-        for (id, signature) in signatures {
-            output.member(&format!("signatures/{id}.sig"), &signature)?;
-        }
-        output.member(volume::TAIL, volume::tail_text(manifest_at).as_bytes())?;
-        let target = output.file.target().display().to_string();
-        std::io::Write::write_all(&mut output.file, &[0; END_BYTES as usize])
-            .map_err(|e| write_error(&target, e))?;
-        output.file.commit()?;
-        if let Some(partial) = partial {
-            partial.clear();
-        }
-        Ok(Sealed { digest: Digest::of(&bytes), manifest, bytes: output.at + END_BYTES })
     }
 }
 
@@ -540,21 +471,6 @@ impl Parts for TarParts<'_> {
         let Self { packs, content, file, failed, .. } = self;
         content.end(&mut |chunk| file.put(packs, failed, chunk));
     }
-}
-
-/// The index as a member.
-fn write_index(output: &mut Output, plain: &[u8], effort: Effort) -> Result<PackEntry> {
-    let stored =
-        effort.encode(plain, &[]).map_err(|e| Error::io("zstd cannot compress the index", e))?;
-    let (digest, offset) = (Digest::of(&stored), output.at);
-    output.member(&format!("index/{}.zst", digest.hex()), &stored)?;
-    Ok(PackEntry {
-        volume: 1,
-        offset,
-        size: stored.len() as u64,
-        digest,
-        content: plain.len() as u64,
-    })
 }
 
 /// Reads until `buffer` is full or the end, and says how much came.

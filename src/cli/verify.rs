@@ -21,7 +21,7 @@ pub(super) fn run(request: &request::Verify, console: &Console) -> Result<()> {
     let filing = Filing::begin(&request.filing, "verify")?;
     let depth = if request.quick { Depth::Quick } else { Depth::Full };
     let mut case = Case::new(&request.files).looking(depth);
-    let outcome = look(request, &mut case, console);
+    let outcome = look(request, depth, &mut case, console);
     if filing.has_reports() {
         case.see_files(&*console.progress("verify"));
     }
@@ -29,7 +29,7 @@ pub(super) fn run(request: &request::Verify, console: &Console) -> Result<()> {
 }
 
 /// Proves the bundle, then looks at it; `case` hears what is found.
-fn look(request: &request::Verify, case: &mut Case, console: &Console) -> Result<()> {
+fn look(request: &request::Verify, depth: Depth, case: &mut Case, console: &Console) -> Result<()> {
     let trust = request.trust.load_some()?;
     case.trusting(&trust);
     let person = Person::at(console);
@@ -50,10 +50,11 @@ fn look(request: &request::Verify, case: &mut Case, console: &Console) -> Result
         let all = bundle.volumes().into_iter().map(|volume| volume.number);
         let wanted = all.filter(|&number| request.volume.is_none_or(|only| only == number));
         bundle.fetch(&wanted.collect(), changer)?;
+        case.at_hand(&bundle);
     }
     let report = match request.volume {
         Some(number) => verify::verify_volume(&bundle, number, &*console.progress("verify"))?,
-        None => whole(&bundle, request, &trust, console)?,
+        None => whole(&bundle, request, depth, &trust, console)?,
     };
     case.examined(&report);
     show(&bundle, &report, fresh.standing, request.json)?;
@@ -69,11 +70,11 @@ fn look(request: &request::Verify, case: &mut Case, console: &Console) -> Result
 fn whole(
     bundle: &Bundle<Authentic>,
     request: &request::Verify,
+    depth: Depth,
     trust: &Trust,
     console: &Console,
 ) -> Result<Report> {
     let held = bases::held(bundle, &request.bases, trust)?;
-    let depth = if request.quick { Depth::Quick } else { Depth::Full };
     if depth == Depth::Full {
         verify::needs_no_more(bundle, &held)?;
     }

@@ -173,13 +173,101 @@ impl AtomicFile {
     }
 
     /// Syncs, gives the file its final name, and syncs the directory.
-    pub fn commit(mut self) -> Result<()> {
+    pub fn commit(self) -> Result<()> {
+        let target = self.target.clone();
+        name_together(vec![(self.sync()?, target)])
+    }
+
+    /// Syncs. The file is whole now and waits for its name.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] where the medium does not take it.
+    pub fn sync(mut self) -> Result<Synced> {
         let what = || format!("cannot write {}", self.target.display());
         self.file.sync_all().map_err(|e| Error::io(what(), e))?;
-        std::fs::rename(&self.temporary, &self.target).map_err(|e| Error::io(what(), e))?;
+        let lock = self.file.try_clone().map_err(|e| Error::io(what(), e))?;
         self.done = true;
+        let temporary = std::mem::take(&mut self.temporary);
+        Ok(Synced { temporary, lock: Some(lock), in_workshop: self.in_workshop })
+    }
+}
+
+/// A file that is whole and safe on its medium, and waits for its name. Dropped, it goes like one
+/// that was never finished.
+#[derive(Debug)]
+pub struct Synced {
+    temporary: PathBuf,
+    /// Keeps others from taking it for abandoned.
+    lock: Option<File>,
+    in_workshop: bool,
+}
+
+impl Synced {
+    /// Where it lies until it has its name.
+    pub fn path(&self) -> &Path {
+        &self.temporary
+    }
+
+    /// Closes it. It is no longer locked, so that something beside it must be.
+    pub fn close(&mut self) {
+        self.lock = None;
+    }
+
+    /// Takes a name; what had it before is gone.
+    fn rename(&mut self, name: &Path) -> Result<()> {
+        replaceable(name)?;
+        std::fs::rename(&self.temporary, name)
+            .map_err(|e| Error::io(format!("cannot write {}", name.display()), e))?;
         forget(&self.temporary);
-        sync_directory(&self.target)
+        self.temporary = PathBuf::new();
+        Ok(())
+    }
+}
+
+impl Drop for Synced {
+    fn drop(&mut self) {
+        if !self.in_workshop && !self.temporary.as_os_str().is_empty() {
+            let _ = std::fs::remove_file(&self.temporary);
+            forget(&self.temporary);
+        }
+    }
+}
+
+/// Gives files that belong together their names, in this order; the last is the one that makes the
+/// others count, and gets its name when theirs are safe. Where that fails or is interrupted, those
+/// that have theirs are removed.
+///
+/// # Errors
+/// [`Kind::Io`], naming the file.
+pub fn name_together(files: Vec<(Synced, PathBuf)>) -> Result<()> {
+    let mut named = Named(Vec::new());
+    let count = files.len();
+    for (number, (mut file, name)) in files.into_iter().enumerate() {
+        let is_last = number + 1 == count;
+        if is_last && let Some(before) = named.0.last() {
+            sync_directory(before)?;
+        }
+        file.rename(&name)?;
+        unfinished(|all| all.push(Unfinished { path: name.clone(), unless: None }));
+        named.0.push(name);
+    }
+    let last = named.0.last().cloned();
+    // From here on they stay, whatever happens.
+    for name in named.0.drain(..) {
+        forget(&name);
+    }
+    last.map_or(Ok(()), |last| sync_directory(&last))
+}
+
+/// Files that have their names, of which not all have.
+struct Named(Vec<PathBuf>);
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        for name in self.0.drain(..) {
+            let _ = std::fs::remove_file(&name);
+            forget(&name);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::io;
 
 use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, DParameter};
 
-use crate::model::{Error, Result};
+use crate::model::{Error, Result, limits};
 
 /// How hard to try, and over which distance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +59,9 @@ fn zstd_error(code: usize) -> io::Error {
 /// `prefix`. The caller has compared `content` with a limit.
 ///
 /// # Errors
-/// [`Kind::Malformed`](crate::model::Kind::Malformed) where the frame is another than promised,
-/// [`Kind::Damaged`](crate::model::Kind::Damaged) where it does not decode.
+/// [`Kind::Malformed`](crate::model::Kind::Malformed) where the frame is another than promised: its
+/// bytes were hashed, so it was made like that. [`Kind::Damaged`](crate::model::Kind::Damaged) where
+/// it does not decode with its prefix, which may come from elsewhere.
 pub fn decode(stored: &[u8], content: u64, prefix: &[u8], what: &str) -> Result<Vec<u8>> {
     let odd = |why: &str| {
         Error::malformed(format!("{what} is not the zstd frame that was promised: {why}"))
@@ -80,17 +81,27 @@ pub fn decode(stored: &[u8], content: u64, prefix: &[u8], what: &str) -> Result<
     if stored.get(4).is_none_or(|descriptor| descriptor & 0b100 == 0) {
         return Err(odd("it has no checksum"));
     }
+    if window(stored) > 1 << limits::ZSTD_WINDOW_LOG {
+        return Err(odd("it needs a larger window than any reader has to give it"));
+    }
     match zstd_safe::find_frame_compressed_size(stored) {
         Ok(length) if length == stored.len() => {}
         Ok(_) => return Err(odd("something follows it")),
         Err(_) => return Err(odd("it ends early")),
     }
     let capacity = usize::try_from(content).map_err(|_| odd("it is too large for this machine"))?;
-    let undecoded =
-        |code| Error::damaged(format!("{what} does not decompress")).because(zstd_error(code));
+    let undecoded = |code| {
+        let error = if prefix.is_empty() {
+            odd("it does not decompress")
+        } else {
+            Error::damaged(format!("{what} does not decompress"))
+        };
+        error.because(zstd_error(code))
+    };
     let mut plain = Vec::with_capacity(capacity);
     let mut context = DCtx::create();
-    context.set_parameter(DParameter::WindowLogMax(27)).map_err(undecoded)?;
+    let window = DParameter::WindowLogMax(limits::ZSTD_WINDOW_LOG);
+    context.set_parameter(window).map_err(undecoded)?;
     if !prefix.is_empty() {
         context.ref_prefix(prefix).map_err(undecoded)?;
     }
@@ -99,6 +110,19 @@ pub fn decode(stored: &[u8], content: u64, prefix: &[u8], what: &str) -> Result<
         return Err(odd("it holds another number of bytes"));
     }
     Ok(plain)
+}
+
+/// Bytes of the window that a frame header states (RFC 8878, section 3.1.1.1.2); none where the frame
+/// is a single segment, whose window is its content. The decoder does not look at it where it has
+/// room for all content at once.
+fn window(header: &[u8]) -> u64 {
+    match header {
+        [_, _, _, _, descriptor, window, ..] if descriptor & 0b10_0000 == 0 => {
+            let base = 1u64 << (10 + (window >> 3));
+            base + base / 8 * u64::from(window & 7)
+        }
+        _ => 0,
+    }
 }
 
 /// Version of the zstd library that packs.
@@ -151,6 +175,23 @@ mod tests {
             assert_eq!(decode(bad, 17, &[], "it").unwrap_err().kind(), Kind::Malformed);
         }
         assert_eq!(decode(&good, 16, &[], "it").unwrap_err().kind(), Kind::Malformed);
+    }
+
+    #[test]
+    fn a_window_over_the_limit_is_refused() {
+        // A raw block of one byte behind a header with content size, checksum and this window.
+        let frame = |window: u8| {
+            let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0b1100_0100, window];
+            frame.extend(1u64.to_le_bytes());
+            frame.extend([0b1001, 0, 0, b'a']);
+            let checked = pack(b"a");
+            frame.extend(&checked[checked.len() - 4..]);
+            frame
+        };
+        assert_eq!(decode(&frame(17 << 3), 1, &[], "it").unwrap(), b"a");
+        for window in [17 << 3 | 1, 21 << 3, 31 << 3 | 7] {
+            assert_eq!(decode(&frame(window), 1, &[], "it").unwrap_err().kind(), Kind::Malformed);
+        }
     }
 
     #[test]

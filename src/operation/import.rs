@@ -9,10 +9,11 @@ use super::compress::compress;
 use super::copy::{self, Surroundings};
 use super::gather::display_name;
 use super::recall::recall;
+use super::space;
 use crate::bundle::{Authentic, BlobEntry, Bundle, Held};
 use crate::codec::lanes::in_order;
 use crate::endpoint::{Action, Event, Gravity, Parcel, Plan, Progress, Source, Target};
-use crate::model::{Digest, Error, Naming, Platform, Result, moment};
+use crate::model::{Digest, Error, Kind, Naming, Platform, Result, moment};
 
 /// So many images are told by name where something is wrong with them.
 const TOLD: usize = 8;
@@ -88,6 +89,9 @@ pub fn import(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> 
         find_base(request, &plan, progress)?;
     }
     if !request.dry_run {
+        if let Some(local) = request.target.local() {
+            space::check_import(&local, &plan)?;
+        }
         let around = Surroundings { progress, temporary: request.temporary, title: "importing" };
         plan = copy::run(source, request.target, plan, &around)?;
     }
@@ -265,20 +269,22 @@ fn find_base(request: &Request<'_>, plan: &Plan, progress: &dyn Progress) -> Res
 fn complete(bundle: &Bundle<Authentic>, parcels: &[Parcel]) -> Result<()> {
     for parcel in parcels {
         for leaf in parcel.graphs().flat_map(|graph| &graph.leaves) {
-            let wrong = |what: String| {
-                Error::damaged(format!(
-                    "{} is incomplete in the bundle: {what}",
-                    display_name(&parcel.root)
-                ))
-                .hint("run `sealift verify` to see all that is wrong")
+            let wrong = |kind, what: String| {
+                let name = display_name(&parcel.root);
+                Error::new(kind, format!("{name} is incomplete in the bundle: {what}"))
+                    .hint("run `sealift verify` to see all that is wrong")
             };
             match bundle.contents().index.blob(&leaf.descriptor.digest) {
-                None => return Err(wrong(format!("{} is not in it", leaf.descriptor.digest))),
+                None => {
+                    let what = format!("{} is not in it", leaf.descriptor.digest);
+                    return Err(wrong(Kind::Damaged, what));
+                }
                 Some(entry) if entry.size != leaf.descriptor.size => {
-                    return Err(wrong(format!(
+                    let what = format!(
                         "{} has {} bytes, its manifest says {}",
                         leaf.descriptor.digest, entry.size, leaf.descriptor.size
-                    )));
+                    );
+                    return Err(wrong(Kind::Malformed, what));
                 }
                 Some(_) => {}
             }

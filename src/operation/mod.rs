@@ -26,3 +26,4 @@ mod at_hand;
 mod pipe;
 mod recall;
 mod sources;
+mod space;

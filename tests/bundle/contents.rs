@@ -144,6 +144,8 @@ impl Bench {
                 threads: choice.threads,
                 preset: choice.preset,
                 temporary: std::env::temp_dir(),
+                volume_size: None,
+                imprint: false,
             },
             base: choice.base,
             dating: sealift::operation::freshness::Dating::default(),

@@ -6,12 +6,16 @@ mod memory;
 mod contents;
 mod damage;
 mod deltas;
+mod media;
 mod packing;
 mod reader;
 mod resealed;
 mod resume;
 mod round_trip;
 mod sealing;
+mod sets;
+mod split;
+mod volumes;
 
 use std::path::{Path, PathBuf};
 
@@ -61,6 +65,8 @@ impl Bench {
                 threads,
                 preset: Preset::default(),
                 temporary: std::env::temp_dir(),
+                volume_size: None,
+                imprint: false,
             },
             base: None,
             dating: sealift::operation::freshness::Dating::default(),

@@ -139,6 +139,8 @@ impl Desk {
                 threads: 2,
                 preset: Preset::default(),
                 temporary: std::env::temp_dir(),
+                volume_size: None,
+                imprint: false,
             },
             base,
             dating: sealift::operation::freshness::Dating::default(),

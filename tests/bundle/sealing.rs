@@ -32,6 +32,8 @@ fn sealed_by(bench: &Bench, name: &str, signers: Vec<SecretKey>) -> Result<std::
             threads: 1,
             preset: Preset::default(),
             temporary: std::env::temp_dir(),
+            volume_size: None,
+            imprint: false,
         },
         base: None,
         dating: sealift::operation::freshness::Dating::default(),

@@ -147,6 +147,8 @@ def decompress(frame: Frame, stored: bytes, prefix: bytes) -> bytes:
     need(width > 0, f"{frame.name}: does not state the size of its content")
     need(bool(flags & 4), f"{frame.name}: has no checksum of its content")
     need(flags & 3 == 0, f"{frame.name}: needs a dictionary")
+    window = (8 + (stored[5] & 7)) << 7 + (stored[5] >> 3)
+    need(bool(single) or window <= 128 << 20, f"{frame.name}: needs too large a window")
     at = 5 if single else 6
     size = int.from_bytes(stored[at:at + width], "little") + (256 if width == 2 else 0)
     need(size == frame.content, f"{frame.name}: its content has another size than the manifest says")

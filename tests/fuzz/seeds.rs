@@ -71,8 +71,11 @@ impl Kiln {
                 threads: 1,
                 preset: Preset::default(),
                 temporary: self.folder.path().to_owned(),
+                volume_size: None,
             },
+            dating: sealift::operation::freshness::Dating::default(),
             base,
+            dating: sealift::operation::freshness::Dating::default(),
             resume: false,
             temporary: self.folder.path(),
         };
@@ -118,7 +121,7 @@ impl Kiln {
 fn seeds_of_bundles() {
     let folder = tempfile::tempdir().unwrap();
     let key = SecretKey::generate().unwrap();
-    let trust = Trust::with_keys::<&str>(&[], std::iter::once(key.public())).unwrap();
+    let trust = Trust::in_key(key.public(), "the test");
     let path = folder.path().join("key");
     let pem = key.to_pem(None).unwrap();
     sealift::codec::atomic::write_file(&path, 0o600, pem.as_bytes()).unwrap();

@@ -14,6 +14,7 @@ Examples:
   sealift export docker-daemon:app:1.2 -o app.sealift
   sealift export oci-archive:app.tar -o app.sealift
   sealift export --platform linux/amd64 --platform linux/arm64 nginx:1.27 -o nginx.sealift
+  sealift export registry.example/app:1.2 -o /media/stick/app.sealift --volume-size fat32 --read-back
   sealift export --dry-run registry.example/app:1.2       what would be carried, and how much
   sealift export registry.example/app:1.3 --base app.sealift -o update.sealift     a delta
   sealift export registry.example/app:1.3 -o app.sealift --stream prod --expires 30d
@@ -59,6 +60,16 @@ pub(in crate::cli) struct ExportArgs {
     /// Leave out signatures, attestations and SBOMs that are attached to the images
     #[arg(long)]
     pub(in crate::cli) no_attachments: bool,
+
+    /// Cut the bundle into volumes, files of at most this size, as in 700MB or 4GiB (at least 1MiB),
+    /// or fat32 (4 GiB − 1) or dvd (one file on a disc): app.001.sealift and so on for -o
+    /// app.sealift [default: one file; on a FAT file system fat32]
+    #[arg(long, value_name = "SIZE")]
+    pub(in crate::cli) volume_size: Option<String>,
+
+    /// When all is written, read it from the medium again and compare
+    #[arg(long)]
+    pub(in crate::cli) read_back: bool,
 
     /// How hard to pack: fast carries gzip layers as they are; balanced and max open them, share
     /// what they have in common, and rebuild them byte for byte on the far side

@@ -75,10 +75,10 @@ pub(in crate::cli) struct ImportArgs {
     pub(in crate::cli) rules: RuleArgs,
 
     #[command(flatten)]
-    pub(in crate::cli) receipt: ReceiptArgs,
+    pub(in crate::cli) trust: TrustArgs,
 
     #[command(flatten)]
-    pub(in crate::cli) trust: TrustArgs,
+    pub(in crate::cli) receipt: ReceiptArgs,
 
     #[command(flatten)]
     pub(in crate::cli) state: StateArgs,

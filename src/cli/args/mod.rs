@@ -90,8 +90,8 @@ pub(super) enum Command {
     /// Prove who sealed a bundle and that every byte is there
     ///
     /// The signature is checked first, then every stored byte, then every blob rebuilt and
-    /// hashed, then every image complete. All findings are collected and listed. Writes nothing,
-    /// and works on read-only media.
+    /// hashed, then every image complete. All findings are collected and listed. Nothing is written
+    /// to the medium; of a bundle that is whole and of a stream, it is remembered that it was here.
     #[command(after_help = VERIFY_EXAMPLES)]
     Verify(VerifyArgs),
 
@@ -114,16 +114,16 @@ pub(super) enum Command {
     #[command(after_help = DIFF_EXAMPLES)]
     Diff(DiffArgs),
 
-    /// Show what was verified and imported on this machine, and prove that nothing of it was changed
-    #[command(after_help = LOG_EXAMPLES)]
-    Log(LogArgs),
-
     /// Add a signature to a bundle: for four eyes
     ///
     /// Checks first that a trusted key signed the bundle and that every stored byte is there, and
     /// shows what is signed.
     #[command(after_help = SIGN_EXAMPLES)]
     Sign(SignArgs),
+
+    /// Show what was verified and imported on this machine, and prove that nothing of it was changed
+    #[command(after_help = LOG_EXAMPLES)]
+    Log(LogArgs),
 
     /// Sign in to a registry, as docker login does
     ///
@@ -200,8 +200,8 @@ mod tests {
             MAP_EXAMPLES,
             INSPECT_EXAMPLES,
             DIFF_EXAMPLES,
-            LOG_EXAMPLES,
             SIGN_EXAMPLES,
+            LOG_EXAMPLES,
             LOGIN_EXAMPLES,
             LOGOUT_EXAMPLES,
         ];

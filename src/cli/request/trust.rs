@@ -4,14 +4,17 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::args;
 use crate::cli::environment::Environment;
+use crate::codec::owned::{Others, file_is_its_owners};
 use crate::model::{Error, Result};
 use crate::trust::Trust as Rules;
 
 /// Where it is said whose signature counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Said {
-    /// These key files: named on the command line, or all that are in the trust folders.
+    /// These key files, which were named on the command line.
     Keys(Vec<PathBuf>),
+    /// All key files of the trust folders.
+    Found(Vec<PathBuf>),
     /// A trust.toml.
     Policy(PathBuf),
 }
@@ -42,7 +45,7 @@ impl Trust {
     }
 
     fn is_somebody(&self) -> Result<()> {
-        if self.said != Said::Keys(Vec::new()) {
+        if self.said != Said::Found(Vec::new()) {
             return Ok(());
         }
         let folders: Vec<String> =
@@ -61,7 +64,7 @@ impl Trust {
         } else if let Some(policy) = args.trust.or_else(|| policies.first().cloned()) {
             Said::Policy(policy)
         } else {
-            Said::Keys(environment.trusted_key_files()?)
+            Said::Found(environment.trusted_key_files()?)
         };
         let folders = environment.trust_folders().map(Path::to_path_buf).collect();
         Ok(Self { said, revocations: policies, threshold: args.threshold, folders })
@@ -84,6 +87,13 @@ impl Trust {
     pub(in crate::cli) fn load(&self) -> Result<Rules> {
         let mut rules = match &self.said {
             Said::Keys(files) => Rules::from_files(files)?,
+            Said::Found(files) => {
+                // What anybody can put there says nothing.
+                for file in files {
+                    file_is_its_owners(file, Others::Strangers)?;
+                }
+                Rules::from_files(files)?
+            }
             Said::Policy(file) => Rules::from_policy(file)?,
         };
         for file in &self.revocations {
@@ -99,7 +109,7 @@ impl Trust {
     pub(in crate::cli) fn policy(&self) -> Option<&Path> {
         match &self.said {
             Said::Policy(file) => Some(file),
-            Said::Keys(_) => None,
+            Said::Keys(_) | Said::Found(_) => None,
         }
     }
 }

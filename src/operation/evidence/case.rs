@@ -8,7 +8,7 @@ use super::report::{
     AttachedArtifact, BundleFacts, Check, Finding, ImageFacts, Key, NotChecked, Report, RevokedKey,
     Signature, TrustFacts, Verdict,
 };
-use crate::bundle::{AtHand, Authentic, Bundle, ImageEntry, Unverified};
+use crate::bundle::{AtHand, Authentic, Bundle, ImageEntry, Unverified, files_of_set};
 use crate::endpoint::Progress;
 use crate::model::moment::spell;
 use crate::model::{Digest, Error, Kind, Result};
@@ -38,6 +38,8 @@ pub struct Case {
     files: Vec<SeenFile>,
     title: Option<String>,
     depth: Option<Depth>,
+    /// The only volume that was looked at.
+    volume: Option<u64>,
     trust: TrustFacts,
     digest: Option<Digest>,
     signatures: Vec<Signature>,
@@ -47,8 +49,6 @@ pub struct Case {
     not_checked: Vec<NotChecked>,
     destination: Option<String>,
     brought: Option<usize>,
-    /// The only volume that was looked at, where it was one.
-    volume: Option<u64>,
 }
 
 impl Case {
@@ -65,10 +65,10 @@ impl Case {
     }
 
     /// Reads the files to their end, for whoever wants to compare them: the volumes, if it is proved
-    /// which these are, else what was named.
+    /// which these are, else what was named, and what says that it belongs to it.
     pub fn see_files(&mut self, progress: &dyn Progress) {
         let named = |path: &PathBuf| Wanted { volume: None, path: Some(path.clone()), name: None };
-        let named: Vec<Wanted> = self.named.iter().map(named).collect();
+        let named: Vec<Wanted> = files_of_set(&self.named).iter().map(named).collect();
         let wanted = if self.volumes.is_empty() { &named } else { &self.volumes };
         self.files = look(wanted, progress);
     }
@@ -127,12 +127,7 @@ impl Case {
         let manifest = &contents.manifest;
         self.judged(bundle.signers());
         self.title = Some(bundle.title());
-        let volume = |volume: AtHand| Wanted {
-            volume: Some(volume.number),
-            path: volume.file,
-            name: volume.name,
-        };
-        self.volumes = bundle.volumes().into_iter().map(volume).collect();
+        self.at_hand(bundle);
         self.bundle = Some(BundleFacts {
             set: manifest.set.clone(),
             created: spell(manifest.created),
@@ -156,6 +151,16 @@ impl Case {
         if manifest.expires.is_none() {
             self.cannot("expiry", "the bundle names no date up to which it is good");
         }
+    }
+
+    /// These volumes are at hand now.
+    pub fn at_hand(&mut self, bundle: &Bundle<Authentic>) {
+        let volume = |volume: AtHand| Wanted {
+            volume: Some(volume.number),
+            path: volume.file,
+            name: volume.name,
+        };
+        self.volumes = bundle.volumes().into_iter().map(volume).collect();
     }
 
     /// How the bundle stands to those of its stream that came before it.
@@ -322,6 +327,7 @@ impl Case {
                 exit_code: 0,
                 result: match (self.depth, &self.destination) {
                     (_, Some(_)) => "imported",
+                    _ if self.volume.is_some() => "volume intact",
                     (Some(Depth::Quick), _) => "stored bytes intact",
                     _ => "whole",
                 },

@@ -16,6 +16,9 @@ use crate::model::{Descriptor, Digest, Error, ImageName, Manifest, Result};
 /// The header in which a registry says what digest it has computed.
 pub(super) const CONTENT_DIGEST: &str = "docker-content-digest";
 
+/// What the media types of Docker's schema 1 begin with.
+const SCHEMA_1: &str = "application/vnd.docker.distribution.manifest.v1";
+
 /// How a manifest is asked for.
 #[derive(Clone, Copy)]
 pub(super) enum Named<'a> {
@@ -120,8 +123,13 @@ fn media_type(header: &str, raw: &[u8], is_known: bool, what: &str) -> Result<St
             "{what}: manifests of type {:?} are not carried",
             printable(&media_type)
         ));
-        return Err(error
-            .hint("an image of Docker schema 1 is carried once a current client pushed it again"));
+        return Err(if media_type.starts_with(SCHEMA_1) {
+            error.hint(
+                "an image of Docker schema 1 is carried once a current client pushed it again",
+            )
+        } else {
+            error.hint("sealift carries OCI and Docker images, indexes and OCI artifacts")
+        });
     }
     Manifest::parse(&media_type, raw).map_err(|e| e.context(what))?;
     Ok(media_type)

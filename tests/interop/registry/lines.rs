@@ -190,6 +190,8 @@ impl World {
                 threads: 2,
                 preset: Preset::Fast,
                 temporary: temporary.clone(),
+                volume_size: None,
+                imprint: false,
             },
             base: None,
             dating: sealift::operation::freshness::Dating::default(),
@@ -202,7 +204,7 @@ impl World {
     }
 
     fn open(&self, path: &Path) -> Bundle<Authentic> {
-        let trust = Trust::in_key(self.key().public(), "the signing key");
+        let trust = Trust::with_keys::<PathBuf>(&[], std::iter::once(self.key().public())).unwrap();
         Bundle::open(path).unwrap().authenticate(&trust).unwrap()
     }
 

@@ -190,6 +190,7 @@ fn import(
         images: Vec::new(),
         platforms: Vec::new(),
         dry_run: false,
+        read_back: false,
         temporary: world.folder.path(),
     };
     let result = importing::import(&request, &*heard).map(|report| report.plan);
