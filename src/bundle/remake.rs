@@ -175,7 +175,7 @@ impl Writer {
         let at = number as usize - 1;
         let done = output.end()?.into_iter().nth(at);
         let size = manifest.volumes[at].size;
-        let Some(Done { file, bytes, imprint }) = done.filter(|done| is_last || done.bytes == size)
+        let Some(Done { file, file_bytes: bytes, imprint, .. }) = done.filter(|done| is_last || done.bytes == size)
         else {
             return Err(signed.differs("it has another length"));
         };

@@ -18,7 +18,7 @@ pub(super) fn run(request: &request::Inspect, console: &Console) -> Result<()> {
         Bundle::<Unverified>::open_set(&request.files, None, &request.unlock.identities()?)?;
     let signers = bundle.signers(&trust);
     let trusted = signers.iter().any(|signer| signer.trusted.is_some());
-    let digest = bundle.digest();
+    let (digest, encrypted) = (bundle.digest(), bundle.is_encrypted());
     let (length, volumes, report);
     let contents = if trusted {
         let bundle = bundle.authenticate(&trust)?;
@@ -41,7 +41,8 @@ pub(super) fn run(request: &request::Inspect, console: &Console) -> Result<()> {
         (length, volumes) = (bundle.length(), bundle.claimed_volumes(&contents));
         contents
     };
-    let facts = Facts { length, volumes, digest: digest.to_string(), signers, contents, report };
+    let digest = digest.to_string();
+    let facts = Facts { length, encrypted, volumes, digest, signers, contents, report };
     if request.json { facts.json() } else { facts.print(request.layers) }
 }
 
@@ -61,6 +62,7 @@ fn stored_as(stored: &StoredAs) -> String {
 
 struct Facts {
     length: u64,
+    encrypted: bool,
     volumes: Vec<AtHand>,
     digest: String,
     signers: Vec<Signer>,
@@ -124,6 +126,7 @@ impl Facts {
         Output::stdout().json(&json!({
             "digest": self.digest,
             "bytes": self.length,
+            "encrypted": self.encrypted,
             "set": manifest.set,
             "created": manifest.created,
             "stream": freshness::stream(manifest, None),
@@ -149,6 +152,9 @@ impl Facts {
         let manifest = &self.contents.manifest;
         let created = moment::spell(manifest.created);
         out.line(format!("bundle   {} ({})", self.digest, size(self.length)))?;
+        if self.encrypted {
+            out.line("file     encrypted, as age does")?;
+        }
         out.line(format!("made     {created} by {}, set {}", manifest.generator, manifest.set))?;
         if let Some(position) = manifest.position() {
             out.line(format!("stream   {position}"))?;
