@@ -58,6 +58,7 @@ mod occupied;
 mod opener;
 mod output;
 mod packs;
+pub mod parity;
 mod partial;
 mod preset;
 mod press;

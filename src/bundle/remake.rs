@@ -114,9 +114,12 @@ impl Writer {
         let wanted = manifest.base.map(|base| base.digest);
         if wanted != base.as_ref().map(|base| base.entry().digest) {
             return Err(match wanted {
-                Some(digest) => Error::usage(format!("the bundle is a delta to {digest}, which was not named"))
-                    .hint("name it with --base, as when it was exported"),
-                None => Error::usage("the bundle is no delta: it needs no base").hint("leave out --base"),
+                Some(digest) => {
+                    Error::usage(format!("the bundle is a delta to {digest}, which was not named"))
+                        .hint("name it with --base, as when it was exported")
+                }
+                None => Error::usage("the bundle is no delta: it needs no base")
+                    .hint("leave out --base"),
             });
         }
         let options = WriterOptions {
@@ -175,14 +178,15 @@ impl Writer {
         let at = number as usize - 1;
         let done = output.end()?.into_iter().nth(at);
         let size = manifest.volumes[at].size;
-        let Some(Done { file, file_bytes: bytes, imprint, .. }) = done.filter(|done| is_last || done.bytes == size)
+        let Some(Done { file, bytes: _, file_bytes, imprint }) =
+            done.filter(|done| is_last || done.bytes == size)
         else {
             return Err(signed.differs("it has another length"));
         };
         let path = partial.target().to_owned();
         name_together(vec![(file, path.clone())])?;
         partial.clear();
-        Ok(SealedVolume { path, bytes, imprint })
+        Ok(SealedVolume { path, bytes: file_bytes, imprint })
     }
 }
 

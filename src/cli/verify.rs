@@ -8,6 +8,7 @@ use super::filing::Filing;
 use super::freshness;
 use super::media::Person;
 use super::output::{Align, Output, Table, count, size};
+use super::repair;
 use super::request;
 use crate::bundle::{AtHand, Authentic, Bundle, Changer, files_of_set};
 use crate::codec::encryption::Identities;
@@ -27,8 +28,12 @@ pub(super) fn run(request: &request::Verify, console: &Console) -> Result<()> {
         let progress = console.progress("verify");
         case.seen(evidence::look(&files_of_set(&request.files, identities), &*progress));
     }
-    let outcome =
-        identities.and_then(|identities| look(request, depth, &identities, &mut case, console));
+    let outcome = identities
+        .and_then(|identities| look(request, depth, &identities, &mut case, console))
+        .map_err(|error| repair::with_outlook(error, &request.files, console));
+    if outcome.is_ok() && depth == Depth::Full && request.volume.is_none() {
+        repair::warn_of_worn_parity(&request.files, console);
+    }
     filing.close(&case, outcome, Vec::new(), console)
 }
 
@@ -101,9 +106,15 @@ fn verdict(bundle: &Bundle<Authentic>, report: &Report, kind: Kind) -> Error {
             .hint("copy the volume again");
     }
     let images = report.images.len();
+    // What is wrong at no place in particular is wrong with a whole volume: it is missing, or is
+    // another one. Copying again what is there would not help.
+    let volumes = report.problems.iter().filter(|problem| problem.offset.is_none());
+    let mut of_volumes = volumes.filter(|problem| problem.error.kind() == kind);
     Error::new(kind, format!("{title} is not whole: {found}, {hit} of {images} images hit")).hint(
         if kind == Kind::Malformed {
             "another copy will not help: the bundle was made of what it holds"
+        } else if let Some(hint) = of_volumes.find_map(|found| found.error.get_hint()) {
+            hint
         } else if hit == 0 {
             "no image is hit, but the file is not the one that was sealed: copy it again"
         } else {

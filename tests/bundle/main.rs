@@ -72,6 +72,7 @@ impl Bench {
             base: None,
             dating: sealift::operation::freshness::Dating::default(),
             resume: false,
+            parity: None,
             temporary: self.folder.path(),
         };
         export::export(request, &Silent).unwrap()

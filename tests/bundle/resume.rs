@@ -148,6 +148,7 @@ impl Desk {
             base,
             dating: sealift::operation::freshness::Dating::default(),
             resume,
+            parity: None,
             temporary: self.bench.folder.path(),
         };
         export::export(request, &Silent)

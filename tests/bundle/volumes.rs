@@ -73,6 +73,7 @@ impl Bench {
             recipients: None,
             base: None,
             resume: false,
+            parity: None,
             temporary: self.folder.path(),
         }
     }
