@@ -25,7 +25,7 @@ pub(super) fn run(request: &request::Inspect, console: &Console) -> Result<()> {
     let bundle = Bundle::<Unverified>::open_set(files, receipt, &identities)?;
     let signers = bundle.signers(&trust);
     let trusted = signers.iter().any(|signer| signer.trusted.is_some());
-    let digest = bundle.digest();
+    let (digest, encrypted) = (bundle.digest(), bundle.is_encrypted());
     let (length, volumes, report);
     let contents = if trusted {
         let bundle = bundle.authenticate(&trust)?;
@@ -50,7 +50,17 @@ pub(super) fn run(request: &request::Inspect, console: &Console) -> Result<()> {
     };
     let digest = digest.to_string();
     let is_receipt = receipt.is_some();
-    let facts = Facts { is_receipt, length, volumes, digest, signers, contents, report, landing };
+    let facts = Facts {
+        is_receipt,
+        length,
+        encrypted,
+        volumes,
+        digest,
+        signers,
+        contents,
+        report,
+        landing,
+    };
     if request.json { facts.json() } else { facts.print(request.layers) }
 }
 
@@ -71,6 +81,7 @@ fn stored_as(stored: &StoredAs) -> String {
 struct Facts {
     is_receipt: bool,
     length: u64,
+    encrypted: bool,
     volumes: Vec<AtHand>,
     digest: String,
     signers: Vec<Signer>,
@@ -136,6 +147,7 @@ impl Facts {
         Output::stdout().json(&json!({
             "digest": self.digest,
             "bytes": self.length,
+            "encrypted": self.encrypted,
             "set": manifest.set,
             "created": manifest.created,
             "stream": freshness::stream(manifest, None),
@@ -165,6 +177,9 @@ impl Facts {
             out.line(format!("receipt  of {}", self.digest))?;
         } else {
             out.line(format!("bundle   {} ({})", self.digest, size(self.length)))?;
+        }
+        if self.encrypted {
+            out.line("file     encrypted, as age does")?;
         }
         out.line(format!("made     {created} by {}, set {}", manifest.generator, manifest.set))?;
         if let Some(position) = manifest.position() {
