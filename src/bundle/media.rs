@@ -11,15 +11,17 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
-use bytesize::ByteSize;
-
 use super::claim::short;
 use super::handles::Handles;
 use super::reader::{Authentic, Bundle, Unverified};
 use super::search::{Candidate, Search};
 use super::selection::{Headless, Selection, select};
 use super::volume::Volume;
+use crate::codec::disk::Disk;
 use crate::model::{Error, Result};
+
+/// What to do where copies find no room.
+const ELSEWHERE: &str = "copy all volumes into one folder that has room, or choose another place for what is kept with TMPDIR";
 
 /// Bytes that are copied at once.
 const PIECE: u64 = 1 << 20;
@@ -240,22 +242,19 @@ impl Changer<'_> {
         Ok(volume.copied_to(file, at))
     }
 
+    /// Whether the copies have room.
     fn expect_room(&self, bytes: u64) -> Result<()> {
-        let Ok(state) = rustix::fs::statvfs(self.temporary) else { return Ok(()) };
-        let free = state.f_bavail.saturating_mul(state.f_frsize);
-        if free >= bytes {
+        if bytes == 0 {
             return Ok(());
         }
-        Err(self.full(std::io::Error::other(format!(
-            "{} of volumes must be kept while media are changed, and {} are free",
-            ByteSize(bytes),
-            ByteSize(free)
-        ))))
+        let disk = Disk::of(self.temporary)?;
+        let room = disk.check_room("what is kept of volumes while media are changed", bytes, bytes);
+        room.map(drop).map_err(|error| error.hint(ELSEWHERE))
     }
 
     fn full(&self, error: std::io::Error) -> Error {
         Error::io(format!("cannot keep volumes in {}", self.temporary.display()), error)
-            .hint("copy all volumes into one folder that has room, or choose another place for them with TMPDIR")
+            .hint(ELSEWHERE)
     }
 }
 
