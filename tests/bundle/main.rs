@@ -7,6 +7,7 @@ mod contents;
 mod damage;
 mod deltas;
 mod packing;
+mod parity;
 mod reader;
 mod resealed;
 mod resume;
