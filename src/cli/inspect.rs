@@ -7,41 +7,56 @@ use super::freshness;
 use super::output::{Align, Output, Table, count, size};
 use super::request;
 use super::verify::volume;
-use crate::bundle::{AtHand, Bundle, Contents, Unverified};
-use crate::model::{Error, Result, moment};
+use crate::bundle::{AtHand, Authentic, Bundle, Contents, Unverified};
+use crate::model::{Error, Kind, Result, moment};
 use crate::operation::inspect::{self, Image, Layer, Report, StoredAs};
-use crate::trust::Signer;
+use crate::trust::{Signer, Trust};
 
 pub(super) fn run(request: &request::Inspect, console: &Console) -> Result<()> {
     let trust = request.trust.load()?;
     let bundle = Bundle::<Unverified>::open_set(&request.files, None)?;
     let signers = bundle.signers(&trust);
-    let trusted = signers.iter().any(|signer| signer.trusted.is_some());
     let digest = bundle.digest();
     let (length, volumes, report);
-    let contents = if trusted {
-        let bundle = bundle.authenticate(&trust)?;
-        if let Some(receipt) = &request.receipt {
-            bundle.write_receipt(receipt)?;
+    let contents = match proved(request, &signers, &trust)? {
+        Ok(bundle) => {
+            if let Some(receipt) = &request.receipt {
+                bundle.write_receipt(receipt)?;
+            }
+            report = inspect::inspect(bundle.contents())?;
+            (length, volumes) = (bundle.length(), bundle.volumes());
+            bundle.into_contents()
         }
-        report = inspect::inspect(bundle.contents())?;
-        (length, volumes) = (bundle.length(), bundle.volumes());
-        bundle.into_contents()
-    } else {
-        if request.receipt.is_some() {
-            return Err(Error::untrusted(
-                "no trusted key signed this bundle: no receipt is made of it",
-            )
-            .hint("name the sender's key with --key"));
+        Err(why) => {
+            if request.receipt.is_some() {
+                return Err(Error::untrusted(format!("{why}: no receipt is made of it"))
+                    .hint("name the sender's key with --key"));
+            }
+            console.warn(&format!("{why}: what follows is what it says of itself"));
+            let contents = bundle.peek()?;
+            report = inspect::inspect(&contents)?;
+            (length, volumes) = (bundle.length(), bundle.claimed_volumes(&contents));
+            contents
         }
-        console.warn("no trusted key signed this bundle: what follows is what it says of itself");
-        let contents = bundle.peek()?;
-        report = inspect::inspect(&contents)?;
-        (length, volumes) = (bundle.length(), bundle.claimed_volumes(&contents));
-        contents
     };
     let facts = Facts { length, volumes, digest: digest.to_string(), signers, contents, report };
     if request.json { facts.json() } else { facts.print(request.layers) }
+}
+
+/// The bundle where those who are trusted signed it, or why they did not.
+fn proved(
+    request: &request::Inspect,
+    signers: &[Signer],
+    trust: &Trust,
+) -> Result<std::result::Result<Bundle<Authentic>, String>> {
+    if signers.iter().all(|signer| signer.trusted.is_none()) {
+        return Ok(Err("no trusted key signed this bundle".to_owned()));
+    }
+    match Bundle::open_set(&request.files, None)?.authenticate(trust) {
+        // Too few of them, or not for these images.
+        Err(error) if error.kind() == Kind::Untrusted => Ok(Err(error.to_string())),
+        bundle => bundle.map(Ok),
+    }
 }
 
 /// How a layer is stored, in a few words.
