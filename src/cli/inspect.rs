@@ -14,7 +14,8 @@ use crate::trust::{Signer, Trust};
 
 pub(super) fn run(request: &request::Inspect, console: &Console) -> Result<()> {
     let trust = request.trust.load()?;
-    let bundle = Bundle::<Unverified>::open_set(&request.files, None)?;
+    let bundle =
+        Bundle::<Unverified>::open_set(&request.files, None, &request.unlock.identities()?)?;
     let signers = bundle.signers(&trust);
     let digest = bundle.digest();
     let (length, volumes, report);

@@ -28,6 +28,7 @@ mod passphrase;
 mod password;
 mod places;
 mod progress;
+mod repair;
 mod report;
 mod request;
 mod rotation;
@@ -36,6 +37,7 @@ mod verify;
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
 
@@ -69,6 +71,7 @@ pub fn run() -> ExitCode {
 
 fn execute(cli: Cli) -> Result<()> {
     leave_nothing_behind_on_interrupt()?;
+    let_writing_fail_where_files_may_not_grow()?;
     let environment = Environment::of_process()?;
     let console = Console::new(cli.quiet);
     match cli.command {
@@ -86,6 +89,10 @@ fn execute(cli: Cli) -> Result<()> {
             inspect::run(&request::Inspect::resolve(args, &environment)?, &console)
         }
         Command::Diff(args) => diff::run(&request::Diff::resolve(args, &environment)?),
+        Command::Parity(args) => repair::make(&request::Parity::resolve(args)?, &console),
+        Command::Repair(args) => {
+            repair::repair(request::Repair::resolve(args, &environment), &console)
+        }
         Command::Sign(args) => sign::run(&request::Sign::resolve(args, &environment)?, &console),
         Command::Log(args) => log::run(&request::Log::resolve(args, &environment)?, &console),
         Command::Login(args) => {
@@ -110,6 +117,14 @@ fn execute(cli: Cli) -> Result<()> {
             rotation::accept(&request::Accept::resolve(args, &environment)?, &console)
         }
     }
+}
+
+/// A file that grows beyond `ulimit -f` is an error of whoever writes it, with its sentence; the
+/// signal that comes with it would end the process without one.
+fn let_writing_fail_where_files_may_not_grow() -> Result<()> {
+    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default())
+        .map(drop)
+        .map_err(|e| Error::new(Kind::Io, "cannot watch for signals").because(e))
 }
 
 /// Ctrl-C, and being told to end, leave no half-written file under any name, and what was gathered

@@ -145,10 +145,13 @@ impl Bench {
                 preset: choice.preset,
                 temporary: std::env::temp_dir(),
                 volume_size: None,
+                imprint: false,
             },
+            recipients: None,
             base: choice.base,
             dating: sealift::operation::freshness::Dating::default(),
             resume: false,
+            parity: None,
             temporary: self.folder.path(),
         };
         export::export(request, &Silent).unwrap().sealed.bytes

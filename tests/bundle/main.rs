@@ -6,12 +6,15 @@ mod memory;
 mod contents;
 mod damage;
 mod deltas;
+mod media;
 mod packing;
 mod reader;
 mod resealed;
 mod resume;
 mod round_trip;
 mod sealing;
+mod sets;
+mod split;
 mod volumes;
 
 use std::path::{Path, PathBuf};
@@ -63,10 +66,13 @@ impl Bench {
                 preset: Preset::default(),
                 temporary: std::env::temp_dir(),
                 volume_size: None,
+                imprint: false,
             },
+            recipients: None,
             base: None,
             dating: sealift::operation::freshness::Dating::default(),
             resume: false,
+            parity: None,
             temporary: self.folder.path(),
         };
         export::export(request, &Silent).unwrap()

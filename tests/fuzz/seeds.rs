@@ -72,10 +72,13 @@ impl Kiln {
                 preset: Preset::default(),
                 temporary: self.folder.path().to_owned(),
                 volume_size: None,
+                imprint: false,
             },
-            base,
             dating: sealift::operation::freshness::Dating::default(),
+            recipients: None,
+            base,
             resume: false,
+            parity: None,
             temporary: self.folder.path(),
         };
         export::export(request, &Silent).unwrap();

@@ -8,6 +8,7 @@ use clap::Args;
 use super::filing::ReportArgs;
 use super::state::{FreshnessArgs, StateArgs};
 use super::trust::TrustArgs;
+use super::unlock::UnlockArgs;
 
 pub(super) const VERIFY_EXAMPLES: &str = "\
 Examples:
@@ -16,9 +17,10 @@ Examples:
   sealift verify app.sealift --quick             signature and stored bytes only
   sealift verify app.sealift --key a.pub --key b.pub --threshold 2        signed by both
   sealift verify update.sealift --base app.sealift
-  sealift verify app.sealift --report app.html --report app.json    for the files
+  sealift verify app.sealift.age --identity key.txt
   sealift verify /media/usb                      the volumes in a folder
   sealift verify app.002.sealift --volume 2 --tail app.receipt
+  sealift verify app.sealift --report app.html --report app.json    for the files
 
 Exit codes:
   0  whole, and signed by a trusted key    5  signed by no trusted key
@@ -85,6 +87,9 @@ pub(in crate::cli) struct VerifyArgs {
 
     #[command(flatten)]
     pub(in crate::cli) freshness: FreshnessArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) unlock: UnlockArgs,
 }
 
 #[derive(Args, Debug)]
@@ -107,6 +112,9 @@ pub(in crate::cli) struct InspectArgs {
 
     #[command(flatten)]
     pub(in crate::cli) trust: TrustArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) unlock: UnlockArgs,
 }
 
 #[derive(Args, Debug)]
@@ -129,4 +137,7 @@ pub(in crate::cli) struct DiffArgs {
 
     #[command(flatten)]
     pub(in crate::cli) trust: TrustArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) unlock: UnlockArgs,
 }

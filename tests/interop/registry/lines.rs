@@ -191,10 +191,13 @@ impl World {
                 preset: Preset::Fast,
                 temporary: temporary.clone(),
                 volume_size: None,
+                imprint: false,
             },
+            recipients: None,
             base: None,
             dating: sealift::operation::freshness::Dating::default(),
             resume: false,
+            parity: None,
             temporary: &temporary,
         };
         let result = exporting::export(request, &*heard).map(|_| output);
