@@ -19,6 +19,7 @@ use super::reader::{Authentic, Bundle, Unverified};
 use super::search::{Candidate, Search};
 use super::selection::{Headless, Selection, select};
 use super::volume::Volume;
+use crate::codec::encryption::Identities;
 use crate::model::{Error, Result};
 
 /// Bytes that are copied at once.
@@ -79,10 +80,13 @@ impl Bundle<Unverified> {
     pub fn open_asking(
         paths: &[PathBuf],
         tail: Option<&Path>,
+        identities: &Identities,
         changer: Option<Changer<'_>>,
     ) -> Result<Self> {
-        let (Some(changer), None) = (changer, tail) else { return Self::open_set(paths, tail) };
-        let (mut search, handles) = (Search::of(paths)?, Handles::default());
+        let (Some(changer), None) = (changer, tail) else {
+            return Self::open_set(paths, tail, identities);
+        };
+        let (mut search, handles) = (Search::of(paths, identities)?, Handles::with(identities));
         let mut set = match select(&mut search, &handles)? {
             Selection::Tails(tails) => return Self::with_tails(search, handles, tails),
             Selection::Headless(set) => set,
@@ -231,13 +235,13 @@ impl Changer<'_> {
 
     fn copy(&self, volume: &Volume, mut file: File) -> Result<Volume, Failure> {
         let mut at = 0;
-        while at < volume.length() {
-            let step = PIECE.min(volume.length() - at);
-            let piece = volume.read(at, step).map_err(Failure::Read)?;
+        while at < volume.file_length() {
+            let step = PIECE.min(volume.file_length() - at);
+            let piece = volume.read_file(at, step).map_err(Failure::Read)?;
             file.write_all(&piece).map_err(|e| Failure::Write(self.full(e)))?;
             at += step;
         }
-        Ok(volume.copied_to(file, at))
+        volume.copied_to(file).map_err(Failure::Read)
     }
 
     fn expect_room(&self, bytes: u64) -> Result<()> {

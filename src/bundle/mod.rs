@@ -34,6 +34,7 @@
 //! a [`Source`](crate::endpoint::Source). `docs/format.md` is the normative text.
 
 mod account;
+mod backing;
 mod base;
 mod blob;
 mod cache;
@@ -57,6 +58,7 @@ mod occupied;
 mod opener;
 mod output;
 mod packs;
+pub mod parity;
 mod partial;
 mod preset;
 mod press;
@@ -68,6 +70,7 @@ mod seal;
 mod search;
 mod selection;
 mod set;
+mod sink;
 mod source;
 mod statement;
 mod tail;

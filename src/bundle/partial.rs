@@ -21,6 +21,7 @@ use super::checkpoint::CHECKPOINT;
 use super::naming::{set_of, volume_path};
 use super::remains::{BUNDLE, Remains, volume_name};
 use crate::codec::atomic::{self, AtomicFile, Workshop};
+use crate::codec::encryption::Recipients;
 use crate::model::{Error, Kind, Result, limits};
 
 /// Interrupted exports of which something is kept. The second is for one that was interrupted
@@ -56,6 +57,7 @@ pub struct Partial {
     home: PathBuf,
     workshop: Workshop,
     older: Vec<PathBuf>,
+    recipients: Option<Recipients>,
 }
 
 impl Partial {
@@ -112,7 +114,19 @@ impl Partial {
                 .because(format!("{} belongs to somebody else", home.display()))
                 .hint("remove it, or choose another name for the bundle"));
         }
-        Ok(Self { target: target.to_owned(), home, workshop, older })
+        Ok(Self { target: target.to_owned(), home, workshop, older, recipients: None })
+    }
+
+    /// The same, and the volumes are encrypted as they are written. Nothing else of the bundle lies
+    /// here then: no notes are taken of what is in it.
+    #[must_use]
+    pub fn encrypted_to(self, recipients: Option<Recipients>) -> Self {
+        Self { recipients, ..self }
+    }
+
+    /// For whom the volumes are encrypted, if they are.
+    pub(super) fn recipients(&self) -> Option<&Recipients> {
+        self.recipients.as_ref()
     }
 
     /// The volumes of a set that have their names although its last one never got it: an export was

@@ -16,6 +16,7 @@ use super::tail::member;
 use super::volume::{self, BLOCK, Volume, member_bytes};
 use crate::codec::atomic::{AtomicFile, name_together};
 use crate::codec::checked::HashingReader;
+use crate::codec::encryption::Identities;
 use crate::model::{Algorithm, Digest, Error, Result, limits};
 use crate::trust::{KeyId, SIGNATURE_BYTES, SecretKey, Signer, Trust};
 
@@ -52,7 +53,11 @@ impl Receipt {
     /// [`Kind::Io`](crate::model::Kind::Io) where it cannot be read.
     pub fn is_one(path: &Path) -> Result<bool> {
         // Volumes may be in a folder, a receipt is a file.
-        if path.is_dir() { Ok(false) } else { Self::begins(&Volume::open(path)?) }
+        if path.is_dir() {
+            return Ok(false);
+        }
+        // Nor is it ever encrypted.
+        Volume::open_plain(path)?.as_ref().map_or(Ok(false), Self::begins)
     }
 
     /// Whether a file begins as a receipt.
@@ -65,7 +70,7 @@ impl Receipt {
     /// # Errors
     /// As for a bundle.
     pub fn open(path: &Path) -> Result<Self> {
-        let bundle = Bundle::open_set(&[], Some(path))?;
+        let bundle = Bundle::open_set(&[], Some(path), &Identities::default())?;
         let file = bundle.tail_file();
         let import = match second_member(file)? {
             Some(at) => Import::read(file, at + member_bytes(TEXT.len() as u64))?,

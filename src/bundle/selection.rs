@@ -10,6 +10,7 @@ use super::receipt::Receipt;
 use super::search::{Candidate, Origin, Search, nothing_there};
 use super::tail::Tail;
 use super::volume::Volume;
+use crate::codec::encryption::Identities;
 use crate::model::{Error, Result, limits};
 
 /// A tail that nobody has proved yet.
@@ -109,10 +110,10 @@ pub(super) fn title(one: Option<&Candidate>, set: &str) -> String {
 
 /// The files that make up what was named, as far as they say so; for whoever has to list them. What
 /// cannot be opened is listed as it was named.
-pub fn files_of_set(paths: &[PathBuf]) -> Vec<PathBuf> {
-    let Ok(mut search) = Search::of(paths) else { return paths.to_vec() };
+pub fn files_of_set(paths: &[PathBuf], identities: &Identities) -> Vec<PathBuf> {
+    let Ok(mut search) = Search::of(paths, identities) else { return paths.to_vec() };
     let single = |search: &Search| match &search.found[..] {
-        [one] => Volume::open(&one.path).is_ok_and(|file| Tail::is_hinted(&file)),
+        [one] => Volume::open_with(&one.path, identities).is_ok_and(|file| Tail::is_hinted(&file)),
         _ => false,
     };
     let is_whole = single(&search) && search.found[0].claim.as_ref().is_none_or(|c| c.number == 1);

@@ -123,7 +123,8 @@ impl Writer {
             options,
             position: None,
             expires: None,
-            checkpoints: checkpoints.then(|| Checkpoints::new(partial.folder())),
+            checkpoints: (checkpoints && partial.recipients().is_none())
+                .then(|| Checkpoints::new(partial.folder())),
             partial,
         })
     }

@@ -64,10 +64,11 @@ fn bring(
 ) -> Result<Option<Filed>> {
     let trust = request.trust.load_some()?;
     case.trusting(&trust);
+    let identities = request.unlock.identities()?;
     let person = Person::at(console);
     let changer = Changer { media: &person, temporary: &request.temporary };
     let changer = console.has_person(request.json).then_some(changer);
-    let bundle = Bundle::open_asking(&request.files, None, changer)?;
+    let bundle = Bundle::open_asking(&request.files, None, &identities, changer)?;
     case.opened(&bundle, &trust);
     let bundle = bundle.authenticate(&trust)?;
     case.proved(&bundle);
@@ -91,7 +92,7 @@ fn bring(
         request.new_projects,
     )?;
     case.bound_for(target.describe());
-    let held = bases::held(&bundle, &request.bases, &trust)?;
+    let held = bases::held(&bundle, &request.bases, &trust, &identities)?;
     let progress = console.progress("import");
     request.connection.listener.to(&progress);
     let report = import::import(

@@ -21,7 +21,7 @@ pub(super) fn run(request: &request::Inspect, console: &Console) -> Result<()> {
     };
     let landing = receipt.map(|file| Landing::of(file, &trust)).transpose()?.flatten();
     let files = if receipt.is_some() { &[] } else { &request.files[..] };
-    let bundle = Bundle::<Unverified>::open_set(files, receipt)?;
+    let bundle = Bundle::<Unverified>::open_set(files, receipt, &request.unlock.identities()?)?;
     let signers = bundle.signers(&trust);
     let trusted = signers.iter().any(|signer| signer.trusted.is_some());
     let digest = bundle.digest();

@@ -8,8 +8,10 @@ use super::filing::Filing;
 use super::freshness;
 use super::media::Person;
 use super::output::{Align, Output, Table, count, size};
+use super::repair;
 use super::request;
-use crate::bundle::{AtHand, Authentic, Bundle, Changer};
+use crate::bundle::{AtHand, Authentic, Bundle, Changer, files_of_set};
+use crate::codec::encryption::Identities;
 use crate::model::{Error, Kind, Result, moment};
 use crate::operation::evidence::Case;
 use crate::operation::freshness::{Purpose, Standing};
@@ -21,21 +23,41 @@ pub(super) fn run(request: &request::Verify, console: &Console) -> Result<()> {
     let filing = Filing::begin(&request.filing, "verify")?;
     let depth = if request.quick { Depth::Quick } else { Depth::Full };
     let mut case = Case::new(&request.files).looking(depth);
-    let outcome = look(request, depth, &mut case, console);
+    let identities = request.unlock.identities();
+    // What makes up a set can be told without believing it; where not even that, what was named.
+    let named = match &identities {
+        Ok(identities) => files_of_set(&request.files, identities),
+        Err(_) => request.files.clone(),
+    };
+    let outcome = identities
+        .and_then(|identities| look(request, depth, &identities, &mut case, console))
+        .map_err(|error| repair::with_outlook(error, &request.files, console));
+    if outcome.is_ok() && depth == Depth::Full && request.volume.is_none() {
+        repair::warn_of_worn_parity(&request.files, console);
+    }
     if filing.has_reports() {
-        case.see_files(&*console.progress("verify"));
+        case.see_files(&named, &*console.progress("verify"));
     }
     filing.close(&case, outcome, Vec::new(), console)
 }
 
 /// Proves the bundle, then looks at it; `case` hears what is found.
-fn look(request: &request::Verify, depth: Depth, case: &mut Case, console: &Console) -> Result<()> {
+fn look(
+    request: &request::Verify,
+    depth: Depth,
+    identities: &Identities,
+    case: &mut Case,
+    console: &Console,
+) -> Result<()> {
     let trust = request.trust.load_some()?;
     case.trusting(&trust);
     let person = Person::at(console);
     let changer = Changer { media: &person, temporary: &request.temporary };
     let changer = console.has_person(request.json).then_some(changer);
-    let bundle = Bundle::open_asking(&request.files, request.tail.as_deref(), changer)?;
+    let bundle = {
+        let tail = request.tail.as_deref();
+        Bundle::open_asking(&request.files, tail, identities, changer)?
+    };
     case.opened(&bundle, &trust);
     let bundle = bundle.authenticate(&trust)?;
     case.proved(&bundle);
@@ -74,7 +96,7 @@ fn whole(
     trust: &Trust,
     console: &Console,
 ) -> Result<Report> {
-    let held = bases::held(bundle, &request.bases, trust)?;
+    let held = bases::held(bundle, &request.bases, trust, &request.unlock.identities()?)?;
     if depth == Depth::Full {
         verify::needs_no_more(bundle, &held)?;
     }
@@ -91,9 +113,15 @@ fn verdict(bundle: &Bundle<Authentic>, report: &Report, kind: Kind) -> Error {
             .hint("copy the volume again");
     }
     let images = report.images.len();
+    // What is wrong at no place in particular is wrong with a whole volume: it is missing, or is
+    // another one. Copying again what is there would not help.
+    let volumes = report.problems.iter().filter(|problem| problem.offset.is_none());
+    let mut of_volumes = volumes.filter(|problem| problem.error.kind() == kind);
     Error::new(kind, format!("{title} is not whole: {found}, {hit} of {images} images hit")).hint(
         if kind == Kind::Malformed {
             "another copy will not help: the bundle was made of what it holds"
+        } else if let Some(hint) = of_volumes.find_map(|found| found.error.get_hint()) {
+            hint
         } else if hit == 0 {
             "no image is hit, but the file is not the one that was sealed: copy it again"
         } else {

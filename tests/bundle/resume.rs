@@ -142,9 +142,11 @@ impl Desk {
                 volume_size: None,
                 imprint: false,
             },
+            recipients: None,
             base,
             dating: sealift::operation::freshness::Dating::default(),
             resume,
+            parity: None,
             temporary: self.bench.folder.path(),
         };
         export::export(request, &Silent)

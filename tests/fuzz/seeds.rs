@@ -72,11 +72,13 @@ impl Kiln {
                 preset: Preset::default(),
                 temporary: self.folder.path().to_owned(),
                 volume_size: None,
+                imprint: false,
             },
             dating: sealift::operation::freshness::Dating::default(),
+            recipients: None,
             base,
-            dating: sealift::operation::freshness::Dating::default(),
             resume: false,
+            parity: None,
             temporary: self.folder.path(),
         };
         export::export(request, &Silent).unwrap();
@@ -121,7 +123,7 @@ impl Kiln {
 fn seeds_of_bundles() {
     let folder = tempfile::tempdir().unwrap();
     let key = SecretKey::generate().unwrap();
-    let trust = Trust::in_key(key.public(), "the test");
+    let trust = Trust::with_keys::<&str>(&[], std::iter::once(key.public())).unwrap();
     let path = folder.path().join("key");
     let pem = key.to_pem(None).unwrap();
     sealift::codec::atomic::write_file(&path, 0o600, pem.as_bytes()).unwrap();

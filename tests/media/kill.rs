@@ -43,7 +43,7 @@ fn sampled(number: u32) -> bool {
 fn killed_at(yard: &Yard, call: &str, number: u32, arguments: &[&str]) -> bool {
     let mut command: Command = yard.command("strace");
     command
-        .args(["-f", "-qq", "--seccomp-bpf", "-o", "/dev/null", "-e", &format!("trace={call}")])
+        .args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}")])
         .args(["-e", &format!("inject={call}:signal=KILL:when={number}")])
         .arg(BINARY)
         .args(arguments)

@@ -8,6 +8,7 @@ use clap::Args;
 use super::filing::ReportArgs;
 use super::state::{FreshnessArgs, StateArgs};
 use super::trust::TrustArgs;
+use super::unlock::UnlockArgs;
 
 pub(super) const VERIFY_EXAMPLES: &str = "\
 Examples:
@@ -16,6 +17,7 @@ Examples:
   sealift verify app.sealift --quick             signature and stored bytes only
   sealift verify app.sealift --key a.pub --key b.pub --threshold 2        signed by both
   sealift verify update.sealift --base app.sealift
+  sealift verify app.sealift.age --identity key.txt
   sealift verify /media/usb                      the volumes in a folder
   sealift verify app.002.sealift --volume 2 --tail app.receipt
   sealift verify app.sealift --report app.html --report app.json    for the files
@@ -86,6 +88,9 @@ pub(in crate::cli) struct VerifyArgs {
 
     #[command(flatten)]
     pub(in crate::cli) freshness: FreshnessArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) unlock: UnlockArgs,
 }
 
 #[derive(Args, Debug)]
@@ -108,6 +113,9 @@ pub(in crate::cli) struct InspectArgs {
 
     #[command(flatten)]
     pub(in crate::cli) trust: TrustArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) unlock: UnlockArgs,
 }
 
 #[derive(Args, Debug)]
@@ -130,4 +138,7 @@ pub(in crate::cli) struct DiffArgs {
 
     #[command(flatten)]
     pub(in crate::cli) trust: TrustArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) unlock: UnlockArgs,
 }

@@ -10,6 +10,7 @@ use super::filing::{Filing, Receipt};
 use super::map::naming;
 use super::state::State;
 use super::trust::Trust;
+use super::unlock::Unlock;
 use crate::cli::args;
 use crate::cli::environment::Environment;
 use crate::model::{Destination, Error, Naming, Platform, Result};
@@ -52,6 +53,8 @@ pub(in crate::cli) struct Import {
     pub(in crate::cli) json: bool,
     /// How to get there.
     pub(in crate::cli) connection: Connection,
+    /// What opens encrypted bundles.
+    pub(in crate::cli) unlock: Unlock,
 }
 
 impl Import {
@@ -72,6 +75,7 @@ impl Import {
         let state = State::resolve(args.state, environment);
         let wish = NewProjects { public: args.project_public, quota };
         Ok(Self {
+            unlock: Unlock::resolve(args.unlock, environment)?,
             files: args.files,
             bases: args.base,
             naming: naming(&args.rules, &target)?,
