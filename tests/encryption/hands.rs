@@ -30,7 +30,8 @@ impl Hands {
             let files: Vec<(String, Vec<u8>)> = (0..6)
                 .map(|number| {
                     let mut content = noise(number + 10, length);
-                    content[length / 2..length / 2 + 100].copy_from_slice(&noise(seed * 100 + number, 100));
+                    content[length / 2..length / 2 + 100]
+                        .copy_from_slice(&noise(seed * 100 + number, 100));
                     (format!("usr/lib/lib{number}.so"), content)
                 })
                 .collect();
@@ -135,6 +136,9 @@ pub(crate) fn shows(bytes: &[u8]) -> bool {
 fn the_tools_are_there() {
     for tool in ["age", "age-keygen"] {
         let output = Command::new(tool).arg("--version").output();
-        assert!(output.is_ok_and(|output| output.status.success()), "install {tool}: apt install age");
+        assert!(
+            output.is_ok_and(|output| output.status.success()),
+            "install {tool}: apt install age"
+        );
     }
 }

@@ -18,9 +18,7 @@ fn age_opens_what_sealift_encrypts_to_the_very_bundle() {
     assert!(hands.read("opened.sealift") == hands.read("plain.sealift"));
     hands.station.sealift(["verify", "opened.sealift"]).succeeds();
     // The same again is another file.
-    hands
-        .export(&["one", "two"], &["-o", "again.age", "--encrypt-to", &recipient])
-        .succeeds();
+    hands.export(&["one", "two"], &["-o", "again.age", "--encrypt-to", &recipient]).succeeds();
     assert!(hands.read("again.age") != hands.read("app.sealift.age"));
 }
 
@@ -48,7 +46,12 @@ fn sealift_reads_what_it_and_age_encrypt_in_every_command() {
     sealift(&[&["import", "two.sealift.age"], &to[..], &base, &opens].concat()).succeeds();
     let manifest = |layout: &str| {
         let index: serde_json::Value = serde_json::from_slice(&hands.read(layout)).unwrap();
-        index["manifests"].as_array().unwrap().iter().map(|one| one["digest"].to_string()).collect::<Vec<_>>()
+        index["manifests"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["digest"].to_string())
+            .collect::<Vec<_>>()
     };
     let there = manifest("there/index.json");
     assert!(there.contains(&manifest("one/index.json")[0]), "{there:?}");
@@ -60,7 +63,8 @@ fn a_set_of_encrypted_volumes_keeps_its_limit_and_is_found_by_one_of_them() {
     let hands = Hands::of(700_000);
     let recipient = hands.identity("key.txt");
     fs::create_dir(hands.path("stick")).unwrap();
-    let arguments = ["-o", "stick/app.sealift", "--volume-size", "1MiB", "--encrypt-to", &recipient];
+    let arguments =
+        ["-o", "stick/app.sealift", "--volume-size", "1MiB", "--encrypt-to", &recipient];
     hands.export(&["one", "two"], &arguments).succeeds();
     let mut lengths = Vec::new();
     for entry in fs::read_dir(hands.path("stick")).unwrap() {
