@@ -18,6 +18,7 @@ mod freshness;
 mod import;
 mod inspect;
 mod key;
+mod landing;
 mod log;
 mod login;
 mod map;

@@ -155,7 +155,7 @@ impl Verify {
         let state = State::resolve(args.state, environment);
         Ok(Self {
             files: args.files,
-            trust: Trust::resolve(args.trust, environment)?,
+            trust: Trust::find(args.trust, environment)?,
             bases: args.base,
             filing: Filing::resolve(args.reports, &state, environment)?,
             state,
