@@ -16,6 +16,11 @@ pub(super) struct Claim {
 }
 
 impl Claim {
+    /// What the file with this name claims; `None` where it cannot be read, too.
+    pub(super) fn in_file(path: &Path) -> Option<Self> {
+        Self::of(&Volume::open(path).ok()?)
+    }
+
     /// Reads two headers and one short text; `None` where they are not those of a volume.
     pub(super) fn of(file: &Volume) -> Option<Self> {
         let (name, size, time) = volume::parse_header(&file.block(0).ok()?)?;

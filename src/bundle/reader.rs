@@ -188,12 +188,10 @@ impl Bundle<Unverified> {
         })
     }
 
-    /// With that tail in front that somebody trusted has signed, if one is.
+    /// With that tail in front that as many have signed as it takes, if one is: of two copies of a
+    /// last volume one may have more signatures.
     fn preferring(mut self, trust: &Trust) -> Self {
-        let counts = |tail: &Tail| {
-            let signers = trust.judge(&tail.manifest, &tail.signatures);
-            signers.iter().any(|signer| signer.trusted.is_some())
-        };
+        let counts = |tail: &Tail| trust.require(&tail.manifest, &tail.signatures, "").is_ok();
         if !counts(&self.tail) {
             let mut others = std::mem::take(&mut self.state.others).into_iter();
             if let Some(Found { tail, file, is_receipt }) = others.find(|other| counts(&other.tail))

@@ -136,10 +136,7 @@ impl Receipt {
         let mut held = None;
         if let Some(import) = &import {
             import.expect_index(&contents, manifest_at, &path)?;
-            if !import.signatures.is_empty() {
-                let what = format!("what {path} says of an import");
-                trust.require(&import.bytes, &import.signatures, &what)?;
-            }
+            import.attested(trust, &path)?;
             held = Some(Statement::parse(&import.bytes, &digest)?.held(&contents.index)?);
         }
         Ok(Known::Receipt { digest, contents: Box::new(contents), held })
@@ -175,6 +172,20 @@ impl Import {
         Err(Error::malformed(format!(
             "{path}: something lies between what it says of an import and its index"
         )))
+    }
+
+    /// Where anybody signed it, one whom we trust must have.
+    fn attested(&self, trust: &Trust, path: &str) -> Result<()> {
+        let signers = trust.judge(&self.bytes, &self.signatures);
+        if signers.is_empty() || signers.iter().any(|signer| signer.trusted.is_some()) {
+            return Ok(());
+        }
+        let who: Vec<String> = signers.iter().map(Signer::describe).collect();
+        Err(Error::untrusted(format!(
+            "what {path} says of an import is signed by {}, which is not trusted here, or does not fit",
+            who.join(", ")
+        ))
+        .hint("compare the key with the receiver over another channel, then trust it; or ask for another copy"))
     }
 
     /// Reads the members that begin at `at`; `None` where something else begins there.

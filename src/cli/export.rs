@@ -8,6 +8,7 @@ use super::bases;
 use super::console::Console;
 use super::output::{Align, Output, Table, count, size};
 use super::places;
+use super::repair;
 use super::request::{self, Encryption, Sealing};
 use crate::bundle::{Base, Kept, WriterOptions};
 use crate::endpoint::Parcel;
@@ -66,6 +67,7 @@ pub(super) fn run(request: &request::Export, console: &Console) -> Result<()> {
             base,
             dating: request.dating.clone(),
             resume: request.resume,
+            parity: sealing.parity.clone(),
             temporary: &request.temporary,
         },
         &*progress,
@@ -256,6 +258,7 @@ fn show(
             "images": images,
             "blobs": blobs,
             "atHand": {"blobs": at_hand, "bytes": bytes_at_hand},
+            "parity": report.parity.as_ref().map(repair::made_json),
         }));
     }
     let mut table =
@@ -287,5 +290,9 @@ fn show(
             several => format!("{several} volumes, "),
         },
         if request.read_back { ", read back from the medium" } else { "" },
-    ))
+    ))?;
+    match &report.parity {
+        Some(made) => out.line(repair::sentence(made)),
+        None => Ok(()),
+    }
 }

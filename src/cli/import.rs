@@ -62,7 +62,7 @@ fn bring(
     case: &mut Case,
     console: &Console,
 ) -> Result<Option<Filed>> {
-    let trust = request.trust.load()?;
+    let trust = request.trust.load_some()?;
     case.trusting(&trust);
     let identities = request.unlock.identities()?;
     let person = Person::at(console);
@@ -79,6 +79,7 @@ fn bring(
     };
     let purpose = if request.dry_run { Purpose::Look } else { Purpose::Import };
     let fresh = freshness::judge(&bundle, &means, purpose, console)?;
+    case.stands(fresh.standing);
     if let Some(changer) = changer {
         let (images, platforms) = (&request.images, &request.platforms);
         let needed = import::volumes_needed(&bundle, images, platforms, &request.naming)?;
@@ -113,6 +114,7 @@ fn bring(
     for note in &report.plan.notes {
         console.warn(note);
     }
+    case.brought(report.plan.arrivals.len());
     let filed = receipt.map(|receipt| {
         let around = Surroundings {
             command: "import",

@@ -8,11 +8,11 @@ use super::filing::Filing;
 use super::freshness;
 use super::media::Person;
 use super::output::{Align, Output, Table, count, size};
+use super::repair;
 use super::request;
-use crate::bundle::{AtHand, Authentic, Bundle, Changer, files_of_set};
-use crate::codec::encryption::Identities;
+use crate::bundle::{AtHand, Authentic, Bundle, Changer};
 use crate::model::{Error, Kind, Result, moment};
-use crate::operation::evidence::{self, Case};
+use crate::operation::evidence::Case;
 use crate::operation::freshness::{Purpose, Standing};
 use crate::operation::gather::display_name;
 use crate::operation::verify::{self, Depth, Problem, Report};
@@ -22,31 +22,28 @@ pub(super) fn run(request: &request::Verify, console: &Console) -> Result<()> {
     let filing = Filing::begin(&request.filing, "verify")?;
     let depth = if request.quick { Depth::Quick } else { Depth::Full };
     let mut case = Case::new(&request.files).looking(depth);
-    let identities = request.unlock.identities();
-    if let (true, Ok(identities)) = (filing.has_reports(), &identities) {
-        let progress = console.progress("verify");
-        case.seen(evidence::look(&files_of_set(&request.files, identities), &*progress));
+    let outcome = look(request, depth, &mut case, console)
+        .map_err(|error| repair::with_outlook(error, &request.files, console));
+    if outcome.is_ok() && depth == Depth::Full && request.volume.is_none() {
+        repair::warn_of_worn_parity(&request.files, console);
     }
-    let outcome =
-        identities.and_then(|identities| look(request, depth, &identities, &mut case, console));
+    if filing.has_reports() {
+        case.see_files(&*console.progress("verify"));
+    }
     filing.close(&case, outcome, Vec::new(), console)
 }
 
-fn look(
-    request: &request::Verify,
-    depth: Depth,
-    identities: &Identities,
-    case: &mut Case,
-    console: &Console,
-) -> Result<()> {
-    let trust = request.trust.load()?;
+/// Proves the bundle, then looks at it; `case` hears what is found.
+fn look(request: &request::Verify, depth: Depth, case: &mut Case, console: &Console) -> Result<()> {
+    let trust = request.trust.load_some()?;
+    let identities = request.unlock.identities()?;
     case.trusting(&trust);
     let person = Person::at(console);
     let changer = Changer { media: &person, temporary: &request.temporary };
     let changer = console.has_person(request.json).then_some(changer);
     let bundle = {
         let tail = request.tail.as_deref();
-        Bundle::open_asking(&request.files, tail, identities, changer)?
+        Bundle::open_asking(&request.files, tail, &identities, changer)?
     };
     case.opened(&bundle, &trust);
     let bundle = bundle.authenticate(&trust)?;
@@ -57,10 +54,12 @@ fn look(
         accept_jump: request.accept_jump,
     };
     let fresh = freshness::judge(&bundle, &means, Purpose::Verify, console)?;
+    case.stands(fresh.standing);
     if let Some(changer) = changer {
         let all = bundle.volumes().into_iter().map(|volume| volume.number);
         let wanted = all.filter(|&number| request.volume.is_none_or(|only| only == number));
         bundle.fetch(&wanted.collect(), changer)?;
+        case.at_hand(&bundle);
     }
     let report = match request.volume {
         Some(number) => verify::verify_volume(&bundle, number, &*console.progress("verify"))?,

@@ -151,6 +151,7 @@ impl Bench {
             base: choice.base,
             dating: sealift::operation::freshness::Dating::default(),
             resume: false,
+            parity: None,
             temporary: self.folder.path(),
         };
         export::export(request, &Silent).unwrap().sealed.bytes

@@ -8,6 +8,7 @@ mod damage;
 mod deltas;
 mod media;
 mod packing;
+mod parity;
 mod reader;
 mod resealed;
 mod resume;
@@ -72,6 +73,7 @@ impl Bench {
             base: None,
             dating: sealift::operation::freshness::Dating::default(),
             resume: false,
+            parity: None,
             temporary: self.folder.path(),
         };
         export::export(request, &Silent).unwrap()

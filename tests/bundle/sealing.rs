@@ -39,6 +39,7 @@ fn sealed_by(bench: &Bench, name: &str, signers: Vec<SecretKey>) -> Result<std::
         base: None,
         dating: sealift::operation::freshness::Dating::default(),
         resume: false,
+        parity: None,
         temporary: bench.folder.path(),
     };
     export::export(request, &Silent).map(|_| path)

@@ -56,10 +56,6 @@ impl Desk {
         PublicKey::load(&desk.path(&format!("{name}.pub"))).unwrap().id().to_string()
     }
 
-    pub(crate) fn line(&self, name: &str) -> String {
-        PublicKey::load(&self.path(&format!("{name}.pub"))).unwrap().to_line().unwrap()
-    }
-
     /// Makes `trust.toml` in the trust folder.
     pub(crate) fn policy(&self, text: &str) -> PathBuf {
         let folder = self.trust();

@@ -33,6 +33,7 @@ Examples:
   sealift inspect app.sealift
   sealift inspect app.sealift --layers
   sealift inspect app.sealift --receipt app.receipt       for the next delta
+  sealift inspect app.receipt                             and what an import has brought
   sealift inspect app.sealift --json | jq -r '.images[].name'
 
 Reads only the end of the file. What it prints is what the bundle says of itself: sealift verify

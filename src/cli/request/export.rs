@@ -7,17 +7,18 @@ use bytesize::ByteSize;
 
 use super::connection::Connection;
 use super::encryption::Encryption;
-use super::signing_keys;
 use super::state::State;
 use super::stream::dating;
 use super::trust::Trust;
 use super::unlock::Unlock;
+use super::{is_there, signing_keys};
 use crate::bundle::{Occupied, Preset, SMALLEST_VOLUME};
 use crate::cli::args;
 use crate::cli::environment::Environment;
 use crate::cli::passphrase::Passphrase;
 use crate::model::{Error, Location, Platform, Result};
 use crate::operation::freshness::Dating;
+use crate::operation::parity::Wanted;
 
 /// Where a bundle is written and who signs it.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub(in crate::cli) struct Sealing {
     pub(in crate::cli) passphrase: Passphrase,
     /// For whom the bundle is encrypted, if it is.
     pub(in crate::cli) encryption: Option<Encryption>,
+    /// Parity to be made beside it.
+    pub(in crate::cli) parity: Option<Wanted>,
 }
 
 /// `sealift export`.
@@ -88,6 +91,7 @@ impl Sealing {
     fn resolve(
         output: PathBuf,
         force: bool,
+        parity: Option<u8>,
         keys: Vec<PathBuf>,
         passphrase: Passphrase,
         encryption: Option<Encryption>,
@@ -98,7 +102,18 @@ impl Sealing {
             return Err(Error::usage(format!("{} is already there", first.display()))
                 .hint("choose another name, or add --force to replace it"));
         }
-        Ok(Self { output, keys: signing_keys(keys, environment)?, passphrase, encryption })
+        let parity = parity.map(|percent| {
+            let beside = crate::bundle::parity::beside(&output);
+            Wanted { percent, output: beside, limit: None, force }
+        });
+        if let (Some(wanted), false) = (&parity, force)
+            && is_there(&wanted.output)?
+        {
+            return Err(Error::usage(format!("{} is already there", wanted.output.display()))
+                .hint("choose another name, or add --force to replace it"));
+        }
+        let keys = signing_keys(keys, environment)?;
+        Ok(Self { output, keys, passphrase, encryption, parity })
     }
 }
 
@@ -130,10 +145,15 @@ impl Export {
                 .hint("leave out --resume; or export without encryption to a disk that you trust, and encrypt that with `age`"));
         }
         let sealing = match args.output {
-            Some(output) if !args.dry_run => {
-                let (force, keys) = (args.force, args.key);
-                Some(Sealing::resolve(output, force, keys, passphrase, encryption, environment)?)
-            }
+            Some(output) if !args.dry_run => Some(Sealing::resolve(
+                output,
+                args.force,
+                args.parity,
+                args.key,
+                passphrase,
+                encryption,
+                environment,
+            )?),
             _ => None,
         };
         Ok(Self {

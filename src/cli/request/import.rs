@@ -81,7 +81,7 @@ impl Import {
             naming: naming(&args.rules, &target)?,
             new_projects: args.create_projects.then_some(wish),
             target,
-            trust: Trust::resolve(args.trust, environment)?,
+            trust: Trust::find(args.trust, environment)?,
             images: args.image,
             platforms: args.platform.iter().map(|text| text.parse()).collect::<Result<_>>()?,
             temporary: environment.temporary.clone(),

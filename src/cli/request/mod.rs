@@ -10,6 +10,7 @@ mod key;
 mod log;
 mod login;
 mod map;
+mod repair;
 mod sign;
 mod sign_in;
 mod state;
@@ -34,6 +35,7 @@ pub(super) use self::key::{Accept, Endorse, List};
 pub(super) use self::log::Log;
 pub(super) use self::login::{Login, Logout};
 pub(super) use self::map::Map;
+pub(super) use self::repair::{Parity, Repair};
 pub(super) use self::sign::{Paper, Pen, Sign};
 pub(super) use self::state::State;
 pub(super) use self::trust::Trust;
@@ -153,7 +155,7 @@ impl Verify {
         let state = State::resolve(args.state, environment);
         Ok(Self {
             files: args.files,
-            trust: Trust::resolve(args.trust, environment)?,
+            trust: Trust::find(args.trust, environment)?,
             bases: args.base,
             filing: Filing::resolve(args.reports, &state, environment)?,
             state,
