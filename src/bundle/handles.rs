@@ -32,6 +32,18 @@ impl Handles {
         Ok(volume)
     }
 
+    /// The same, and a file that was not open is not kept so.
+    ///
+    /// # Errors
+    /// As [`Volume::open`].
+    pub(super) fn peek(&self, path: &Path) -> Result<Arc<Volume>> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        match open.iter().find(|volume| volume.path() == path) {
+            Some(volume) => Ok(Arc::clone(volume)),
+            None => Volume::open(path).map(Arc::new),
+        }
+    }
+
     /// Lets go of all of them. What is being read is closed when it was read.
     pub(super) fn close(&self) {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).clear();

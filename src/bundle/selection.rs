@@ -1,10 +1,10 @@
 //! Which bundle is meant, of all whose volumes are at hand, and where its signed tail is.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::claim::{Series, short};
+use super::claim::{Claim, Series, short};
 use super::handles::Handles;
 use super::receipt::Receipt;
 use super::search::{Candidate, Origin, Search, nothing_there};
@@ -105,6 +105,36 @@ pub(super) fn title(one: Option<&Candidate>, set: &str) -> String {
         Some(series) => one.path.with_file_name(series.set()).display().to_string(),
         None => one.path.display().to_string(),
     }
+}
+
+/// The files that make up what was named, as far as they say so; for whoever has to list them. What
+/// cannot be opened is listed as it was named.
+pub fn files_of_set(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let Ok(mut search) = Search::of(paths) else { return paths.to_vec() };
+    let single = |search: &Search| match &search.found[..] {
+        [one] => Volume::open(&one.path).is_ok_and(|file| Tail::is_hinted(&file)),
+        _ => false,
+    };
+    let is_whole = single(&search) && search.found[0].claim.as_ref().is_none_or(|c| c.number == 1);
+    if !is_whole && search.beside().is_err() {
+        return paths.to_vec();
+    }
+    let claims = |origins: &[Origin]| -> BTreeSet<&Claim> {
+        let own = search.found.iter().filter(|candidate| origins.contains(&candidate.origin));
+        own.filter_map(|candidate| candidate.claim.as_ref()).collect()
+    };
+    let named = claims(&[Origin::Named]);
+    let sets: BTreeSet<&str> =
+        claims(&[Origin::Named, Origin::Folder]).iter().map(|claim| claim.set.as_str()).collect();
+    let counts = |candidate: &&Candidate| match (candidate.origin, &candidate.claim) {
+        (Origin::Named, _) => true,
+        (_, None) => false,
+        (Origin::Folder, Some(_)) => true,
+        (Origin::Beside, Some(claim)) => {
+            sets.contains(claim.set.as_str()) && !named.contains(claim)
+        }
+    };
+    search.found.iter().filter(counts).map(|candidate| candidate.path.clone()).collect()
 }
 
 /// The tail in a file that was named for it: a last volume or a receipt.

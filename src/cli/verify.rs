@@ -9,7 +9,7 @@ use super::freshness;
 use super::media::Person;
 use super::output::{Align, Output, Table, count, size};
 use super::request;
-use crate::bundle::{AtHand, Authentic, Bundle, Changer};
+use crate::bundle::{AtHand, Authentic, Bundle, Changer, files_of_set};
 use crate::model::{Error, Kind, Result, moment};
 use crate::operation::evidence::{self, Case};
 use crate::operation::freshness::{Purpose, Standing};
@@ -23,7 +23,7 @@ pub(super) fn run(request: &request::Verify, console: &Console) -> Result<()> {
     let mut case = Case::new(&request.files).looking(depth);
     if filing.has_reports() {
         let progress = console.progress("verify");
-        case.seen(evidence::look(&request.files, &*progress));
+        case.seen(evidence::look(&files_of_set(&request.files), &*progress));
     }
     let outcome = look(request, depth, &mut case, console);
     filing.close(&case, outcome, Vec::new(), console)
@@ -31,10 +31,10 @@ pub(super) fn run(request: &request::Verify, console: &Console) -> Result<()> {
 
 fn look(request: &request::Verify, depth: Depth, case: &mut Case, console: &Console) -> Result<()> {
     let trust = request.trust.load()?;
-    case.trusting(&trust);
     let person = Person::at(console);
     let changer = Changer { media: &person, temporary: &request.temporary };
     let changer = console.has_person(request.json).then_some(changer);
+    case.trusting(&trust);
     let bundle = Bundle::open_asking(&request.files, request.tail.as_deref(), changer)?;
     case.opened(&bundle, &trust);
     let bundle = bundle.authenticate(&trust)?;

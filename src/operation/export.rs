@@ -116,10 +116,18 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
             .hint("make one with `sealift key generate`"));
     }
     let around = Surroundings { progress, temporary: request.temporary, title: "exporting" };
+    if request.signers.len() > limits::SIGNATURES {
+        return Err(Error::usage(format!(
+            "a bundle has at most {} signatures, and there are {} keys",
+            limits::SIGNATURES,
+            request.signers.len()
+        )));
+    }
     if let Some(numbering) = &request.dating.numbering {
         numbering.prepare()?;
     }
     let mut options = request.writer;
+    let created = options.created;
     let disk = Disk::of(request.output.parent().unwrap_or(&request.output))?;
     options.volume_size = space::volume_size(&disk, options.volume_size, progress)?;
     let occupied = Occupied::find(&request.output)?;
@@ -150,7 +158,6 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
     let packing = (options.preset, options.threads);
     let need = Need::of_export(&known, announced, packing, base.as_deref());
     need.check(&disk, request.temporary, options.volume_size.is_none(), progress)?;
-    let created = options.created;
     let partial = Partial::begin(&request.output)?;
     let remains = if request.resume { partial.remains(base.as_ref()) } else { Vec::new() };
     let writer = Writer::create_in(partial, sources.is_remote(), options, base)?;

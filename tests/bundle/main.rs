@@ -6,12 +6,15 @@ mod memory;
 mod contents;
 mod damage;
 mod deltas;
+mod media;
 mod packing;
 mod reader;
 mod resealed;
 mod resume;
 mod round_trip;
 mod sealing;
+mod sets;
+mod split;
 mod volumes;
 
 use std::path::{Path, PathBuf};

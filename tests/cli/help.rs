@@ -38,6 +38,10 @@ help_of! {
     key: ["key"];
     key_generate: ["key", "generate"];
     key_show: ["key", "show"];
+    key_list: ["key", "list"];
+    key_endorse: ["key", "endorse"];
+    key_accept: ["key", "accept"];
+    sign: ["sign"];
 }
 
 #[test]
@@ -48,7 +52,9 @@ fn save_and_load_are_export_and_import() {
 
 #[test]
 fn no_line_is_wider_than_a_page() {
-    for command in ["export", "verify", "import", "map", "inspect", "login", "logout", "key"] {
+    for command in
+        ["export", "verify", "import", "map", "inspect", "sign", "login", "logout", "key"]
+    {
         for line in help(&[command]).lines() {
             assert!(line.chars().count() <= 100, "{command}: {line}");
         }

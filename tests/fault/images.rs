@@ -136,13 +136,20 @@ fn mismatches(case: &mut Case) {
 fn urls(case: &mut Case) {
     let server = Server::start(|_| reply(200).body("secret"));
     for (what, kind, carried) in [
-        ("a foreign layer is not carried", "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", false),
+        (
+            "a foreign layer is not carried",
+            "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+            false,
+        ),
         ("any other layer comes from its source", "application/vnd.oci.image.layer.v1.tar", true),
     ] {
         let image = image_of(&[layer(&[("a", b"a")])], Packing::Plain, "amd64", "a");
         let mut manifest: Value = serde_json::from_slice(&image.blobs[&image.root.digest]).unwrap();
         manifest["layers"][0]["mediaType"] = json!(kind);
-        let inside = ["http://169.254.169.254/latest/meta-data".to_owned(), format!("http://{}/x", server.host())];
+        let inside = [
+            "http://169.254.169.254/latest/meta-data".to_owned(),
+            format!("http://{}/x", server.host()),
+        ];
         manifest["layers"][0]["urls"] = json!(inside);
         let mut image = image;
         if !carried {
@@ -199,7 +206,10 @@ fn escaping_layer(case: &mut Case) {
         case.refuses(&format!("a member {name} of the bundle, {what}"), &bytes, 4);
     }
     assert_eq!(fs::read_to_string(&sentinel).unwrap(), "untouched");
-    case.shown("tests/interop/archives.rs", "hostile_and_damaged_archives_are_refused_with_the_reason");
+    case.shown(
+        "tests/interop/archives.rs",
+        "hostile_and_damaged_archives_are_refused_with_the_reason",
+    );
     case.shown("tests/interop/archives.rs", "a_layout_cannot_be_led_out_of_its_directory");
 }
 

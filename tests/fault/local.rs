@@ -76,7 +76,8 @@ fn open_key(case: &mut Case) {
 
 fn umask(case: &mut Case) {
     let script = r#"umask 0; exec "$@""#;
-    let arguments = ["-c", script, "sh", crate::support::command::BINARY, "key", "generate", "-o", "k.pem"];
+    let arguments =
+        ["-c", script, "sh", crate::support::command::BINARY, "key", "generate", "-o", "k.pem"];
     let command = case.watched("sh", &arguments);
     let told = case.told(command, &arguments);
     assert_eq!(told.code, 0, "{}", told.text);

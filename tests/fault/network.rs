@@ -46,14 +46,17 @@ fn registry(blob: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Server {
     Server::start(move |seen| match seen.path.as_str() {
         "/v2/" => reply(200),
         path if path.contains("/blobs/") => blob(seen),
-        path if path.ends_with("/manifests/1") || path.contains("/manifests/sha256:") => manifest_reply(),
+        path if path.ends_with("/manifests/1") || path.contains("/manifests/sha256:") => {
+            manifest_reply()
+        }
         _ => reply(404),
     })
 }
 
 /// Exports from there; nothing is left but the sentence.
 fn refused(case: &mut Case, what: &str, name: &str, more: &[&str], code: i32) {
-    let told = case.run(&[&["export", "-q", "--retries", "0", "-o", "n.sealift", name], more].concat());
+    let told =
+        case.run(&[&["export", "-q", "--retries", "0", "-o", "n.sealift", name], more].concat());
     assert_eq!(told.code, code, "{what}: {}", told.text);
     assert!(!case.station.path("n.sealift").exists(), "{what}: a bundle was left");
     let (host, _) = name.split_once('/').unwrap();
@@ -107,7 +110,8 @@ fn redirect(case: &mut Case) {
     let server = guarded(move |_| reply(307).with("Location", to.clone()));
     let name = format!("{}/a:1", server.host());
     let sign_in = signed_in(case);
-    let mut arguments = vec!["export", "-q", "--no-attachments", "--retries", "0", "-o", "n.sealift", &name];
+    let mut arguments =
+        vec!["export", "-q", "--no-attachments", "--retries", "0", "-o", "n.sealift", &name];
     arguments.extend(sign_in.iter().map(String::as_str));
     let told = case.run(&arguments);
     assert!([0, 8].contains(&told.code), "{}", told.text);
@@ -126,7 +130,8 @@ fn foreign_realm(case: &mut Case) {
     let sign_in = signed_in(case);
     let more: Vec<&str> = sign_in.iter().map(String::as_str).collect();
     let name = format!("{}/a:1", server.host());
-    let told = case.run(&[&["export", "-q", "--retries", "0", "-o", "n.sealift", &name], &more[..]].concat());
+    let told = case
+        .run(&[&["export", "-q", "--retries", "0", "-o", "n.sealift", &name], &more[..]].concat());
     assert_eq!(told.code, 8, "{}", told.text);
     assert!(!other.seen().iter().any(Seen::has_credentials), "it was told the password");
     assert!(!server.seen().iter().any(Seen::has_credentials), "nobody asked for it here");
@@ -166,7 +171,10 @@ fn endless(case: &mut Case) {
         "/v2/" => reply(200),
         _ => {
             let body = vec![b' '; 64 << 10];
-            Reply { endless: true, ..reply(200).with("Content-Type", media::OCI_MANIFEST).body(body) }
+            Reply {
+                endless: true,
+                ..reply(200).with("Content-Type", media::OCI_MANIFEST).body(body)
+            }
         }
     });
     refused(case, "a manifest", &format!("{}/a:1", server.host()), &[], 8);

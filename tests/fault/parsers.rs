@@ -166,7 +166,8 @@ fn odd_json(case: &mut Case) {
     case.malformed("a second document", &small.with_text(format!("{text}{{}}\n")));
     case.malformed("no object", &small.with_text(format!("{TYPE_LINE}[]\n")));
     let manifest = small.manifest();
-    let fields = ["set", "created", "generator", "images", "volumes", "readme", "packs", "index", "encoder"];
+    let fields =
+        ["set", "created", "generator", "images", "volumes", "readme", "packs", "index", "encoder"];
     let mut values: Vec<_> = fields.iter().map(|field| manifest[field].clone()).collect();
     values.insert(0, json!([]));
     values.insert(5, json!(null));

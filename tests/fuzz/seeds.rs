@@ -121,7 +121,7 @@ impl Kiln {
 fn seeds_of_bundles() {
     let folder = tempfile::tempdir().unwrap();
     let key = SecretKey::generate().unwrap();
-    let trust = Trust::in_key(key.public(), "the test");
+    let trust = Trust::with_keys::<&str>(&[], std::iter::once(key.public())).unwrap();
     let path = folder.path().join("key");
     let pem = key.to_pem(None).unwrap();
     sealift::codec::atomic::write_file(&path, 0o600, pem.as_bytes()).unwrap();

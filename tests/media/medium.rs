@@ -85,7 +85,8 @@ impl Medium {
     /// Mounts the image of a [`fat`](Self::fat).
     pub(crate) fn mount_fat(&self) {
         let (image, place) = (self.image(), self.path());
-        let kernel = run(program("mount").args(["-t", "vfat", "-o", "loop"]).args([&image, &place]));
+        let kernel =
+            run(program("mount").args(["-t", "vfat", "-o", "loop"]).args([&image, &place]));
         if kernel.is_err() {
             run(program("fusefat").args(["-o", "rw+"]).args([&image, &place])).unwrap();
         }
@@ -144,7 +145,10 @@ impl Medium {
         let outside = device(self.folder.path());
         let end = Instant::now() + Duration::from_mins(1);
         while device(&self.path()).is_none_or(|inside| Some(inside) == outside) {
-            assert!(driver.try_wait().unwrap().is_none(), "stick.py ended: is python3-fusepy there?");
+            assert!(
+                driver.try_wait().unwrap().is_none(),
+                "stick.py ended: is python3-fusepy there?"
+            );
             assert!(Instant::now() < end, "the stick does not come up");
             std::thread::sleep(Duration::from_millis(5));
         }

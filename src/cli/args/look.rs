@@ -16,9 +16,9 @@ Examples:
   sealift verify app.sealift --quick             signature and stored bytes only
   sealift verify app.sealift --key a.pub --key b.pub --threshold 2        signed by both
   sealift verify update.sealift --base app.sealift
-  sealift verify app.sealift --report app.html --report app.json    for the files
   sealift verify /media/usb                      the volumes in a folder
   sealift verify app.002.sealift --volume 2 --tail app.receipt
+  sealift verify app.sealift --report app.html --report app.json    for the files
 
 Exit codes:
   0  whole, and signed by a trusted key    5  signed by no trusted key

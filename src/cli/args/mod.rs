@@ -90,8 +90,8 @@ pub(super) enum Command {
     /// Prove who sealed a bundle and that every byte is there
     ///
     /// The signature is checked first, then every stored byte, then every blob rebuilt and
-    /// hashed, then every image complete. All findings are collected and listed. Writes nothing,
-    /// and works on read-only media.
+    /// hashed, then every image complete. All findings are collected and listed. Nothing is written
+    /// to the medium; of a bundle that is whole and of a stream, it is remembered that it was here.
     #[command(after_help = VERIFY_EXAMPLES)]
     Verify(VerifyArgs),
 

@@ -44,14 +44,14 @@ pub(in crate::cli) struct Export {
     pub(in crate::cli) preset: Preset,
     /// Bundles or receipts whose content is left out, the newest first.
     pub(in crate::cli) bases: Vec<PathBuf>,
-    /// Bytes that no volume is larger than.
-    pub(in crate::cli) volume_size: Option<u64>,
-    /// Whether to read what was written from its medium.
-    pub(in crate::cli) read_back: bool,
     /// Who may have signed those, beside oneself.
     pub(in crate::cli) trust: Option<Trust>,
     /// What is said about the age of the bundle.
     pub(in crate::cli) dating: Dating,
+    /// Bytes that no volume is larger than.
+    pub(in crate::cli) volume_size: Option<u64>,
+    /// Whether to read what was written from its medium.
+    pub(in crate::cli) read_back: bool,
     /// Whether to go on from what an interrupted export has left.
     pub(in crate::cli) resume: bool,
     /// Threads.

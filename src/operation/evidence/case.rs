@@ -34,6 +34,8 @@ pub struct Case {
     named: Vec<PathBuf>,
     files: Vec<SeenFile>,
     depth: Option<Depth>,
+    /// The only volume that was looked at.
+    volume: Option<u64>,
     trust: TrustFacts,
     digest: Option<Digest>,
     signatures: Vec<Signature>,
@@ -132,6 +134,11 @@ impl Case {
 
     /// It was looked at.
     pub fn examined(&mut self, report: &verify::Report) {
+        self.volume = report.volume;
+        if let Some(number) = report.volume {
+            let why = format!("only volume {number} was looked at, as it was asked for");
+            self.cannot("volumes", why);
+        }
         if report.depth == Depth::Quick {
             self.cannot("blobs", "no blob was rebuilt and hashed: only stored bytes were compared");
             if let Some(base) = self.bundle.as_ref().and_then(|bundle| bundle.base) {
@@ -244,6 +251,7 @@ impl Case {
                 exit_code: 0,
                 result: match (self.depth, &self.destination) {
                     (_, Some(_)) => "imported",
+                    _ if self.volume.is_some() => "volume intact",
                     (Some(Depth::Quick), _) => "stored bytes intact",
                     _ => "whole",
                 },
@@ -278,6 +286,11 @@ impl Case {
             1 => "its image".to_owned(),
             several => format!("its {several} images"),
         };
+        if let Some(number) = self.volume {
+            return format!(
+                "volume {number} of {what} has the bytes that were signed, and {signed}; nothing else of it was looked at"
+            );
+        }
         match (&self.destination, self.depth) {
             (Some(destination), _) => {
                 format!("what was asked for of {what} is at {destination}; {signed}")

@@ -124,7 +124,9 @@ fn media_type(header: &str, raw: &[u8], is_known: bool, what: &str) -> Result<St
             printable(&media_type)
         ));
         return Err(if media_type.starts_with(SCHEMA_1) {
-            error.hint("an image of Docker schema 1 is carried once a current client pushed it again")
+            error.hint(
+                "an image of Docker schema 1 is carried once a current client pushed it again",
+            )
         } else {
             error.hint("sealift carries OCI and Docker images, indexes and OCI artifacts")
         });
