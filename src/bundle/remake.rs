@@ -114,9 +114,12 @@ impl Writer {
         let wanted = manifest.base.map(|base| base.digest);
         if wanted != base.as_ref().map(|base| base.entry().digest) {
             return Err(match wanted {
-                Some(digest) => Error::usage(format!("the bundle is a delta to {digest}, which was not named"))
-                    .hint("name it with --base, as when it was exported"),
-                None => Error::usage("the bundle is no delta: it needs no base").hint("leave out --base"),
+                Some(digest) => {
+                    Error::usage(format!("the bundle is a delta to {digest}, which was not named"))
+                        .hint("name it with --base, as when it was exported")
+                }
+                None => Error::usage("the bundle is no delta: it needs no base")
+                    .hint("leave out --base"),
             });
         }
         let options = WriterOptions {

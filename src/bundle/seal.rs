@@ -111,9 +111,8 @@ impl Writer {
     /// [`Kind::Malformed`](crate::model::Kind::Malformed) where it is more than readers accept,
     /// [`Kind::Usage`](crate::model::Kind::Usage) where volumes are too small for what is signed.
     pub fn finish(self, images: Vec<ImageEntry>, signers: &[SecretKey]) -> Result<Finished> {
-        let Self {
-            packs, blobs, kept, options, position, expires, partial, pack_content, ..
-        } = self;
+        let Self { packs, blobs, kept, options, position, expires, partial, pack_content, .. } =
+            self;
         let base = packs.base().map(Base::entry);
         let (press, table) = packs.finish(&kept)?;
         let (content, stored) = settled_index(table, blobs, options.preset)?;

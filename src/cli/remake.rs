@@ -86,7 +86,10 @@ fn sources_of(signed: &Signed) -> Result<Vec<Location>> {
             Some(name) if !image.synthesized => pin(name, &image.root.digest),
             _ => Err(Error::usage(format!(
                 "{} was not read from a registry",
-                image.name.as_ref().map_or_else(|| image.root.digest.to_string(), ToString::to_string)
+                image
+                    .name
+                    .as_ref()
+                    .map_or_else(|| image.root.digest.to_string(), ToString::to_string)
             ))
             .hint("name all sources, as when the bundle was exported")),
         })

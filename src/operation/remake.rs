@@ -102,7 +102,8 @@ fn find(
     places: &[Box<dyn Source>],
     position: usize,
 ) -> Result<(usize, Parcel)> {
-    let name = image.name.as_ref().map_or_else(|| image.root.digest.to_string(), ToString::to_string);
+    let name =
+        image.name.as_ref().map_or_else(|| image.root.digest.to_string(), ToString::to_string);
     let first = position.min(places.len().saturating_sub(1));
     let order = std::iter::once(first).chain((0..places.len()).filter(|&place| place != first));
     let mut refused = None;
@@ -113,9 +114,10 @@ fn find(
         }
     }
     let refused = refused.unwrap_or_else(|| Error::new(Kind::Usage, "no source was named"));
-    let from = image.origin.as_ref().map_or_else(String::new, |origin| {
-        format!("; it was read from {origin} then")
-    });
+    let from = image
+        .origin
+        .as_ref()
+        .map_or_else(String::new, |origin| format!("; it was read from {origin} then"));
     Err(refused.context(format!("cannot get {name} as it was, {}{from}", image.root.digest)))
 }
 

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 
 use super::connection::Connection;
+use super::signing_keys;
 use super::state::State;
 use super::stream::dating;
 use super::trust::Trust;
-use super::signing_keys;
 use crate::bundle::{Occupied, Preset, SMALLEST_VOLUME};
 use crate::cli::args;
 use crate::cli::environment::Environment;
