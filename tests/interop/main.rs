@@ -17,3 +17,4 @@ mod round_trip;
 mod routes;
 mod sign_in;
 mod uploads;
+mod volumes;
