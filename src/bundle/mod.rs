@@ -38,6 +38,7 @@
 //! a [`Source`](crate::endpoint::Source). `docs/format.md` is the normative text.
 
 mod account;
+mod backing;
 mod base;
 mod blob;
 mod cache;
@@ -61,6 +62,7 @@ mod occupied;
 mod opener;
 mod output;
 mod packs;
+pub mod parity;
 mod partial;
 mod preset;
 mod press;
@@ -73,6 +75,7 @@ mod seal;
 mod search;
 mod selection;
 mod set;
+mod sink;
 mod source;
 mod statement;
 mod tail;

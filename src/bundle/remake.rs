@@ -178,14 +178,15 @@ impl Writer {
         let at = number as usize - 1;
         let done = output.end()?.into_iter().nth(at);
         let size = manifest.volumes[at].size;
-        let Some(Done { file, bytes, imprint }) = done.filter(|done| is_last || done.bytes == size)
+        let Some(Done { file, bytes: _, file_bytes, imprint }) =
+            done.filter(|done| is_last || done.bytes == size)
         else {
             return Err(signed.differs("it has another length"));
         };
         let path = partial.target().to_owned();
         name_together(vec![(file, path.clone())])?;
         partial.clear();
-        Ok(SealedVolume { path, bytes, imprint })
+        Ok(SealedVolume { path, bytes: file_bytes, imprint })
     }
 }
 

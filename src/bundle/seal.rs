@@ -63,7 +63,7 @@ pub struct Finished {
 impl Finished {
     /// The volumes, in order: where each lies until it has its name, and its length.
     pub fn volumes(&self) -> impl ExactSizeIterator<Item = (&Path, u64)> {
-        self.volumes.iter().map(|volume| (volume.file.path(), volume.bytes))
+        self.volumes.iter().map(|volume| (volume.file.path(), volume.file_bytes))
     }
 
     /// Begins a file that is to get its name with the volumes. `name` is what it is called until
@@ -87,8 +87,8 @@ impl Finished {
         let mut files = Vec::new();
         for (volume, number) in volumes.into_iter().zip(1..) {
             let path = volume_path(partial.target(), number, count);
-            let Done { file, bytes, imprint } = volume;
-            named.push(SealedVolume { path: path.clone(), bytes, imprint });
+            let Done { file, bytes: _, file_bytes, imprint } = volume;
+            named.push(SealedVolume { path: path.clone(), bytes: file_bytes, imprint });
             files.push((file, path));
         }
         if count > 1 {

@@ -104,7 +104,8 @@ impl Writer {
             return Err(Error::usage("a volume cannot be smaller than 1 MiB"));
         }
         let pack_content = options.preset.pack_content(options.volume_size);
-        let checkpoints = checkpoints.then(|| Checkpoints::new(partial.folder()));
+        let checkpoints = (checkpoints && partial.recipients().is_none())
+            .then(|| Checkpoints::new(partial.folder()));
         let form = form(&options);
         Self::begin(partial, checkpoints, options, pack_content, form, base)
     }

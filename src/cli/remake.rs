@@ -12,9 +12,10 @@ use crate::trust::{PublicKey, Trust};
 
 pub(super) fn run(request: &request::Remake, console: &Console) -> Result<()> {
     let trust = trust(request)?;
+    let identities = request.unlock.identities()?;
     let bundle = match &request.tail {
-        Some(tail) => Bundle::open_set(&[], Some(tail))?,
-        None => Bundle::open_set(&tail_files(request)?, None)?,
+        Some(tail) => Bundle::open_set(&[], Some(tail), &identities)?,
+        None => Bundle::open_set(&tail_files(request)?, None, &identities)?,
     };
     let signed = bundle.authenticate(&trust)?.signed();
     let locations = match &request.sources[..] {
@@ -24,7 +25,7 @@ pub(super) fn run(request: &request::Remake, console: &Console) -> Result<()> {
     let origins = places::origins(&locations, &request.connection)?;
     let base = match &request.bases[..] {
         [] => None,
-        files => Base::new(&bases::known(files, &trust)?)?,
+        files => Base::new(&bases::known(files, &trust, &identities)?)?,
     };
     let progress = console.progress("export");
     request.connection.listener.to(&progress);

@@ -8,6 +8,7 @@ mod damage;
 mod deltas;
 mod media;
 mod packing;
+mod parity;
 mod read_back;
 mod reader;
 mod remake;
@@ -70,9 +71,11 @@ impl Bench {
                 volume_size: None,
                 imprint: false,
             },
+            recipients: None,
             base: None,
             dating: sealift::operation::freshness::Dating::default(),
             resume: false,
+            parity: None,
             temporary: self.folder.path(),
         };
         export::export(request, &Silent).unwrap()

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sealift::bundle::{Base, Bundle, Known, Sealed, files_of};
+use sealift::codec::encryption::Identities;
 use sealift::endpoint::{Origin, Silent};
 use sealift::model::manifest::media;
 use sealift::model::{Kind, Result};
@@ -24,7 +25,7 @@ impl Bench {
         output: &Path,
         base: Option<Base>,
     ) -> Result<PathBuf> {
-        let signed = Bundle::open_set(files, None).unwrap().authenticate(&self.trust).unwrap();
+        let signed = Bundle::open_set(files, None, &Identities::default()).unwrap().authenticate(&self.trust).unwrap();
         let request = remake::Request {
             signed: signed.signed(),
             number,
@@ -81,7 +82,9 @@ fn the_last_volume_is_made_by_a_receipt_without_any_key() {
     let last = &sealed.volumes.last().unwrap().path;
     let bytes = std::fs::read(last).unwrap();
     std::fs::remove_file(last).unwrap();
-    let tail = Bundle::open_set(&[], Some(&receipt)).unwrap().authenticate(&bench.trust).unwrap();
+    let none = Identities::default();
+    let tail = Bundle::open_set(&[], Some(&receipt), &none).unwrap();
+    let tail = tail.authenticate(&bench.trust).unwrap();
     let request = remake::Request {
         signed: tail.signed(),
         number: sealed.volumes.len() as u64,

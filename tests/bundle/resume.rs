@@ -144,9 +144,11 @@ impl Desk {
                 volume_size: self.volume_size,
                 imprint: false,
             },
+            recipients: None,
             base,
             dating: sealift::operation::freshness::Dating::default(),
             resume,
+            parity: None,
             temporary: self.bench.folder.path(),
         };
         export::export(request, &Silent)

@@ -70,8 +70,10 @@ impl Bench {
                 imprint: false,
             },
             dating: sealift::operation::freshness::Dating::default(),
+            recipients: None,
             base: None,
             resume: false,
+            parity: None,
             temporary: self.folder.path(),
         }
     }

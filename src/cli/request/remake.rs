@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::connection::Connection;
 use super::is_there;
 use super::trust::Trust;
+use super::unlock::Unlock;
 use crate::bundle::{files_of, volume_path};
 use crate::cli::args;
 use crate::cli::environment::Environment;
@@ -26,6 +27,8 @@ pub(in crate::cli) struct Remake {
     pub(in crate::cli) trust: Trust,
     /// One's own public key, if it is there.
     pub(in crate::cli) own_key: Option<PathBuf>,
+    /// What opens an encrypted base.
+    pub(in crate::cli) unlock: Unlock,
     /// The bases of a delta.
     pub(in crate::cli) bases: Vec<PathBuf>,
     /// Threads.
@@ -52,6 +55,10 @@ impl Remake {
             return Err(Error::usage("--only-volume needs the name of the bundle")
                 .hint("name it with -o, as when it was exported"));
         };
+        if output.extension().is_some_and(|extension| extension == "age") {
+            return Err(Error::usage("an encrypted volume is never the same twice")
+                .hint("name the bundle without .age: a volume that is not encrypted serves readers as well; age encrypts it"));
+        }
         if !args.force {
             // As many digits as the names that are there.
             let there = files_of(&output)?;
@@ -81,6 +88,7 @@ impl Remake {
             tail: args.tail,
             trust: Trust::find(trust, environment)?,
             own_key,
+            unlock: Unlock::resolve(args.unlock, environment)?,
             bases: args.base,
             jobs: args.jobs.unwrap_or(environment.jobs),
             read_back: args.read_back,
