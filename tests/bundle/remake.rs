@@ -25,7 +25,10 @@ impl Bench {
         output: &Path,
         base: Option<Base>,
     ) -> Result<PathBuf> {
-        let signed = Bundle::open_set(files, None, &Identities::default()).unwrap().authenticate(&self.trust).unwrap();
+        let signed = Bundle::open_set(files, None, &Identities::default())
+            .unwrap()
+            .authenticate(&self.trust)
+            .unwrap();
         let request = remake::Request {
             signed: signed.signed(),
             number,
