@@ -86,6 +86,9 @@ impl Need {
 
     /// The same with so many hundredths of parity, on the same disk.
     pub(super) fn with_parity(mut self, percent: u8) -> Self {
+        if percent == 0 {
+            return self;
+        }
         let share = |bytes: u64| bytes / 100 * u64::from(percent);
         (self.parity_least, self.parity_most) = (share(self.least), share(self.most) + FRAME_BYTES);
         self
