@@ -4,3 +4,4 @@ mod help;
 mod interrupt;
 mod mapping;
 mod refusals;
+mod repair;
