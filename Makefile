@@ -52,6 +52,18 @@ fuzz: ## run each fuzz target for a minute; SECONDS_EACH=N, TARGETS='manifest in
 	.ci/setup
 	.ci/fuzz $(or $(SECONDS_EACH),60) $(TARGETS)
 
+coverage: ## lines that tests reach of what proves and parses; needs `rustup component add llvm-tools`
+	.ci/setup test
+	.ci/coverage
+
+fault: ## run the fault catalogue; FLIPS=1000000 turns so many bits, other ones each time
+	.ci/setup test
+	FLIPS=$(FLIPS) cargo test --locked $(if $(FLIPS),--release) $(AS_ROOT) --test fault $(if $(FLIPS),flips::) -- --nocapture
+
+peers: ## the same harm to the archives of docker and skopeo, in a table
+	.ci/setup test
+	cargo test --locked $(AS_ROOT) --test fault peers:: -- --ignored --nocapture
+
 micro: ## measure engines, chunker and recipes by themselves
 	cargo bench --locked --bench micro
 

@@ -184,6 +184,11 @@ impl Base {
         self.entry
     }
 
+    /// Whether the base holds a blob whole.
+    pub fn holds(&self, digest: &Digest) -> bool {
+        self.by_digest.contains_key(digest)
+    }
+
     /// The number of a blob that the base holds.
     pub(super) fn number(&self, digest: &Digest) -> Option<u32> {
         self.by_digest.get(digest).copied()

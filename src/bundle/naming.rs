@@ -3,6 +3,8 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use crate::model::{Error, Result};
+
 /// Digits of a number where there are no more volumes than they can count.
 const DIGITS: usize = 3;
 
@@ -18,6 +20,39 @@ pub fn volume_path(bundle: &Path, number: u64, count: u64) -> PathBuf {
     name.push(format!(".{number:0digits$}"));
     name.push(extension);
     bundle.with_file_name(name)
+}
+
+/// The files that have the name of a volume of a bundle, in the order of their numbers.
+///
+/// # Errors
+/// [`Kind::Io`](crate::model::Kind::Io) where the folder cannot be read.
+pub(super) fn volumes_of(bundle: &Path) -> Result<Vec<PathBuf>> {
+    let folder = match bundle.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let (stem, extension) = parts(bundle.file_name().unwrap_or_default());
+    let (Some(stem), Some(extension)) = (stem.to_str(), extension.to_str()) else {
+        return Ok(Vec::new());
+    };
+    let number = |name: &OsStr| -> Option<u64> {
+        let digits = name.to_str()?.strip_prefix(stem)?.strip_prefix('.')?;
+        let digits = digits.strip_suffix(extension)?;
+        let is_number = digits.len() >= DIGITS && digits.bytes().all(|b| b.is_ascii_digit());
+        digits.parse().ok().filter(|_| is_number)
+    };
+    let entries = match std::fs::read_dir(folder) {
+        // Whoever writes there is told.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => {
+            entries.map_err(|e| Error::io(format!("cannot read {}", folder.display()), e))?
+        }
+    };
+    let names = entries.flatten().map(|entry| entry.file_name());
+    let mut found: Vec<(u64, PathBuf)> =
+        names.filter_map(|name| Some((number(&name)?, bundle.with_file_name(name)))).collect();
+    found.sort();
+    Ok(found.into_iter().map(|(_, path)| path).collect())
 }
 
 /// The name without its extension, and the extension with its dot. What says that a file is
@@ -60,5 +95,20 @@ mod tests {
         assert_eq!(name("app", 2, 3), "app.002");
         assert_eq!(name(".app", 2, 3), ".app.002");
         assert_eq!(name("app.age", 2, 3), "app.002.age");
+    }
+
+    #[test]
+    fn volumes_are_found_by_their_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = ["a.001.s", "a.0002.s", "a.12.s", "a.s", "b.001.s", "a.x01.s", "a.001.s.x"];
+        for name in names {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let found = volumes_of(&folder.path().join("a.s")).unwrap();
+        assert_eq!(
+            found,
+            names[..2].iter().map(|name| folder.path().join(name)).collect::<Vec<_>>()
+        );
+        assert!(volumes_of(&folder.path().join("none/a.s")).unwrap().is_empty());
     }
 }

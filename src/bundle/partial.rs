@@ -7,6 +7,7 @@
 //!     bundle            its packs: the first volume
 //!     bundle-2 …        those after it
 //!     checkpoint        what is in them
+//!     names             which set is being given its names, while it is
 //!   2/                  the export that is running
 //! ```
 //!
@@ -17,13 +18,19 @@ use std::sync::Arc;
 
 use super::base::Base;
 use super::checkpoint::CHECKPOINT;
+use super::claim::Claim;
+use super::naming::volume_path;
 use super::remains::{BUNDLE, Remains, volume_name};
 use crate::codec::atomic::{self, AtomicFile, Workshop};
-use crate::model::{Error, Kind, Result};
+use crate::codec::encryption::Recipients;
+use crate::model::{Error, Kind, Result, limits};
 
 /// Interrupted exports of which something is kept. The second is for one that was interrupted
 /// before it came as far as the first.
 const MOST: usize = 2;
+
+/// The name of the note of a set that is being given its names.
+const NAMES: &str = "names";
 
 /// What an interrupted export has left.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +58,7 @@ pub struct Partial {
     home: PathBuf,
     workshop: Workshop,
     older: Vec<PathBuf>,
+    recipients: Option<Recipients>,
 }
 
 impl Partial {
@@ -77,6 +85,9 @@ impl Partial {
         let mut number = 1;
         for (own, run) in runs(&home) {
             number = number.max(own + 1);
+            for name in left_by(&run, target) {
+                let _ = std::fs::remove_file(name);
+            }
             let bundle = run.join(BUNDLE);
             if bundle.exists() && !atomic::is_abandoned(&bundle) {
                 return Err(Error::new(
@@ -104,7 +115,31 @@ impl Partial {
                 .because(format!("{} belongs to somebody else", home.display()))
                 .hint("remove it, or choose another name for the bundle"));
         }
-        Ok(Self { target: target.to_owned(), home, workshop, older })
+        Ok(Self { target: target.to_owned(), home, workshop, older, recipients: None })
+    }
+
+    /// The same, and the volumes are encrypted as they are written. Nothing else of the bundle lies
+    /// here then: no notes are taken of what is in it.
+    #[must_use]
+    pub fn encrypted_to(self, recipients: Option<Recipients>) -> Self {
+        Self { recipients, ..self }
+    }
+
+    /// For whom the volumes are encrypted, if they are.
+    pub(super) fn recipients(&self) -> Option<&Recipients> {
+        self.recipients.as_ref()
+    }
+
+    /// The volumes of a set that have their names although its last one never got it: an export was
+    /// killed in that moment. They are removed when a bundle is written here again.
+    pub(super) fn left_names(target: &Path) -> Vec<PathBuf> {
+        let Ok(home) = home(target) else { return Vec::new() };
+        runs(&home).into_iter().flat_map(|(_, run)| left_by(&run, target)).collect()
+    }
+
+    /// Notes that the volumes of a set are about to get their names.
+    pub(super) fn note_names(&self, set: &str, count: u64) -> Result<()> {
+        atomic::write_file(&self.folder().join(NAMES), 0o600, format!("{set} {count}").as_bytes())
     }
 
     /// What interrupted exports have left: each has something that those before it have not. What
@@ -157,6 +192,24 @@ impl Partial {
     /// Removes everything: the bundle has its name.
     pub(super) fn clear(&self) {
         let _ = std::fs::remove_dir_all(&self.home);
+    }
+}
+
+/// What a run that was killed while it named its volumes has left.
+fn left_by(run: &Path, target: &Path) -> Vec<PathBuf> {
+    let noted = std::fs::read_to_string(run.join(NAMES)).ok();
+    let noted = noted.as_deref().and_then(|text| text.split_once(' '));
+    let Some((set, Ok(count))) = noted.map(|(set, count)| (set, count.parse::<u64>())) else {
+        return Vec::new();
+    };
+    let is_of_set = |path: &PathBuf| Claim::in_file(path).is_some_and(|own| own.set == set);
+    let count = count.min(limits::VOLUMES as u64);
+    let mut names: Vec<PathBuf> =
+        (1..=count).map(|number| volume_path(target, number, count)).collect();
+    match names.pop() {
+        // It had just come to its end: nothing is left but the folder.
+        Some(last) if is_of_set(&last) => Vec::new(),
+        _ => names.into_iter().filter(is_of_set).collect(),
     }
 }
 

@@ -16,6 +16,9 @@ pub enum Preset {
 }
 
 impl Preset {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Fast, Self::Balanced, Self::Max];
+
     /// Its name, as users and manifests spell it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -26,7 +29,7 @@ impl Preset {
     }
 
     /// Whether gzip layers are opened and later rebuilt.
-    pub(super) const fn opens_layers(self) -> bool {
+    pub const fn opens_layers(self) -> bool {
         !matches!(self, Self::Fast)
     }
 

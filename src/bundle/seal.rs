@@ -9,17 +9,23 @@ use std::sync::Arc;
 
 use super::base::Base;
 use super::class::Class;
-use super::index::Index;
+use super::index::{BlobEntry, Index};
 use super::manifest::{self, Content, Encoder, ImageEntry, Manifest, PackEntry};
 use super::naming::volume_path;
 use super::output::{Done, Output};
+use super::packs::Table;
 use super::partial::Partial;
+use super::preset::Preset;
 use super::volume::{self, TAIL_TEXT_BYTES, member_bytes};
 use super::writer::Writer;
 use crate::codec::atomic::{AtomicFile, Synced, name_together};
 use crate::codec::frame;
+use crate::codec::imprint::Imprint;
 use crate::model::{Digest, Error, Result, limits};
 use crate::trust::{SIGNATURE_BYTES, SecretKey};
+
+/// How streams are cut, as manifests say it.
+pub(super) const CHUNKER: &str = "fastcdc-2020 16/64/256 KiB, files to 64 KiB whole";
 
 /// A finished bundle.
 #[derive(Clone, Debug)]
@@ -35,12 +41,14 @@ pub struct Sealed {
 }
 
 /// A file of a finished bundle.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct SealedVolume {
     /// Where it lies.
     pub path: PathBuf,
     /// Its length.
     pub bytes: u64,
+    /// What was written, where it is to be read back.
+    pub imprint: Option<Imprint>,
 }
 
 /// A bundle of which every volume is whole and safe on its medium, and none has its name yet.
@@ -55,7 +63,7 @@ pub struct Finished {
 impl Finished {
     /// The volumes, in order: where each lies until it has its name, and its length.
     pub fn volumes(&self) -> impl ExactSizeIterator<Item = (&Path, u64)> {
-        self.volumes.iter().map(|volume| (volume.file.path(), volume.bytes))
+        self.volumes.iter().map(|volume| (volume.file.path(), volume.file_bytes))
     }
 
     /// Begins a file that is to get its name with the volumes. `name` is what it is called until
@@ -79,8 +87,12 @@ impl Finished {
         let mut files = Vec::new();
         for (volume, number) in volumes.into_iter().zip(1..) {
             let path = volume_path(partial.target(), number, count);
-            named.push(SealedVolume { path: path.clone(), bytes: volume.bytes });
-            files.push((volume.file, path));
+            let Done { file, bytes: _, file_bytes, imprint } = volume;
+            named.push(SealedVolume { path: path.clone(), bytes: file_bytes, imprint });
+            files.push((file, path));
+        }
+        if count > 1 {
+            partial.note_names(&manifest.set, count)?;
         }
         let last = files.len().saturating_sub(1);
         files.splice(last..last, beside);
@@ -99,29 +111,12 @@ impl Writer {
     /// [`Kind::Malformed`](crate::model::Kind::Malformed) where it is more than readers accept,
     /// [`Kind::Usage`](crate::model::Kind::Usage) where volumes are too small for what is signed.
     pub fn finish(self, images: Vec<ImageEntry>, signers: &[SecretKey]) -> Result<Finished> {
-        let Self {
-            packs, mut blobs, kept, options, position, expires, partial, pack_content, ..
-        } = self;
+        let Self { packs, blobs, kept, options, position, expires, partial, pack_content, .. } =
+            self;
         let base = packs.base().map(Base::entry);
         let (press, table) = packs.finish(&kept)?;
-        for blob in &mut blobs {
-            table.settle(&mut blob.recipe);
-        }
-        let count = table.packs.len();
-        let index = Index::new(&table.packs, table.prefixes, table.borrowed, blobs);
-        let plain = index.to_bytes(count);
+        let (content, stored) = settled_index(table, blobs, options.preset)?;
         let (mut output, packs) = press.finish()?;
-        if plain.len() as u64 > limits::INDEX_BYTES {
-            return Err(Error::malformed(
-                "the bundle would have a larger index than readers accept",
-            )
-            .hint("export fewer images into one bundle"));
-        }
-        let stored = options
-            .preset
-            .effort(Class::Meta)
-            .encode(&plain, &[])
-            .map_err(|e| Error::io("zstd cannot compress the index", e))?;
         let readme = volume::README_TEXT.as_bytes();
         let mut manifest = Manifest {
             critical: base.iter().map(|_| manifest::BASE.to_owned()).collect(),
@@ -141,16 +136,18 @@ impl Writer {
                 offset: 0,
                 size: stored.len() as u64,
                 digest: Digest::of(&stored),
-                content: plain.len() as u64,
+                content,
             },
             encoder: Encoder {
                 zstd: frame::library_version().to_owned(),
                 preset: options.preset.name().to_owned(),
                 level: options.preset.level(),
                 window_log: options.preset.window_log(pack_content),
-                chunker: "fastcdc-2020 16/64/256 KiB, files to 64 KiB whole".to_owned(),
-                volume_size: options.volume_size,
-                pack_content: options.volume_size.map(|_| pack_content as u64),
+                chunker: CHUNKER.to_owned(),
+                volume_size: None,
+                pack_content: Some(pack_content)
+                    .filter(|&content| content != options.preset.pack_content(None))
+                    .map(|content| content as u64),
             },
         };
         // One signature a key, in the order of the key names, however they were given.
@@ -183,6 +180,8 @@ fn place_tail(manifest: &mut Manifest, output: &mut Output, signatures: usize) -
     loop {
         (manifest.index.volume, manifest.index.offset) = (output.number(), output.at());
         manifest.volumes = output.entries(output.at() + index_bytes);
+        // A bundle that fits into one volume is the same whatever a volume might have held.
+        manifest.encoder.volume_size = output.largest().filter(|_| output.number() > 1);
         let bytes = manifest.to_bytes()?;
         let tail = fixed + member_bytes(bytes.len() as u64);
         if output.has_room(tail) {
@@ -198,6 +197,30 @@ fn place_tail(manifest: &mut Manifest, output: &mut Output, signatures: usize) -
     }
 }
 
-fn index_name(index: &PackEntry) -> String {
+/// The index of everything that was packed: its length, and how it is stored.
+pub(super) fn settled_index(
+    table: Table,
+    mut blobs: Vec<BlobEntry>,
+    preset: Preset,
+) -> Result<(u64, Vec<u8>)> {
+    for blob in &mut blobs {
+        table.settle(&mut blob.recipe);
+    }
+    let count = table.packs.len();
+    let index = Index::new(&table.packs, table.prefixes, table.borrowed, blobs);
+    let plain = index.to_bytes(count);
+    if plain.len() as u64 > limits::INDEX_BYTES {
+        return Err(Error::malformed("the bundle would have a larger index than readers accept")
+            .hint("export fewer images into one bundle"));
+    }
+    let stored = preset
+        .effort(Class::Meta)
+        .encode(&plain, &[])
+        .map_err(|e| Error::io("zstd cannot compress the index", e))?;
+    Ok((plain.len() as u64, stored))
+}
+
+/// The name of the member that the index is.
+pub(super) fn index_name(index: &PackEntry) -> String {
     format!("index/{}.zst", index.digest.hex())
 }

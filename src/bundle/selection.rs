@@ -1,15 +1,15 @@
 //! Which bundle is meant, of all whose volumes are at hand, and where its signed tail is.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::claim::{Series, short};
+use super::claim::{self, Claim, Series, short};
 use super::handles::Handles;
-use super::receipt::Receipt;
 use super::search::{Candidate, Origin, Search, nothing_there};
 use super::tail::Tail;
 use super::volume::Volume;
+use crate::codec::encryption::Identities;
 use crate::model::{Error, Result, limits};
 
 /// A tail that nobody has proved yet.
@@ -107,11 +107,41 @@ pub(super) fn title(one: Option<&Candidate>, set: &str) -> String {
     }
 }
 
+/// The files that make up what was named, as far as they say so; for whoever has to list them. What
+/// cannot be opened is listed as it was named.
+pub fn files_of_set(paths: &[PathBuf], identities: &Identities) -> Vec<PathBuf> {
+    let Ok(mut search) = Search::of(paths, identities) else { return paths.to_vec() };
+    let single = |search: &Search| match &search.found[..] {
+        [one] => Volume::open_with(&one.path, identities).is_ok_and(|file| Tail::is_hinted(&file)),
+        _ => false,
+    };
+    let is_whole = single(&search) && search.found[0].claim.as_ref().is_none_or(|c| c.number == 1);
+    if !is_whole && search.beside().is_err() {
+        return paths.to_vec();
+    }
+    let claims = |origins: &[Origin]| -> BTreeSet<&Claim> {
+        let own = search.found.iter().filter(|candidate| origins.contains(&candidate.origin));
+        own.filter_map(|candidate| candidate.claim.as_ref()).collect()
+    };
+    let named = claims(&[Origin::Named]);
+    let sets: BTreeSet<&str> =
+        claims(&[Origin::Named, Origin::Folder]).iter().map(|claim| claim.set.as_str()).collect();
+    let counts = |candidate: &&Candidate| match (candidate.origin, &candidate.claim) {
+        (Origin::Named, _) => true,
+        (_, None) => false,
+        (Origin::Folder, Some(_)) => true,
+        (Origin::Beside, Some(claim)) => {
+            sets.contains(claim.set.as_str()) && !named.contains(claim)
+        }
+    };
+    search.found.iter().filter(counts).map(|candidate| candidate.path.clone()).collect()
+}
+
 /// The tail in a file that was named for it: a last volume or a receipt.
 pub(super) fn tail_in(path: &Path, handles: &Handles) -> Result<Found> {
     let file = handles.open(path)?;
     match Tail::find(&file)? {
-        Some(tail) => Ok(Found { tail, is_receipt: Receipt::begins(&file)?, file }),
+        Some(tail) => Ok(Found { tail, is_receipt: claim::receipt(&file)?.is_some(), file }),
         None => Err(Error::usage(format!("{} is not the last volume of its set", path.display()))
             .hint("name the last volume, or a receipt of the bundle, with --tail")),
     }
@@ -244,7 +274,7 @@ fn unclaimed(search: &Search, handles: &Handles) -> Result<Option<Found>> {
     let mut found: Option<Found> = None;
     for candidate in search.found.iter().filter(|candidate| candidate.claim.is_none()) {
         let Ok(file) = opened(candidate, handles) else { continue };
-        if !Tail::is_hinted(&file) || Receipt::begins(&file)? {
+        if !Tail::is_hinted(&file) || claim::receipt(&file)?.is_some() {
             continue;
         }
         let Ok(Some(tail)) = Tail::find(&file) else { continue };

@@ -2,20 +2,20 @@
 //!
 //! For each volume there may be several files that claim to be it: a copy beside the original, or
 //! one on each of two sticks. What is read from one and does not have its digest is read from the
-//! next. Where none claims to be a volume, one of its length may serve: it may be damaged in the
-//! very member that says which it is.
+//! next. Where none claims to be a volume, one that begins with its first pack may serve: it may be
+//! damaged in the very member that says which it is.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use super::claim::{Claim, Series, short};
+use super::claim::{Series, short};
 use super::handles::Handles;
 use super::manifest::{Manifest, PackEntry};
 use super::reader::read_hashed;
 use super::search::{Candidate, Origin, Search};
 use super::selection::{opened, title};
-use super::volume::Volume;
+use super::volume::{self, Volume};
 use crate::model::{Error, Result};
 
 /// A volume, as far as it is at hand.
@@ -46,6 +46,12 @@ pub(super) struct VolumeSet {
 
 /// What a file is known again by, when another one may have come to its place.
 type Mark = (PathBuf, u64, (u64, u64));
+
+/// Whether a claim to one set may be a claim to another with a damaged byte: names of sets are random.
+fn may_be_meant(claimed: &str, set: &str) -> bool {
+    claimed.len() == set.len()
+        && claimed.bytes().zip(set.bytes()).filter(|(one, other)| one != other).count() <= 1
+}
 
 /// The mark of the file that a manifest was read from.
 fn mark(file: &Volume) -> Mark {
@@ -111,7 +117,7 @@ impl VolumeSet {
     fn assigned(&self, search: &Search, manifest: &Manifest) -> Vec<Vec<Arc<Candidate>>> {
         let set = &manifest.set;
         let last = manifest.volumes.len() as u64;
-        let of_volume = |number: u64, size: u64| {
+        let of_volume = |number: u64| {
             let is_last = |candidate: &Candidate| number == last && self.has_manifest(candidate);
             let mut own: Vec<&Candidate> = search
                 .found
@@ -122,17 +128,41 @@ impl VolumeSet {
             if own.first().is_some_and(|first| first.origin == Origin::Named) {
                 own.retain(|candidate| candidate.origin != Origin::Beside);
             }
-            if own.is_empty() && number != last {
-                let may_be = |candidate: &&Candidate| {
-                    let claim = candidate.claim.as_ref();
-                    let is_none_of_them = |claim: &Claim| claim.set == *set && claim.number > last;
-                    candidate.length == size && claim.is_none_or(is_none_of_them)
-                };
-                own = search.found.iter().filter(may_be).collect();
+            if own.is_empty() {
+                own = self.begun_as(number, search, manifest);
             }
             own.into_iter().cloned().map(Arc::new).collect()
         };
-        manifest.volumes.iter().map(|volume| of_volume(volume.number, volume.size)).collect()
+        manifest.volumes.iter().map(|volume| of_volume(volume.number)).collect()
+    }
+
+    /// Files that do not claim to be a volume, and have its first pack where it belongs: what they
+    /// claim is damaged, or was changed.
+    fn begun_as<'a>(
+        &self,
+        number: u64,
+        search: &'a Search,
+        manifest: &Manifest,
+    ) -> Vec<&'a Candidate> {
+        let packs = &manifest.packs;
+        let first = packs.partition_point(|pack| pack.volume < number);
+        let Some(pack) = packs.get(first).filter(|pack| pack.volume == number) else {
+            return Vec::new();
+        };
+        let name = format!("packs/{}.zst", pack.digest.hex());
+        let header = volume::header(&name, pack.size, manifest.created);
+        let begins = |candidate: &&Candidate| {
+            let claim = candidate.claim.as_ref();
+            if claim.is_some_and(|claim| !may_be_meant(&claim.set, &manifest.set)) {
+                return false;
+            }
+            let file = match &candidate.copy {
+                Some(copy) => Ok(Arc::clone(copy)),
+                None => self.handles.peek(&candidate.path),
+            };
+            file.and_then(|file| file.block(pack.offset)).is_ok_and(|block| block == header)
+        };
+        search.found.iter().filter(begins).collect()
     }
 
     /// The files that may be a volume.

@@ -9,7 +9,7 @@ use super::console::Console;
 use super::output::{Align, Output, Table, count, size};
 use super::places;
 use super::repair;
-use super::request::{self, Sealing};
+use super::request::{self, Encryption, Sealing};
 use crate::bundle::{Base, Kept, WriterOptions};
 use crate::endpoint::Parcel;
 use crate::model::graph::distinct_leaves;
@@ -25,6 +25,10 @@ pub(super) fn run(request: &request::Export, console: &Console) -> Result<()> {
     let signers = match &request.sealing {
         Some(sealing) => signers(sealing)?,
         None => Vec::new(),
+    };
+    let recipients = match &request.sealing {
+        Some(sealing) => sealing.encryption.as_ref().map(Encryption::recipients).transpose()?,
+        None => None,
     };
     let origins = places::origins(&request.sources, &request.connection)?;
     let Some(sealing) = &request.sealing else {
@@ -56,8 +60,10 @@ pub(super) fn run(request: &request::Export, console: &Console) -> Result<()> {
                 threads: request.jobs.get(),
                 preset: request.preset,
                 temporary: request.temporary.clone(),
-                volume_size: None,
+                volume_size: request.volume_size,
+                imprint: request.read_back,
             },
+            recipients,
             base,
             dating: request.dating.clone(),
             resume: request.resume,
@@ -72,7 +78,7 @@ pub(super) fn run(request: &request::Export, console: &Console) -> Result<()> {
             console.warn(&is_kept(&kept.folder));
         }
     })?;
-    show(&report, sealing, request.json, console)
+    show(&report, sealing, request, console)
 }
 
 /// What is said where an export ends early.
@@ -90,7 +96,7 @@ fn base(request: &request::Export, signers: &[SecretKey]) -> Result<Option<Base>
     }
     let trust = request.trust.as_ref().map(request::Trust::load).transpose()?.unwrap_or_default();
     let trust = trust.or_own(signers.iter().map(SecretKey::public));
-    Base::new(&bases::known(&request.bases, &trust)?)
+    Base::new(&bases::known(&request.bases, &trust, &request.unlock.identities()?)?)
 }
 
 fn signers(sealing: &Sealing) -> Result<Vec<SecretKey>> {
@@ -107,11 +113,12 @@ fn set_name(request: &request::Export) -> Result<String> {
     if request.created_is_pinned {
         let asked: Vec<String> = request.sources.iter().map(ToString::to_string).collect();
         let text = format!(
-            "{} {:?} {} {} {asked:?}",
+            "{} {:?} {} {} {asked:?}{}",
             request.created,
             request.platforms,
             request.attachments,
-            request.preset.name()
+            request.preset.name(),
+            request.volume_size.map_or_else(String::new, |size| format!(" {size}"))
         );
         let text = match &request.dating {
             Dating { numbering: None, expires: None } => text,
@@ -201,7 +208,12 @@ fn show_preview(preview: &Preview, as_json: bool) -> Result<()> {
     ))
 }
 
-fn show(report: &Report, sealing: &Sealing, as_json: bool, console: &Console) -> Result<()> {
+fn show(
+    report: &Report,
+    sealing: &Sealing,
+    request: &request::Export,
+    console: &Console,
+) -> Result<()> {
     let sealed = &report.sealed;
     let mut out = Output::stdout();
     let omitted: usize =
@@ -220,17 +232,28 @@ fn show(report: &Report, sealing: &Sealing, as_json: bool, console: &Console) ->
             size(bytes_at_hand)
         ));
     }
+    if !report.removed.is_empty() {
+        let names: Vec<String> =
+            report.removed.iter().map(|path| path.display().to_string()).collect();
+        console.say(&format!(
+            "removed what was left of the bundle that was replaced: {}",
+            names.join(", ")
+        ));
+    }
     let blobs = distinct_leaves(report.parcels.iter().flat_map(Parcel::graphs)).len();
-    if as_json {
+    if request.json {
         let images: Vec<_> = report
             .parcels
             .iter()
             .map(|parcel| json!({"name": parcel.root.name, "digest": parcel.root.descriptor.digest, "attached": parcel.satellites.len()}))
             .collect();
         return out.json(&json!({
-            "bundle": sealing.output,
+            "bundle": match &sealed.volumes[..] { [whole] => &whole.path, _ => &sealing.output },
             "digest": sealed.digest,
             "bytes": sealed.bytes,
+            "volumes": sealed.volumes.iter().map(|volume| json!({"file": volume.path, "bytes": volume.bytes})).collect::<Vec<_>>(),
+            "readBack": request.read_back,
+            "removed": report.removed,
             "content": report.content,
             "images": images,
             "blobs": blobs,
@@ -248,13 +271,25 @@ fn show(report: &Report, sealing: &Sealing, as_json: bool, console: &Console) ->
         ]);
     }
     out.table(&table)?;
+    if sealed.volumes.len() > 1 {
+        let mut table = Table::new(&[("VOLUME", Align::Left), ("SIZE", Align::Right)]);
+        for volume in &sealed.volumes {
+            table.row([volume.path.display().to_string(), size(volume.bytes)]);
+        }
+        out.table(&table)?;
+    }
     let share = (sealed.bytes * 100).checked_div(report.content).unwrap_or(100);
     out.line(format!(
-        "{}: {} of images in {} ({share} %), {}, signed",
+        "{}: {} of images in {} ({share} %), {}, {}signed{}",
         sealing.output.display(),
         size(report.content),
         size(sealed.bytes),
         count(blobs, "blob"),
+        match sealed.volumes.len() {
+            1 => String::new(),
+            several => format!("{several} volumes, "),
+        },
+        if request.read_back { ", read back from the medium" } else { "" },
     ))?;
     match &report.parity {
         Some(made) => out.line(repair::sentence(made)),

@@ -18,6 +18,7 @@ mod freshness;
 mod import;
 mod inspect;
 mod key;
+mod landing;
 mod log;
 mod login;
 mod map;
@@ -37,6 +38,7 @@ mod verify;
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
 
@@ -70,6 +72,7 @@ pub fn run() -> ExitCode {
 
 fn execute(cli: Cli) -> Result<()> {
     leave_nothing_behind_on_interrupt()?;
+    let_writing_fail_where_files_may_not_grow()?;
     let environment = Environment::of_process()?;
     let console = Console::new(cli.quiet);
     match cli.command {
@@ -115,6 +118,14 @@ fn execute(cli: Cli) -> Result<()> {
             rotation::accept(&request::Accept::resolve(args, &environment)?, &console)
         }
     }
+}
+
+/// A file that grows beyond `ulimit -f` is an error of whoever writes it, with its sentence; the
+/// signal that comes with it would end the process without one.
+fn let_writing_fail_where_files_may_not_grow() -> Result<()> {
+    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default())
+        .map(drop)
+        .map_err(|e| Error::new(Kind::Io, "cannot watch for signals").because(e))
 }
 
 /// Ctrl-C, and being told to end, leave no half-written file under any name, and what was gathered

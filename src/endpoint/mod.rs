@@ -18,6 +18,6 @@ pub use source::{
     Attachment, AttachmentKind, Fed, Feed, Form, Intake, Origin, Plain, Root, Source, read_small,
 };
 pub use target::{
-    Action, Arrival, Assigned, BlobStep, Finding, Gravity, ManifestStep, Parcel, Plan, Recalled,
-    Satellite, TagStep, Take, Target,
+    Action, Arrival, Assigned, BlobStep, Finding, Gravity, Local, ManifestStep, Parcel, Plan,
+    Recalled, Satellite, TagStep, Take, Target,
 };

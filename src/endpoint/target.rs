@@ -108,6 +108,15 @@ pub struct ManifestStep {
     pub action: Action,
 }
 
+/// Where on a local disk a target writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Local<'a> {
+    /// The folder or file.
+    pub path: &'a Path,
+    /// Whether all of it goes into one file.
+    pub is_file: bool,
+}
+
 /// One name that is to point to a manifest.
 #[derive(Clone, Debug)]
 pub struct TagStep {
@@ -250,6 +259,11 @@ pub trait Target: Send + Sync {
         _take: &mut Take<'_>,
     ) -> Result<()> {
         Ok(())
+    }
+
+    /// Where on a local disk it writes, if it does: it is asked beforehand whether that has room.
+    fn local(&self) -> Option<Local<'_>> {
+        None
     }
 
     /// How many blobs may be put at once. Archives and daemons take one stream: 1.

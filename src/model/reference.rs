@@ -103,7 +103,12 @@ impl FromStr for ImageName {
             )
         };
         let reference: Reference = text.parse().map_err(|error| bad().because(error))?;
-        if reference.registry().is_empty() || reference.repository().is_empty() {
+        // The grammar takes capitals in a host, and a first part without dot or port for none.
+        let repository = reference.repository();
+        if reference.registry().is_empty()
+            || repository.is_empty()
+            || repository.bytes().any(|byte| byte.is_ascii_uppercase())
+        {
             return Err(bad());
         }
         let digest = reference
@@ -179,6 +184,7 @@ mod tests {
         for text in [
             "",
             "UPPER",
+            "Upper/a",
             "a:b:c",
             "h.example/",
             "a b",

@@ -12,7 +12,13 @@ use super::freshness::Dating;
 use super::gather::{Wanted, display_name, gather};
 use super::parity;
 use super::sources::Sources;
-use crate::bundle::{Base, BundleTarget, Partial, Sealed, Writer, WriterOptions};
+use super::space::{self, Need};
+use crate::bundle::{
+    Base, BundleTarget, Occupied, Partial, Sealed, SealedVolume, Writer, WriterOptions,
+};
+use crate::codec::disk::Disk;
+use crate::codec::encryption::Recipients;
+use crate::codec::imprint::Imprint;
 use crate::endpoint::{
     Event, Fed, Feed, Form, Intake, Origin, Parcel, Plan, Progress, Satellite, Source, Target as _,
     Transfers,
@@ -33,11 +39,14 @@ pub struct Request<'a> {
     pub signers: Vec<SecretKey>,
     /// Time and name of the set, and how many threads pack.
     pub writer: WriterOptions,
+    /// For whom the bundle is encrypted, if it is.
+    pub recipients: Option<Recipients>,
     /// What the far side has already; nothing for a bundle that is whole by itself.
     pub base: Option<Base>,
     /// What it says about its age.
     pub dating: Dating,
-    /// Whether to go on from what interrupted exports to the same file have left.
+    /// Whether to go on from what interrupted exports to the same file have left. One that is
+    /// encrypted leaves nothing.
     pub resume: bool,
     /// Parity to be made beside it.
     pub parity: Option<parity::Wanted>,
@@ -67,6 +76,8 @@ pub struct Report {
     pub content: u64,
     /// How many blobs came from an interrupted export, and their bytes.
     pub at_hand: (usize, u64),
+    /// Files of the bundle that this one took the place of, which no file of this one replaced.
+    pub removed: Vec<PathBuf>,
     /// Parity that was made.
     pub parity: Option<parity::Made>,
 }
@@ -114,9 +125,22 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
             .hint("make one with `sealift key generate`"));
     }
     let around = Surroundings { progress, temporary: request.temporary, title: "exporting" };
+    if request.signers.len() > limits::SIGNATURES {
+        return Err(Error::usage(format!(
+            "a bundle has at most {} signatures, and there are {} keys",
+            limits::SIGNATURES,
+            request.signers.len()
+        )));
+    }
     if let Some(numbering) = &request.dating.numbering {
         numbering.prepare()?;
     }
+    let mut options = request.writer;
+    let created = options.created;
+    let disk = Disk::of(request.output.parent().unwrap_or(&request.output))?;
+    options.volume_size = space::volume_size(&disk, options.volume_size, progress)?;
+    let occupied = Occupied::find(&request.output)?;
+    let mut announced = 0;
     // Everything that can be asked beforehand is asked before anything is written.
     progress.event(Event::Phase { title: "reading what the images consist of", total: None });
     let mut feeds: Vec<(usize, Box<dyn Feed>)> = Vec::new();
@@ -125,7 +149,7 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
         match origin {
             Origin::Source(source) => opened.push((place, source)),
             Origin::Feed(feed) => {
-                feed.announce()?;
+                announced += feed.announce()?.iter().map(|(_, bytes)| bytes).sum::<u64>();
                 feeds.push((place, feed));
             }
         }
@@ -139,11 +163,14 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
         parcels.extend(found.into_iter().map(|parcel| (place, parcel)));
     }
     let base = request.base.map(Arc::new);
-    let created = request.writer.created;
-    let volume_size = request.writer.volume_size;
-    let partial = Partial::begin(&request.output)?;
+    let known: Vec<&Parcel> = parcels.iter().map(|(_, parcel)| parcel).collect();
+    let packing = (options.preset, options.threads);
+    let need = Need::of_export(&known, announced, packing, base.as_deref());
+    need.check(&disk, request.temporary, options.volume_size.is_none(), progress)?;
+    let volume_size = options.volume_size;
+    let partial = Partial::begin(&request.output)?.encrypted_to(request.recipients);
     let remains = if request.resume { partial.remains(base.as_ref()) } else { Vec::new() };
-    let writer = Writer::create_in(partial, sources.is_remote(), request.writer, base)?;
+    let writer = Writer::create_in(partial, sources.is_remote(), options, base)?;
     let target = BundleTarget::new(request.output.display().to_string(), writer);
     let bring_all = || {
         for (place, mut feed) in feeds {
@@ -164,7 +191,8 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
         copied?;
         Ok((parcels, at_hand.amount()))
     };
-    let (parcels, at_hand) = bring_all().inspect_err(|_| target.give_up())?;
+    let explained = |error| need.explain(error, &disk);
+    let (parcels, at_hand) = bring_all().inspect_err(|_| target.give_up()).map_err(explained)?;
     progress.event(Event::Phase { title: "sealing", total: None });
     let content = distinct_bytes(&parcels);
     // As late as can be: an export that fails uses up no number.
@@ -180,17 +208,46 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
         writer.date(position, request.dating.expires);
         Ok(())
     })?;
-    let finished = target.seal(&parcels, &request.signers)?;
+    // From here on the volumes are whole; what is to be made of them is made before they are named.
+    let finished = target.seal(&parcels, &request.signers).map_err(explained)?;
     let (made, beside) = match &request.parity {
         Some(wanted) => {
             let wanted = &parity::Wanted { limit: wanted.limit.or(volume_size), ..wanted.clone() };
-            let (made, files) = parity::make_with(&finished, &request.output, wanted, progress)?;
+            let (made, files) = parity::make_with(&finished, &request.output, wanted, progress)
+                .map_err(explained)?;
             (Some(made), files)
         }
         None => (None, Vec::new()),
     };
-    let sealed = finished.commit(beside)?;
-    Ok(Report { sealed, parcels, content, at_hand, parity: made })
+    let sealed = finished.commit(beside).map_err(explained)?;
+    read_back(&sealed.volumes, progress)?;
+    let removed = occupied.remove_others(&sealed);
+    Ok(Report { sealed, parcels, content, at_hand, removed, parity: made })
+}
+
+/// Reads the files that were written with an imprint from their medium, and compares.
+///
+/// # Errors
+/// [`Kind::Damaged`] where the medium gives back something else, [`Kind::Io`] where it gives
+/// nothing.
+pub(super) fn read_back(volumes: &[SealedVolume], progress: &dyn Progress) -> Result<()> {
+    let imprinted: Vec<(&SealedVolume, &Imprint)> =
+        volumes.iter().filter_map(|volume| Some((volume, volume.imprint.as_ref()?))).collect();
+    if imprinted.is_empty() {
+        return Ok(());
+    }
+    let total = imprinted.iter().map(|(volume, _)| volume.bytes).sum();
+    progress.event(Event::Phase { title: "reading back", total: Some(total) });
+    let transfers = Transfers::new(progress);
+    for (volume, imprint) in imprinted {
+        let label = volume.path.file_name().unwrap_or_default().to_string_lossy();
+        let id = transfers.start(&label, Some(volume.bytes));
+        let advance = |bytes| progress.event(Event::Advanced { id, bytes });
+        let compared = imprint.compare(&volume.path, &advance);
+        transfers.finish(id, copy::outcome(&compared));
+        compared?;
+    }
+    Ok(())
 }
 
 /// Tells how the images of a place were come by.
@@ -240,7 +297,7 @@ fn distinct_bytes(parcels: &[Parcel]) -> u64 {
 }
 
 /// Runs a feed into the bundle and makes parcels of what it delivered.
-fn run_feed(
+pub(super) fn run_feed(
     feed: &mut dyn Feed,
     target: &BundleTarget,
     wanted: &Wanted,

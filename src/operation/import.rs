@@ -9,6 +9,7 @@ use super::compress::compress;
 use super::copy::{self, Surroundings};
 use super::gather::display_name;
 use super::recall::recall;
+use super::space;
 use crate::bundle::{Authentic, BlobEntry, Bundle, Held};
 use crate::codec::lanes::in_order;
 use crate::endpoint::{Action, Event, Gravity, Parcel, Plan, Progress, Source, Target};
@@ -88,6 +89,9 @@ pub fn import(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> 
         find_base(request, &plan, progress)?;
     }
     if !request.dry_run {
+        if let Some(local) = request.target.local() {
+            space::check_import(&local, &plan)?;
+        }
         let around = Surroundings { progress, temporary: request.temporary, title: "importing" };
         plan = copy::run(source, request.target, plan, &around)?;
     }

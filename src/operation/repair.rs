@@ -10,6 +10,7 @@ use super::parity::{Coverage, in_the_way, phase, require_room, synced};
 use crate::bundle::parity::{FileState, Media, Medium, Parity, Survey};
 use crate::bundle::{Authentic, Bundle};
 use crate::codec::atomic::{AtomicFile, name_together};
+use crate::codec::encryption::Identities;
 use crate::endpoint::Progress;
 use crate::model::{Error, Result, limits};
 use crate::trust::Trust;
@@ -350,7 +351,7 @@ fn prove(
 }
 
 fn open(files: &[PathBuf], trust: &Trust) -> Result<Bundle<Authentic>> {
-    Bundle::open_set(files, None)?.authenticate(trust)
+    Bundle::open_set(files, None, &Identities::default())?.authenticate(trust)
 }
 
 /// Every byte of the volumes against what was signed; the first thing that is wrong.

@@ -6,6 +6,7 @@ mod memory;
 mod contents;
 mod damage;
 mod deltas;
+mod media;
 mod packing;
 mod parity;
 mod reader;
@@ -13,6 +14,8 @@ mod resealed;
 mod resume;
 mod round_trip;
 mod sealing;
+mod sets;
+mod split;
 mod volumes;
 
 use std::path::{Path, PathBuf};
@@ -64,7 +67,9 @@ impl Bench {
                 preset: Preset::default(),
                 temporary: std::env::temp_dir(),
                 volume_size: None,
+                imprint: false,
             },
+            recipients: None,
             base: None,
             dating: sealift::operation::freshness::Dating::default(),
             resume: false,

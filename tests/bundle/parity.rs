@@ -35,10 +35,12 @@ impl Bench {
                 preset: Preset::Fast,
                 temporary: std::env::temp_dir(),
                 volume_size,
+                imprint: false,
             },
             base: None,
             dating: freshness::Dating::default(),
             resume: false,
+            recipients: None,
             parity: Some(wanted(percent, self.path("sent/app.parity.sealift"))),
             temporary: self.folder.path(),
         };

@@ -91,7 +91,8 @@ pub(crate) fn number(mut value: u64) -> Vec<u8> {
     bytes
 }
 
-fn put_member(bytes: &mut Vec<u8>, name: &str, content: &[u8], time: u64) {
+/// Appends a member.
+pub(crate) fn put_member(bytes: &mut Vec<u8>, name: &str, content: &[u8], time: u64) {
     let mut header = tar::Header::new_ustar();
     header.set_path(name).unwrap();
     header.set_mode(0o644);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use sealift::bundle::{Preset, SMALLEST_VOLUME, WriterOptions};
+use sealift::bundle::{Occupied, Preset, SMALLEST_VOLUME, WriterOptions};
 use sealift::endpoint::{Origin, Silent};
 use sealift::model::manifest::media;
 use sealift::model::{Digest, Kind, Result};
@@ -13,7 +13,7 @@ use sealift::operation::gather::Wanted;
 use serde_json::Value;
 
 use crate::Bench;
-use crate::contents::{Files, go_gzip, gzip_layer, letters, odd_gzip, text};
+use crate::contents::{Files, go_gzip, gzip_layer, letters, odd_gzip, restores, text};
 use crate::memory::{Memory, noise, tar};
 
 /// About four megabytes that do not shrink, some text, a layer that is carried as it came.
@@ -45,7 +45,17 @@ impl Bench {
         threads: usize,
         volume_size: Option<u64>,
     ) -> Result<Report> {
-        let request = export::Request {
+        export::export(self.request(memory, output, threads, volume_size), &Silent)
+    }
+
+    fn request(
+        &self,
+        memory: Memory,
+        output: &Path,
+        threads: usize,
+        volume_size: Option<u64>,
+    ) -> export::Request<'_> {
+        export::Request {
             origins: vec![Origin::Source(Box::new(memory))],
             wanted: Wanted { platforms: Vec::new(), attachments: true },
             output: output.to_owned(),
@@ -57,14 +67,15 @@ impl Bench {
                 preset: Preset::default(),
                 temporary: std::env::temp_dir(),
                 volume_size,
+                imprint: false,
             },
             dating: sealift::operation::freshness::Dating::default(),
+            recipients: None,
             base: None,
             resume: false,
             parity: None,
             temporary: self.folder.path(),
-        };
-        export::export(request, &Silent)
+        }
     }
 }
 
@@ -156,6 +167,7 @@ fn each_volume_is_a_tar_within_its_limit() {
         assert!(volume.len() > (1 << 20) - (300 << 10), "{}", volume.len());
     }
     assert_eq!(report.sealed.bytes, volumes.iter().map(|volume| volume.len() as u64).sum::<u64>());
+    restores(&bench.open(&out), &images());
     let manifest = walk(&volumes);
     assert_eq!(manifest["encoder"]["volumeSize"].as_u64(), Some(1 << 20));
     assert_eq!(manifest["encoder"]["packContent"].as_u64(), Some(1 << 18));
@@ -179,19 +191,41 @@ fn the_bytes_depend_on_no_thread() {
 #[test]
 fn a_volume_may_be_exactly_as_large_as_its_limit() {
     let bench = Bench::new();
+    let mut memory = Memory::default();
+    let layer = memory.layer(&tar(&[("x".to_owned(), noise(5, 17 << 20))]), media::OCI_LAYER);
+    memory.image("h.example/a:1", "amd64", &[layer]);
     let export = |limit: u64| {
         let out = tempfile::tempdir_in(bench.folder.path()).unwrap();
-        let report =
-            bench.volumes(images(), &out.path().join("a.sealift"), 2, Some(limit)).unwrap();
-        let lengths: Vec<u64> = report.sealed.volumes.iter().map(|volume| volume.bytes).collect();
+        let path = out.path().join("a.sealift");
+        let mut request = bench.request(memory.clone(), &path, 2, Some(limit));
+        // Packs of 4 MiB: the limit does not make them smaller, so the lengths can be met exactly.
+        request.writer.preset = Preset::Fast;
+        let report = export::export(request, &Silent).unwrap();
         let written = files(out.path());
-        walk(&written.values().cloned().collect::<Vec<_>>());
-        (lengths, written.into_keys().collect::<Vec<_>>())
+        let manifest = walk(&written.values().cloned().collect::<Vec<_>>());
+        assert_eq!(manifest["encoder"].get("packContent"), None);
+        assert_eq!(manifest["encoder"].get("volumeSize").is_some(), written.len() > 1);
+        assert!(written.values().all(|volume| volume.len() as u64 <= limit));
+        let packs: Vec<u64> = manifest["packs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|pack| pack["volume"].as_u64().unwrap())
+            .collect();
+        let lengths: Vec<u64> = report.sealed.volumes.iter().map(|volume| volume.bytes).collect();
+        (written, lengths, packs)
     };
-    // Packs do not change with the limit from 32 MiB on, so the lengths can be met exactly.
-    let (whole, names) = export(64 << 20);
-    assert_eq!((whole.len(), &names[..]), (1, &["a.sealift".to_owned()][..]));
-    assert!(whole[0] > 4 << 20, "{whole:?}");
+    let (whole, lengths, _) = export(64 << 20);
+    assert_eq!((whole.len(), whole.contains_key("a.sealift")), (1, true));
+    assert!(export(lengths[0]).0 == whole, "what fits into one volume is the same bundle");
+    // One byte less: what is signed goes into a volume of its own.
+    let (_, lengths, packs) = export(lengths[0] - 1);
+    assert_eq!((lengths.len(), packs.iter().max()), (2, Some(&1)), "{packs:?}");
+    let (_, again, packs_again) = export(lengths[0]);
+    assert_eq!((&again, &packs_again), (&lengths, &packs));
+    // One byte less than the packs take: the last of them goes over.
+    let (_, lengths, packs) = export(lengths[0] - 1);
+    assert_eq!((lengths.len(), packs.iter().filter(|&&volume| volume == 2).count()), (2, 1));
 }
 
 #[test]
@@ -201,4 +235,80 @@ fn too_small_volumes_are_refused() {
         bench.volumes(images(), &bench.path("a"), 1, Some(SMALLEST_VOLUME - 1)).unwrap_err();
     assert_eq!(error.kind(), Kind::Usage);
     assert!(!bench.path("a").exists() && !bench.path(".a.partial").exists());
+}
+
+/// A bundle takes the place of an older one as a whole.
+#[test]
+fn nothing_of_an_older_set_stays_beside_the_new_one() {
+    let bench = Bench::new();
+    let out = bench.path("out");
+    std::fs::create_dir(&out).unwrap();
+    let path = out.join("a.sealift");
+    let many = bench.volumes(images(), &path, 2, Some(1 << 20)).unwrap().sealed.volumes.len();
+    std::fs::write(out.join("a.099.sealift"), "not a volume").unwrap();
+    assert_eq!(Occupied::find(&path).unwrap().files().len(), many + 1);
+    let report = bench.volumes(images(), &path, 2, Some(3 << 20)).unwrap();
+    let few = report.sealed.volumes.len();
+    assert!(few < many && report.removed.len() == many - few, "{few} {many}");
+    let left: Vec<String> = files(&out).into_keys().collect();
+    assert_eq!(left.len(), few + 1);
+    assert!(left.contains(&"a.099.sealift".to_owned()), "what is no volume is nobody's to remove");
+    let report = bench.volumes(images(), &path, 2, None).unwrap();
+    assert_eq!(report.removed.len(), few);
+    assert!(files(&out).into_keys().eq(["a.099.sealift", "a.sealift"]));
+}
+
+/// An export that was killed while it gave its volumes their names.
+#[test]
+fn volumes_without_their_last_are_taken_away_by_the_next_export() {
+    let bench = Bench::new();
+    let out = bench.path("out");
+    std::fs::create_dir(&out).unwrap();
+    let path = out.join("a.sealift");
+    let whole = bench.volumes(images(), &path, 2, Some(1 << 20)).unwrap().sealed.volumes;
+    let run = out.join(".a.sealift.partial/1");
+    std::fs::create_dir_all(&run).unwrap();
+    let note = format!("{} {}", "0".repeat(32), whole.len());
+    std::fs::write(run.join("names"), &note).unwrap();
+    // The last one is there: it was complete.
+    assert_eq!(Occupied::find(&path).unwrap().files().len(), whole.len());
+    std::fs::remove_file(&whole.last().unwrap().path).unwrap();
+    assert!(Occupied::find(&path).unwrap().files().is_empty());
+    // Another set is not touched.
+    std::fs::write(run.join("names"), note.replace('0', "1")).unwrap();
+    assert_eq!(Occupied::find(&path).unwrap().files().len(), whole.len() - 1);
+    std::fs::write(run.join("names"), &note).unwrap();
+    let report = bench.volumes(images(), &path, 2, None).unwrap();
+    assert!(report.removed.is_empty());
+    assert!(files(&out).into_keys().eq(["a.sealift"]), "{:?}", files(&out).keys());
+}
+
+/// A name that cannot be given: nothing is there, and nothing is left.
+#[test]
+fn all_volumes_get_their_names_or_none() {
+    let bench = Bench::new();
+    let out = bench.path("out");
+    std::fs::create_dir_all(out.join("a.003.sealift")).unwrap();
+    let error = bench.volumes(images(), &out.join("a.sealift"), 2, Some(1 << 20)).unwrap_err();
+    assert_eq!(error.kind(), Kind::Io);
+    let left: Vec<_> = std::fs::read_dir(&out).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["a.003.sealift"]);
+}
+
+#[test]
+fn what_was_written_is_read_back() {
+    let bench = Bench::new();
+    let out = bench.path("out");
+    std::fs::create_dir(&out).unwrap();
+    let mut request = bench.request(images(), &out.join("a.sealift"), 2, Some(1 << 20));
+    request.writer.imprint = true;
+    let report = export::export(request, &Silent).unwrap();
+    for volume in &report.sealed.volumes {
+        let imprint = volume.imprint.as_ref().unwrap();
+        imprint.compare(&volume.path, &|_| ()).unwrap();
+        let mut bytes = std::fs::read(&volume.path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        std::fs::write(&volume.path, bytes).unwrap();
+        assert_eq!(imprint.compare(&volume.path, &|_| ()).unwrap_err().kind(), Kind::Damaged);
+    }
 }

@@ -35,11 +35,16 @@ help_of! {
     inspect: ["inspect"];
     parity: ["parity"];
     repair: ["repair"];
+    log: ["log"];
     login: ["login"];
     logout: ["logout"];
     key: ["key"];
     key_generate: ["key", "generate"];
     key_show: ["key", "show"];
+    key_list: ["key", "list"];
+    key_endorse: ["key", "endorse"];
+    key_accept: ["key", "accept"];
+    sign: ["sign"];
 }
 
 #[test]
@@ -51,8 +56,8 @@ fn save_and_load_are_export_and_import() {
 #[test]
 fn no_line_is_wider_than_a_page() {
     for command in [
-        "export", "verify", "import", "map", "inspect", "parity", "repair", "login", "logout",
-        "key",
+        "export", "verify", "import", "map", "inspect", "parity", "repair", "sign", "log", "login",
+        "logout", "key",
     ] {
         for line in help(&[command]).lines() {
             assert!(line.chars().count() <= 100, "{command}: {line}");

@@ -47,13 +47,14 @@ pub(crate) fn member(volume: &[u8], name: &str) -> Member {
 #[derive(Clone)]
 pub(crate) struct Forge {
     readme: Vec<u8>,
-    volume: Vec<u8>,
     packs: Vec<Vec<u8>>,
     index: Vec<u8>,
     manifest: Value,
     /// What stands in place of the manifest that would be right.
     text: Option<Vec<u8>>,
     time: u64,
+    /// How many packs lie in each volume.
+    spread: Vec<usize>,
 }
 
 impl Forge {
@@ -69,13 +70,31 @@ impl Forge {
         let manifest: Value = serde_json::from_slice(document).unwrap();
         Self {
             readme: only("README.txt"),
-            volume: only("volume"),
             packs: content("packs/"),
             index: only("index/"),
             time: manifest["created"].as_u64().unwrap(),
+            spread: vec![content("packs/").len()],
             manifest,
             text: None,
         }
+    }
+
+    /// The same in several volumes, with so many packs in each; the index is in the last.
+    pub(crate) fn spread(&self, packs: &[usize]) -> Self {
+        assert_eq!(packs.iter().sum::<usize>(), self.packs.len());
+        Self { spread: packs.to_vec(), ..self.clone() }
+    }
+
+    /// How many packs there are.
+    pub(crate) fn pack_count(&self) -> usize {
+        self.packs.len()
+    }
+
+    /// With another name of its set.
+    pub(crate) fn with_set(&self, set: &str) -> Self {
+        let mut other = self.clone();
+        other.manifest["set"] = json!(set);
+        other
     }
 
     /// The index, unpacked.
@@ -153,14 +172,30 @@ impl Forge {
     pub(crate) fn manifest(&self) -> Value {
         let mut manifest = self.manifest.clone();
         manifest["readme"] = described(&self.readme);
-        let mut at = bytes_of(&self.readme) + bytes_of(&self.volume);
-        for (number, pack) in self.packs.iter().enumerate() {
-            place(&mut manifest["packs"][number], pack, at);
-            at += bytes_of(pack);
+        let begin = |number| bytes_of(&self.readme) + bytes_of(&self.volume_text(number));
+        let mut packs = self.packs.iter().enumerate();
+        let mut volumes = Vec::new();
+        for (number, &count) in (1..).zip(&self.spread) {
+            let mut at = begin(number);
+            for (pack, content) in packs.by_ref().take(count) {
+                place(&mut manifest["packs"][pack], content, number, at);
+                at += bytes_of(content);
+            }
+            if number == self.spread.len() as u64 {
+                place(&mut manifest["index"], &self.index, number, at);
+                at += bytes_of(&self.index);
+            } else {
+                at += 1024;
+            }
+            volumes.push(json!({"number": number, "size": at}));
         }
-        place(&mut manifest["index"], &self.index, at);
-        manifest["volumes"][0]["size"] = json!(at + bytes_of(&self.index));
+        manifest["volumes"] = json!(volumes);
         manifest
+    }
+
+    fn volume_text(&self, number: u64) -> Vec<u8> {
+        let set = self.manifest["set"].as_str().unwrap();
+        format!("sealift volume 1\nset {set}\nnumber {number}\n").into_bytes()
     }
 
     /// The bytes of the manifest.
@@ -173,34 +208,55 @@ impl Forge {
 
     /// The whole bundle, signed by these keys.
     pub(crate) fn sealed(&self, keys: &[SecretKey]) -> Vec<u8> {
+        self.with_signatures(&self.signatures(keys))
+    }
+
+    fn signatures(&self, keys: &[SecretKey]) -> Vec<(String, Vec<u8>)> {
         let text = self.text();
-        let signatures = keys.iter().map(|key| (key.public().id().to_string(), key.sign(&text)));
-        let mut signatures: Vec<_> =
-            signatures.map(|(id, signature)| (id, signature.to_vec())).collect();
+        let signed = keys.iter().map(|key| (key.public().id().to_string(), key.sign(&text)));
+        let mut signatures: Vec<_> = signed.map(|(id, bytes)| (id, bytes.to_vec())).collect();
         signatures.sort();
-        self.with_signatures(&signatures)
+        signatures
     }
 
     /// The whole bundle with these signatures, by the names of their keys.
     pub(crate) fn with_signatures(&self, signatures: &[(String, Vec<u8>)]) -> Vec<u8> {
-        let mut volume = Vec::new();
-        let mut put =
-            |name: &str, content: &[u8]| put_member(&mut volume, name, content, self.time);
-        put("README.txt", &self.readme);
-        put("volume", &self.volume);
-        for pack in &self.packs {
-            put(&format!("packs/{}.zst", Digest::of(pack).hex()), pack);
+        self.set_with_signatures(signatures).pop().unwrap()
+    }
+
+    /// All volumes, signed by these keys.
+    pub(crate) fn sealed_set(&self, keys: &[SecretKey]) -> Vec<Vec<u8>> {
+        self.set_with_signatures(&self.signatures(keys))
+    }
+
+    fn set_with_signatures(&self, signatures: &[(String, Vec<u8>)]) -> Vec<Vec<u8>> {
+        let mut packs = self.packs.iter();
+        let mut volumes = Vec::new();
+        for (number, &count) in (1..).zip(&self.spread) {
+            let mut volume = Vec::new();
+            let mut put =
+                |name: &str, content: &[u8]| put_member(&mut volume, name, content, self.time);
+            put("README.txt", &self.readme);
+            put("volume", &self.volume_text(number));
+            for pack in packs.by_ref().take(count) {
+                put(&format!("packs/{}.zst", Digest::of(pack).hex()), pack);
+            }
+            volumes.push(volume);
         }
-        put(&format!("index/{}.zst", Digest::of(&self.index).hex()), &self.index);
-        let manifest_at = volume.len();
-        put_member(&mut volume, "manifest", &self.text(), self.time);
+        let last = volumes.last_mut().unwrap();
+        let index = format!("index/{}.zst", Digest::of(&self.index).hex());
+        put_member(last, &index, &self.index, self.time);
+        let manifest_at = last.len();
+        put_member(last, "manifest", &self.text(), self.time);
         for (id, signature) in signatures {
-            put_member(&mut volume, &format!("signatures/{id}.sig"), signature, self.time);
+            put_member(last, &format!("signatures/{id}.sig"), signature, self.time);
         }
         let tail = format!("sealift tail 1\nmanifest {manifest_at:020}\n");
-        put_member(&mut volume, "tail", tail.as_bytes(), self.time);
-        volume.resize(volume.len() + 1024, 0);
-        volume
+        put_member(last, "tail", tail.as_bytes(), self.time);
+        for volume in &mut volumes {
+            volume.resize(volume.len() + 1024, 0);
+        }
+        volumes
     }
 }
 
@@ -231,7 +287,8 @@ fn described(content: &[u8]) -> Value {
     json!({"size": content.len(), "digest": Digest::of(content)})
 }
 
-fn place(entry: &mut Value, content: &[u8], at: u64) {
+fn place(entry: &mut Value, content: &[u8], volume: u64, at: u64) {
+    entry["volume"] = json!(volume);
     entry["offset"] = json!(at);
     entry["size"] = json!(content.len());
     entry["digest"] = json!(Digest::of(content));

@@ -11,13 +11,18 @@ mod support;
 
 mod catalogue;
 mod damage;
+mod document;
 mod flips;
 mod forge;
+mod freshness;
 mod images;
 mod local;
 mod network;
 mod parsers;
+mod peers;
+mod policy;
 mod sample;
 mod scene;
 mod signatures;
 mod vectors;
+mod volumes;

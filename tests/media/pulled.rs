@@ -50,7 +50,7 @@ fn a_stick_that_cannot_hold_so_long_a_file_is_told_of() {
     let yard = Yard::new();
     let stick = Medium::stick("largest", yard.whole().len() as u64 - 1);
     let said = blames_the_medium(Run::of(&mut yard.export_to(&stick.at("b.sealift"))), &stick);
-    assert!(said.contains("FAT32"), "{said}");
+    assert!(said.contains("too large") && said.contains("--volume-size"), "{said}");
     assert_eq!(names(&stick.behind()), [""; 0]);
 }
 
@@ -76,20 +76,25 @@ fn nothing_arrives_from_a_stick_that_fails_while_it_is_read() {
     fs::copy(yard.path("whole.sealift"), stick.behind().join("b.sealift")).unwrap();
     for fault in ["read-error", "pulled", "dead", "read-short", "read-flip"] {
         for percent in PARTS {
-            // The last bytes of a flipped one are the end of the tar, which must be zeros.
             stick.plug(fault, part(length, percent));
             let bundle = stick.at("b.sealift");
             let verified = yard.sealift(["verify", "-q", &bundle]);
             if fault == "read-flip" {
                 assert!(matches!(verified.code, Some(4 | 5 | 7)), "at {percent} %: {verified:?}");
+            } else if fault == "read-short" && percent == 0 {
+                // An empty file is no damaged bundle.
+                verified.refused(7);
             } else {
                 blames_the_medium(verified, &stick);
             }
             stick.plug(fault, part(length, percent));
             let imported = yard.sealift(["import", "-q", &bundle, "--to", "oci:layout"]);
             if imported.code == Some(0) {
-                // What no image needs is not read: a flip in the README harms nobody.
-                assert!(fault == "read-flip" && percent == 0, "{fault} at {percent} %");
+                // What no image needs, as the README, is not read.
+                assert!(
+                    percent == 0 && fault == "read-flip" || percent > 90,
+                    "{fault} at {percent} %"
+                );
                 assert_eq!(tags(&yard.path("layout")), NAMES);
                 fs::remove_dir_all(yard.path("layout")).unwrap();
                 half(&yard, "layout");

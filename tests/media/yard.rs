@@ -28,8 +28,18 @@ pub(crate) const NAMES: [&str; 2] = ["h.example/one:1", "h.example/two:2"];
 
 impl Yard {
     pub(crate) fn new() -> Self {
+        Self::with_layer(200 << 10)
+    }
+
+    /// With a gzip layer of so many bytes that do not compress, among others.
+    pub(crate) fn with_layer(bytes: usize) -> Self {
         let station = Station::new();
-        let built = [images::image("one", Packing::Gzip), images::image("two", Packing::Plain)];
+        let layer = |seed, bytes| images::layer(&[("file", &images::noise(seed, bytes))]);
+        let shared = layer(1, 100 << 10);
+        let built = [
+            images::image_of(&[shared.clone(), layer(2, bytes)], Packing::GoGzip, "amd64", "one"),
+            images::image_of(&[shared, layer(3, 100 << 10)], Packing::Plain, "amd64", "two"),
+        ];
         let named: Vec<_> = NAMES.into_iter().zip(&built).collect();
         images::write_layout(&station.path("images"), &named);
         let yard = Self { station };
@@ -43,6 +53,11 @@ impl Yard {
         command.env("SOURCE_DATE_EPOCH", "1700000000");
         command.args(["export", "-q", "--force", "oci:images", "-o", bundle]);
         command
+    }
+
+    /// `sealift` at a time that is always the same.
+    pub(crate) fn sealift_at_one_time<const N: usize>(&self, arguments: [&str; N]) -> Run {
+        Run::of(self.program().env("SOURCE_DATE_EPOCH", "1700000000").args(arguments))
     }
 
     pub(crate) fn whole(&self) -> Vec<u8> {

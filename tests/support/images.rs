@@ -14,7 +14,10 @@ use sealift::model::{Descriptor, Digest};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Packing {
     Plain,
+    /// By an encoder that has no engine.
     Gzip,
+    /// By Go's, as docker pushes it.
+    GoGzip,
     Zstd,
 }
 
@@ -117,7 +120,7 @@ pub(crate) fn image_of(
     .into_bytes();
     let media_type = match packing {
         Packing::Plain => media::OCI_LAYER,
-        Packing::Gzip => media::OCI_LAYER_GZIP,
+        Packing::Gzip | Packing::GoGzip => media::OCI_LAYER_GZIP,
         Packing::Zstd => media::OCI_LAYER_ZSTD,
     };
     let mut blobs = BTreeMap::new();
@@ -150,8 +153,24 @@ fn pack(plain: &[u8], packing: Packing) -> Vec<u8> {
     match packing {
         Packing::Plain => plain.to_vec(),
         Packing::Gzip => gzip(plain),
+        Packing::GoGzip => go_gzip(plain),
         Packing::Zstd => zstd::encode_all(plain, 3).unwrap(),
     }
+}
+
+fn go_gzip(plain: &[u8]) -> Vec<u8> {
+    use sealift::codec::deflate::{BitWriter, Engine, go::GoFlate};
+    let mut encoder = GoFlate::new(-1).unwrap().begin();
+    let mut out = BitWriter::default();
+    encoder.write(plain, &mut out);
+    encoder.finish(&mut out);
+    let mut crc = flate2::Crc::new();
+    crc.update(plain);
+    let mut packed = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+    packed.extend(out.finish());
+    packed.extend(crc.sum().to_le_bytes());
+    packed.extend(crc.amount().to_le_bytes());
+    packed
 }
 
 /// gzip, level 1.

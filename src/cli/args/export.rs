@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::registry::{MirrorArgs, RegistryArgs};
 use super::state::StateArgs;
+use super::unlock::UnlockArgs;
 
 pub(super) const EXPORT_EXAMPLES: &str = "\
 Examples:
@@ -14,9 +15,11 @@ Examples:
   sealift export docker-daemon:app:1.2 -o app.sealift
   sealift export oci-archive:app.tar -o app.sealift
   sealift export --platform linux/amd64 --platform linux/arm64 nginx:1.27 -o nginx.sealift
+  sealift export registry.example/app:1.2 -o /media/stick/app.sealift --volume-size fat32 --read-back
   sealift export --dry-run registry.example/app:1.2       what would be carried, and how much
   sealift export alpine:3.20 -o alpine.sealift --parity 10%    a tenth may get damaged
   sealift export registry.example/app:1.3 --base app.sealift -o update.sealift     a delta
+  sealift export app:1.2 -o app.sealift.age --encrypt-to @recipients.txt
   sealift export registry.example/app:1.3 -o app.sealift --stream prod --expires 30d
 
 Sign-ins are those of sealift login, docker login and podman login.
@@ -61,6 +64,16 @@ pub(in crate::cli) struct ExportArgs {
     #[arg(long)]
     pub(in crate::cli) no_attachments: bool,
 
+    /// Cut the bundle into volumes, files of at most this size, as in 700MB or 4GiB (at least 1MiB),
+    /// or fat32 (4 GiB − 1) or dvd (one file on a disc): app.001.sealift and so on for -o
+    /// app.sealift [default: one file; on a FAT file system fat32]
+    #[arg(long, value_name = "SIZE")]
+    pub(in crate::cli) volume_size: Option<String>,
+
+    /// When all is written, read it from the medium again and compare
+    #[arg(long)]
+    pub(in crate::cli) read_back: bool,
+
     /// How hard to pack: fast carries gzip layers as they are; balanced and max open them, share
     /// what they have in common, and rebuild them byte for byte on the far side
     #[arg(short, long, value_name = "PRESET", default_value = "balanced")]
@@ -70,6 +83,15 @@ pub(in crate::cli) struct ExportArgs {
     /// delta. Repeat it for the bases of the base, the newest first
     #[arg(short, long, value_name = "FILE")]
     pub(in crate::cli) base: Vec<PathBuf>,
+
+    /// Encrypt the bundle to this recipient, as age-keygen prints it (age1...), or to those in a
+    /// file, as @FILE, one a line (repeatable). The name then ends in .age
+    #[arg(long, value_name = "RECIPIENT", help_heading = "Encrypted bundles")]
+    pub(in crate::cli) encrypt_to: Vec<String>,
+
+    /// Encrypt the bundle with a passphrase, asked for unless it is given
+    #[arg(long, conflicts_with = "encrypt_to", help_heading = "Encrypted bundles")]
+    pub(in crate::cli) encrypt_passphrase: bool,
 
     /// Make parity too, so much of the bundle, in a file beside it: sealift repair makes up for as
     /// much damage from it
@@ -105,6 +127,9 @@ pub(in crate::cli) struct ExportArgs {
 
     #[command(flatten)]
     pub(in crate::cli) mirrors: MirrorArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) unlock: UnlockArgs,
 }
 
 /// What a receiver is told about the age of a bundle.

@@ -22,6 +22,7 @@ mod sign;
 mod sign_in;
 mod state;
 mod trust;
+mod unlock;
 
 use clap::{Parser, Subcommand};
 
@@ -47,6 +48,7 @@ pub(super) use self::sign::SignArgs;
 pub(super) use self::sign_in::SignInArgs;
 pub(super) use self::state::StateArgs;
 pub(super) use self::trust::TrustArgs;
+pub(super) use self::unlock::UnlockArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -93,8 +95,8 @@ pub(super) enum Command {
     /// Prove who sealed a bundle and that every byte is there
     ///
     /// The signature is checked first, then every stored byte, then every blob rebuilt and
-    /// hashed, then every image complete. All findings are collected and listed. Writes nothing,
-    /// and works on read-only media.
+    /// hashed, then every image complete. All findings are collected and listed. Nothing is written
+    /// to the medium; of a bundle that is whole and of a stream, it is remembered that it was here.
     #[command(after_help = VERIFY_EXAMPLES)]
     Verify(VerifyArgs),
 

@@ -3,12 +3,16 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use bytesize::ByteSize;
+
 use super::connection::Connection;
+use super::encryption::Encryption;
 use super::state::State;
 use super::stream::dating;
 use super::trust::Trust;
+use super::unlock::Unlock;
 use super::{is_there, signing_keys};
-use crate::bundle::Preset;
+use crate::bundle::{Occupied, Preset, SMALLEST_VOLUME};
 use crate::cli::args;
 use crate::cli::environment::Environment;
 use crate::cli::passphrase::Passphrase;
@@ -25,6 +29,8 @@ pub(in crate::cli) struct Sealing {
     pub(in crate::cli) keys: Vec<PathBuf>,
     /// For keys that need one.
     pub(in crate::cli) passphrase: Passphrase,
+    /// For whom the bundle is encrypted, if it is.
+    pub(in crate::cli) encryption: Option<Encryption>,
     /// Parity to be made beside it.
     pub(in crate::cli) parity: Option<Wanted>,
 }
@@ -49,6 +55,10 @@ pub(in crate::cli) struct Export {
     pub(in crate::cli) trust: Option<Trust>,
     /// What is said about the age of the bundle.
     pub(in crate::cli) dating: Dating,
+    /// Bytes that no volume is larger than.
+    pub(in crate::cli) volume_size: Option<u64>,
+    /// Whether to read what was written from its medium.
+    pub(in crate::cli) read_back: bool,
     /// Whether to go on from what an interrupted export has left.
     pub(in crate::cli) resume: bool,
     /// Threads.
@@ -63,6 +73,18 @@ pub(in crate::cli) struct Export {
     pub(in crate::cli) json: bool,
     /// How to get there.
     pub(in crate::cli) connection: Connection,
+    /// What opens encrypted bundles.
+    pub(in crate::cli) unlock: Unlock,
+}
+
+/// The name of an encrypted bundle: it ends as age files do, so that nobody takes it for a tar.
+fn encrypted_name(output: PathBuf) -> PathBuf {
+    if output.extension().is_some_and(|extension| extension == "age") {
+        return output;
+    }
+    let mut name = output.into_os_string();
+    name.push(".age");
+    name.into()
 }
 
 impl Sealing {
@@ -72,10 +94,12 @@ impl Sealing {
         parity: Option<u8>,
         keys: Vec<PathBuf>,
         passphrase: Passphrase,
+        encryption: Option<Encryption>,
         environment: &Environment,
     ) -> Result<Self> {
-        if !force && is_there(&output)? {
-            return Err(Error::usage(format!("{} is already there", output.display()))
+        let output = if encryption.is_some() { encrypted_name(output) } else { output };
+        if let (Some(first), false) = (Occupied::find(&output)?.files().first(), force) {
+            return Err(Error::usage(format!("{} is already there", first.display()))
                 .hint("choose another name, or add --force to replace it"));
         }
         let parity = parity.map(|percent| {
@@ -89,7 +113,7 @@ impl Sealing {
                 .hint("choose another name, or add --force to replace it"));
         }
         let keys = signing_keys(keys, environment)?;
-        Ok(Self { output, keys, passphrase, parity })
+        Ok(Self { output, keys, passphrase, encryption, parity })
     }
 }
 
@@ -109,6 +133,17 @@ impl Export {
             .collect();
         let platforms = args.platform.iter().map(|text| text.parse()).collect::<Result<_>>()?;
         let passphrase = Passphrase::resolve(args.passphrase_file, environment);
+        let encryption = Encryption::resolve(
+            &args.encrypt_to,
+            args.encrypt_passphrase,
+            args.unlock.bundle_passphrase_file.clone(),
+            environment,
+        )?;
+        if encryption.is_some() && args.resume {
+            return Err(Error::usage("an encrypted export cannot be resumed")
+                .because("what --resume goes on from lies beside the bundle, readable for anybody; so an encrypted export leaves nothing there")
+                .hint("leave out --resume; or export without encryption to a disk that you trust, and encrypt that with `age`"));
+        }
         let sealing = match args.output {
             Some(output) if !args.dry_run => Some(Sealing::resolve(
                 output,
@@ -116,11 +151,13 @@ impl Export {
                 args.parity,
                 args.key,
                 passphrase,
+                encryption,
                 environment,
             )?),
             _ => None,
         };
         Ok(Self {
+            unlock: Unlock::resolve(args.unlock, environment)?,
             sources,
             sealing,
             platforms,
@@ -138,6 +175,8 @@ impl Export {
                 args::Preset::Balanced => Preset::Balanced,
                 args::Preset::Max => Preset::Max,
             },
+            volume_size: args.volume_size.as_deref().map(volume_size).transpose()?,
+            read_back: args.read_back,
             resume: args.resume,
             jobs: args.jobs.unwrap_or(environment.jobs),
             created: environment.created,
@@ -147,5 +186,53 @@ impl Export {
             connection: Connection::resolve(args.registry, environment, &registries)?
                 .reading(args.mirrors),
         })
+    }
+}
+
+/// The largest file of a FAT32 file system: its length has 32 bits.
+const FAT32: u64 = (1 << 32) - 1;
+
+/// The largest file that every way of making a disc, and every reader, takes: one extent of whole
+/// blocks (ECMA-119, 9.1.4; a data length of 32 bits and blocks of 2048 bytes). Only level 3 of ISO
+/// 9660, and UDF, have larger ones. A disc of one layer has 4,700,372,992 bytes, so it holds one such
+/// volume with its file system, and leaves room for parity.
+const DVD: u64 = (1 << 32) - 2048;
+
+/// How large volumes are to be, as people write it.
+fn volume_size(text: &str) -> Result<u64> {
+    let wrong = |what: String| {
+        Error::usage(what)
+            .hint("write it as in 700MB, 4GiB or 4700000000, or use one of the names fat32 and dvd")
+    };
+    let size = match text.to_ascii_lowercase().as_str() {
+        "fat32" => FAT32,
+        "dvd" => DVD,
+        other => other
+            .parse::<ByteSize>()
+            .map_err(|_| wrong(format!("not a size of a volume: {text:?}")))?
+            .as_u64(),
+    };
+    if size < SMALLEST_VOLUME {
+        return Err(wrong(format!("a volume of {size} bytes is too small: 1 MiB is the least")));
+    }
+    Ok(size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn volumes_are_as_large_as_it_says() {
+        let size = |text| volume_size(text).unwrap();
+        assert_eq!(size("fat32"), 4_294_967_295);
+        assert_eq!(size("DVD"), 4_294_965_248);
+        assert_eq!(size("700MB"), 700_000_000);
+        assert_eq!(size("4GiB"), 4 << 30);
+        assert_eq!(size("1.5 GiB"), 3 << 29);
+        assert_eq!(size("1048576"), 1 << 20);
+        for text in ["", "1048575", "1MB", "0", "-1", "fat", "4 parsecs"] {
+            assert!(volume_size(text).is_err(), "{text}");
+        }
     }
 }

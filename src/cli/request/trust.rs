@@ -4,14 +4,17 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::args;
 use crate::cli::environment::Environment;
+use crate::codec::owned::{Others, file_is_its_owners};
 use crate::model::{Error, Result};
 use crate::trust::Trust as Rules;
 
 /// Where it is said whose signature counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Said {
-    /// These key files: named on the command line, or all that are in the trust folders.
+    /// These key files, which were named on the command line.
     Keys(Vec<PathBuf>),
+    /// All key files of the trust folders.
+    Found(Vec<PathBuf>),
     /// A trust.toml.
     Policy(PathBuf),
 }
@@ -23,6 +26,8 @@ pub(in crate::cli) struct Trust {
     /// The trust.toml of the trust folders: a key that is revoked in one of them never counts.
     revocations: Vec<PathBuf>,
     threshold: Option<u8>,
+    /// The trust folders, for messages.
+    folders: Vec<PathBuf>,
 }
 
 impl Trust {
@@ -35,17 +40,20 @@ impl Trust {
         environment: &Environment,
     ) -> Result<Self> {
         let trust = Self::find(args, environment)?;
-        if trust.said == Said::Keys(Vec::new()) {
-            let folders: Vec<String> =
-                environment.trust_folders().map(|folder| folder.display().to_string()).collect();
-            return Err(Error::untrusted("no trusted key: nobody's signature would count").hint(
-                format!(
-                    "put the sender's .pub file into {}, or name it with --key",
-                    folders.join(" or ")
-                ),
-            ));
-        }
+        trust.is_somebody()?;
         Ok(trust)
+    }
+
+    fn is_somebody(&self) -> Result<()> {
+        if self.said != Said::Found(Vec::new()) {
+            return Ok(());
+        }
+        let folders: Vec<String> =
+            self.folders.iter().map(|folder| folder.display().to_string()).collect();
+        Err(Error::untrusted("no trusted key: nobody's signature would count").hint(format!(
+            "put the sender's .pub file into {}, or name it with --key",
+            folders.join(" or ")
+        )))
     }
 
     /// The same for who only looks, and needs nobody's key.
@@ -56,9 +64,20 @@ impl Trust {
         } else if let Some(policy) = args.trust.or_else(|| policies.first().cloned()) {
             Said::Policy(policy)
         } else {
-            Said::Keys(environment.trusted_key_files()?)
+            Said::Found(environment.trusted_key_files()?)
         };
-        Ok(Self { said, revocations: policies, threshold: args.threshold })
+        let folders = environment.trust_folders().map(Path::to_path_buf).collect();
+        Ok(Self { said, revocations: policies, threshold: args.threshold, folders })
+    }
+
+    /// Reads the files; there must be a key.
+    ///
+    /// # Errors
+    /// [`Kind::Untrusted`](crate::model::Kind::Untrusted) where nobody's signature would count; as for
+    /// [`load`](Self::load).
+    pub(in crate::cli) fn load_some(&self) -> Result<Rules> {
+        self.is_somebody()?;
+        self.load()
     }
 
     /// Reads the files.
@@ -68,6 +87,13 @@ impl Trust {
     pub(in crate::cli) fn load(&self) -> Result<Rules> {
         let mut rules = match &self.said {
             Said::Keys(files) => Rules::from_files(files)?,
+            Said::Found(files) => {
+                // What anybody can put there says nothing.
+                for file in files {
+                    file_is_its_owners(file, Others::Strangers)?;
+                }
+                Rules::from_files(files)?
+            }
             Said::Policy(file) => Rules::from_policy(file)?,
         };
         for file in &self.revocations {
@@ -83,7 +109,7 @@ impl Trust {
     pub(in crate::cli) fn policy(&self) -> Option<&Path> {
         match &self.said {
             Said::Policy(file) => Some(file),
-            Said::Keys(_) => None,
+            Said::Keys(_) | Said::Found(_) => None,
         }
     }
 }

@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use super::docker_form;
 use super::file::TarFile;
 use super::portion::{Portion, Stock, host_platform, items, path_of, plan_portions, portions};
-use crate::endpoint::{BlobStep, ManifestStep, Parcel, Plan, TagStep, Target};
+use crate::endpoint::{BlobStep, Local, ManifestStep, Parcel, Plan, TagStep, Target};
 use crate::model::{Digest, ImageName, Platform, Result};
 
 /// `docker-archive:FILE` as a target.
@@ -51,6 +51,10 @@ impl Stock for Nothing {
 }
 
 impl Target for DockerArchiveTarget {
+    fn local(&self) -> Option<Local<'_>> {
+        Some(Local { path: self.tar.path(), is_file: true })
+    }
+
     fn describe(&self) -> String {
         self.shown.clone()
     }

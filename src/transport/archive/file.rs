@@ -1,6 +1,6 @@
 //! A tar that grows into a file which gets its name when it is whole.
 
-use std::io::{Read, Seek};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +11,34 @@ use crate::model::{Error, Kind, Result};
 /// The file of an archive that is being written; nothing is staged elsewhere.
 pub(super) struct TarFile {
     path: PathBuf,
-    writer: Mutex<Option<Writer<AtomicFile>>>,
+    writer: Mutex<Option<Writer<Named>>>,
+}
+
+/// The file, which names itself where it cannot be written: the tar in it knows its members only.
+struct Named(AtomicFile);
+
+impl Named {
+    fn failed(&self, error: io::Error) -> io::Error {
+        let full =
+            matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        let named = Error::io(format!("cannot write {}", self.0.target().display()), error);
+        if full {
+            named.hint("free some space, or write the archive to another disk")
+        } else {
+            named
+        }
+        .into_io()
+    }
+}
+
+impl Write for Named {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).map_err(|e| self.failed(e))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().map_err(|e| self.failed(e))
+    }
 }
 
 impl TarFile {
@@ -20,12 +47,17 @@ impl TarFile {
         Self { path: path.to_owned(), writer: Mutex::new(None) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Writer<AtomicFile>>> {
+    /// What the file will be.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Writer<Named>>> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn begin(&self) -> Result<()> {
-        *self.lock() = Some(Writer::new(AtomicFile::create(&self.path, 0o644)?));
+        *self.lock() = Some(Writer::new(Named(AtomicFile::create(&self.path, 0o644)?)));
         Ok(())
     }
 
@@ -35,12 +67,12 @@ impl TarFile {
         let mut slot = self.lock();
         let fail = |e| Error::io(format!("cannot write {}", self.path.display()), e);
         let Some(writer) = slot.as_mut() else { return Err(self.not_begun()) };
-        let mark = writer.get_mut().stream_position().map_err(fail)?;
+        let mark = writer.get_mut().0.stream_position().map_err(fail)?;
         let done = writer.file(name, size, content);
         if done.is_err() {
-            let file = writer.get_mut();
+            let file = &mut writer.get_mut().0;
             let back = file.file().set_len(mark).and_then(|()| {
-                file.seek(std::io::SeekFrom::Start(mark))?;
+                file.seek(io::SeekFrom::Start(mark))?;
                 Ok(())
             });
             if back.is_err() {
@@ -54,7 +86,7 @@ impl TarFile {
     /// Ends the tar and gives the file its name.
     pub(super) fn finish(&self) -> Result<()> {
         let Some(writer) = self.lock().take() else { return Err(self.not_begun()) };
-        writer.finish()?.commit()
+        writer.finish()?.0.commit()
     }
 
     fn not_begun(&self) -> Error {

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::file::TarFile;
-use crate::endpoint::{BlobStep, ManifestStep, Parcel, Plan, TagStep, Target};
+use crate::endpoint::{BlobStep, Local, ManifestStep, Parcel, Plan, TagStep, Target};
 use crate::model::{Result, graph};
 use crate::transport::layout::plan::{index_entries, plan_originals};
 use crate::transport::layout::{INDEX, MARKER, MARKER_BYTES, blob_path};
@@ -24,6 +24,10 @@ impl OciArchiveTarget {
 }
 
 impl Target for OciArchiveTarget {
+    fn local(&self) -> Option<Local<'_>> {
+        Some(Local { path: self.tar.path(), is_file: true })
+    }
+
     fn describe(&self) -> String {
         self.shown.clone()
     }

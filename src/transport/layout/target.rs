@@ -10,7 +10,9 @@ use super::{INDEX, MARKER, MARKER_BYTES, blob_path, check_marker};
 use crate::codec::atomic::{AtomicFile, write_file};
 use crate::codec::checked::{VerifiedReader, read_bounded};
 use crate::codec::compression;
-use crate::endpoint::{BlobStep, ManifestStep, Parcel, Plan, Recalled, TagStep, Take, Target};
+use crate::endpoint::{
+    BlobStep, Local, ManifestStep, Parcel, Plan, Recalled, TagStep, Take, Target,
+};
 use crate::model::{Descriptor, Error, ImageName, Kind, Result, graph, limits};
 
 const MODE: u32 = 0o644;
@@ -100,6 +102,10 @@ fn read_existing(directory: &Path, shown: &str) -> Result<Option<Vec<u8>>> {
 }
 
 impl Target for LayoutTarget {
+    fn local(&self) -> Option<Local<'_>> {
+        Some(Local { path: &self.directory, is_file: false })
+    }
+
     fn describe(&self) -> String {
         self.shown.clone()
     }
