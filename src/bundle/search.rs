@@ -24,6 +24,8 @@ pub(super) enum Origin {
     Folder,
     /// A file in its folder was named.
     Beside,
+    /// It was named for what is signed in it: it is a volume only where no other file is.
+    Tail,
 }
 
 /// A file that may be a volume.
@@ -156,9 +158,9 @@ impl Search {
         self.files.iter().map(parent).collect()
     }
 
-    /// Takes in a file that was named in another way.
+    /// Takes in the file that was named for what is signed in it.
     pub(super) fn include(&mut self, volume: &Volume) {
-        self.add(volume, Origin::Named);
+        self.add(volume, Origin::Tail);
     }
 
     fn add(&mut self, volume: &Volume, origin: Origin) {
