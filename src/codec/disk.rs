@@ -200,16 +200,12 @@ fn unescaped(text: &str) -> String {
     while let Some((&first, more)) = rest.split_first() {
         let digits = more.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
         let code = digits.and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        match code.filter(|_| first == b'\\') {
-            Some(code) => {
-                bytes.push(code);
-                rest = &more[3..];
-            }
-            None => {
-                bytes.push(first);
-                rest = more;
-            }
-        }
+        let (byte, after) = match code {
+            Some(code) if first == b'\\' => (code, &more[3..]),
+            _ => (first, more),
+        };
+        bytes.push(byte);
+        rest = after;
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }
