@@ -58,6 +58,7 @@ mod manifest;
 mod media;
 mod names;
 mod naming;
+mod notes;
 mod occupied;
 mod opener;
 mod output;

@@ -235,4 +235,16 @@ mod tests {
             assert!(volume_size(text).is_err(), "{text}");
         }
     }
+
+    #[test]
+    fn an_encrypted_bundle_is_called_so() {
+        for (name, becomes) in [
+            ("a/app.sealift", "a/app.sealift.age"),
+            ("app.sealift.age", "app.sealift.age"),
+            ("app.age", "app.age"),
+            ("app", "app.age"),
+        ] {
+            assert_eq!(encrypted_name(name.into()), PathBuf::from(becomes));
+        }
+    }
 }
