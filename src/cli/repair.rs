@@ -225,7 +225,7 @@ pub(super) fn with_outlook(error: Error, files: &[PathBuf], console: &Console) -
         Some(state) if !state.is_whole() => {
             if !state.can_be_repaired() {
                 return error
-                    .hint(format!("{} in {parity}: copy the bundle again", within(&state)));
+                    .hint(format!("{}: copy the bundle again", within(&state)));
             }
             let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
             let output = match &state.volumes[..] {
