@@ -26,6 +26,10 @@
 //!
 //! What an import says of where it went is a [`Statement`]; it goes back in a receipt.
 //!
+//! Packs go into the volume that has room for them. When all is written there is a [`Finished`] bundle,
+//! whose files get their names together. A volume that was lost can be made again by what was
+//! [`Signed`]; [`Occupied`] are the names that a bundle takes the place of.
+//!
 //! A bundle that takes long is written in a [`Partial`], where notes are taken of what there is of
 //! it. What an interrupted one left is read as [`Remains`].
 //!
