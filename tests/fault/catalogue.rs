@@ -5,7 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
 use crate::scene::Case;
-use crate::{damage, freshness, images, local, network, parsers, policy, repair, signatures, volumes};
+use crate::{
+    damage, freshness, images, local, network, parsers, policy, repair, signatures, volumes,
+};
 
 /// A case of the catalogue.
 pub(crate) struct Entry {
