@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use super::manifest::{PackEntry, VolumeEntry};
 use super::partial::Partial;
+use super::sink::{Back, Recorded, Sink};
 use super::volume::{self, END_BYTES, header, member_bytes, padding};
-use crate::codec::atomic::{AtomicFile, Synced, name_together};
+use crate::codec::atomic::{Synced, name_together};
 use crate::codec::imprint::Imprint;
 use crate::model::{Digest, Error, Result, limits};
 
@@ -23,23 +24,16 @@ pub const SMALLEST_VOLUME: u64 = 1 << 20;
 /// The file of one volume while it is written: bytes are appended to it, and nothing else happens
 /// to it.
 pub(super) struct VolumeWriter {
-    file: AtomicFile,
+    file: Sink,
     /// Bytes so far, which is where the next member begins.
     at: u64,
     time: u64,
-    imprint: Option<Imprint>,
 }
 
 impl VolumeWriter {
     /// Nothing yet. `time` is that of every header.
-    pub(super) fn new(file: AtomicFile, time: u64) -> Self {
-        Self { file, at: 0, time, imprint: None }
-    }
-
-    /// The same, and what is written is remembered, to be read back.
-    fn imprinted(mut self) -> Self {
-        self.imprint = Some(Imprint::default());
-        self
+    pub(super) fn new(file: impl Into<Sink>, time: u64) -> Self {
+        Self { file: file.into(), at: 0, time }
     }
 
     /// Where the next member begins.
@@ -47,13 +41,15 @@ impl VolumeWriter {
         self.at
     }
 
+    /// How long the file will be of a volume of `bytes`.
+    fn file_length(&self, bytes: u64) -> u64 {
+        self.file.file_length(bytes)
+    }
+
     /// Appends bytes.
     fn append(&mut self, bytes: &[u8]) -> Result<()> {
         self.file.write_all(bytes).map_err(|e| write_error(self.file.target(), self.at, e))?;
         self.at += bytes.len() as u64;
-        if let Some(imprint) = &mut self.imprint {
-            imprint.update(bytes);
-        }
         Ok(())
     }
 
@@ -68,7 +64,9 @@ impl VolumeWriter {
     /// Appends what ends a tar, and syncs the file.
     pub(super) fn end(mut self) -> Result<Done> {
         self.append(&[0; END_BYTES as usize])?;
-        Ok(Done { bytes: self.at, file: self.file.sync()?, imprint: self.imprint })
+        let (target, file_bytes) = (self.file.target().to_owned(), self.file.file_length(self.at));
+        let (file, imprint) = self.file.finish().map_err(|e| write_error(&target, self.at, e))?;
+        Ok(Done { bytes: self.at, file_bytes, file: file.sync()?, imprint })
     }
 
     /// Ends it, and gives it the name that it was begun for.
@@ -101,16 +99,22 @@ fn write_error(target: &Path, at: u64, error: io::Error) -> Error {
 #[derive(Debug)]
 pub(super) struct Done {
     pub(super) file: Synced,
+    /// Length of the volume.
     pub(super) bytes: u64,
+    /// Length of the file, which is longer where it is encrypted.
+    pub(super) file_bytes: u64,
     pub(super) imprint: Option<Imprint>,
 }
 
 /// The set of volumes while packs are appended to it.
 pub(super) struct Output {
     partial: Arc<Partial>,
+    back: Arc<Back>,
     form: Form,
     done: Vec<Done>,
     current: VolumeWriter,
+    /// How many packs there are.
+    packs: usize,
     /// What each volume begins with, in bytes.
     head: u64,
 }
@@ -119,8 +123,10 @@ impl Output {
     /// Begins the first volume of a set.
     pub(super) fn begin(partial: Arc<Partial>, form: Form) -> Result<Self> {
         let current = form.begin(&partial, 1)?;
+        let back = Arc::new(Back::new(Arc::clone(&partial)));
+        back.begin(&current.file);
         let head = current.at();
-        Ok(Self { partial, form, done: Vec::new(), current, head })
+        Ok(Self { partial, back, form, done: Vec::new(), current, packs: 0, head })
     }
 
     /// Bytes that no volume is larger than.
@@ -138,9 +144,9 @@ impl Output {
         self.current.at()
     }
 
-    /// Where the volumes lie until they have their names.
-    pub(super) fn partial(&self) -> &Arc<Partial> {
-        &self.partial
+    /// Reads back what was written.
+    pub(super) fn back(&self) -> &Arc<Back> {
+        &self.back
     }
 
     /// Whether the current volume has more than what each begins with.
@@ -151,7 +157,7 @@ impl Output {
     /// Whether the current volume can take so many more bytes and then end.
     pub(super) fn has_room(&self, bytes: u64) -> bool {
         let end = self.at().saturating_add(bytes).saturating_add(END_BYTES);
-        self.form.largest.is_none_or(|largest| end <= largest)
+        self.form.largest.is_none_or(|largest| self.current.file_length(end) <= largest)
     }
 
     /// Ends the current volume and begins the next.
@@ -166,6 +172,7 @@ impl Output {
         }
         let next = self.form.begin(&self.partial, number)?;
         self.head = next.at();
+        self.back.begin(&next.file);
         let mut done = std::mem::replace(&mut self.current, next).end()?;
         // There may be more of them than a process may hold open; the first says for all that
         // somebody is at work.
@@ -176,7 +183,7 @@ impl Output {
         Ok(())
     }
 
-    /// Appends a pack, in the volume where it fits.
+    /// Appends a pack, in the volume where it fits, or where it is known to belong.
     pub(super) fn pack(
         &mut self,
         stored: &[u8],
@@ -184,10 +191,24 @@ impl Output {
         content: u64,
     ) -> Result<PackEntry> {
         let size = stored.len() as u64;
-        if !self.has_room(member_bytes(size)) {
+        let given = self.form.given.clone();
+        if let Some(given) = &given {
+            let volume = given.packs.get(self.packs).map_or(1, |pack| pack.volume);
+            while self.number() < volume {
+                self.next()?;
+            }
+        } else if !self.has_room(member_bytes(size)) {
             self.next()?;
         }
         let entry = PackEntry { volume: self.number(), offset: self.at(), size, digest, content };
+        if let Some(given) = given.filter(|given| given.packs.get(self.packs) != Some(&entry)) {
+            let (number, count) = (self.packs + 1, given.packs.len());
+            return Err(Error::damaged(format!(
+                "the volume cannot be made again: pack {number} of {count} came out differently, as {digest}"
+            ))
+            .hint(&given.advice));
+        }
+        self.packs += 1;
         self.member(&format!("packs/{}.zst", digest.hex()), stored)?;
         Ok(entry)
     }
@@ -221,15 +242,23 @@ pub(super) struct Form {
     pub(super) largest: Option<u64>,
     /// Whether what is written is remembered, to be read back.
     pub(super) imprint: bool,
+    /// The packs that there must be, where a set is made again.
+    pub(super) given: Option<Arc<Given>>,
+}
+
+/// Packs that are known beforehand, and where they lie.
+#[derive(Debug)]
+pub(super) struct Given {
+    pub(super) packs: Vec<PackEntry>,
+    /// What to do where another one comes.
+    pub(super) advice: String,
 }
 
 impl Form {
     /// Begins a volume with what each begins with.
     fn begin(&self, partial: &Partial, number: u64) -> Result<VolumeWriter> {
-        let mut file = VolumeWriter::new(partial.create(number)?, self.time);
-        if self.imprint {
-            file = file.imprinted();
-        }
+        let file = Recorded::new(partial.create(number)?, self.imprint);
+        let mut file = VolumeWriter::new(Sink::new(file, partial.recipients())?, self.time);
         file.member(volume::README, volume::README_TEXT.as_bytes())?;
         file.member(volume::VOLUME, volume::volume_text(&self.set, number).as_bytes())?;
         Ok(file)

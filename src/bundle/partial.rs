@@ -18,9 +18,11 @@ use std::sync::Arc;
 
 use super::base::Base;
 use super::checkpoint::CHECKPOINT;
-use super::naming::{set_of, volume_path};
+use super::claim::Claim;
+use super::naming::volume_path;
 use super::remains::{BUNDLE, Remains, volume_name};
 use crate::codec::atomic::{self, AtomicFile, Workshop};
+use crate::codec::encryption::Recipients;
 use crate::model::{Error, Kind, Result, limits};
 
 /// Interrupted exports of which something is kept. The second is for one that was interrupted
@@ -56,6 +58,7 @@ pub struct Partial {
     home: PathBuf,
     workshop: Workshop,
     older: Vec<PathBuf>,
+    recipients: Option<Recipients>,
 }
 
 impl Partial {
@@ -112,7 +115,19 @@ impl Partial {
                 .because(format!("{} belongs to somebody else", home.display()))
                 .hint("remove it, or choose another name for the bundle"));
         }
-        Ok(Self { target: target.to_owned(), home, workshop, older })
+        Ok(Self { target: target.to_owned(), home, workshop, older, recipients: None })
+    }
+
+    /// The same, and the volumes are encrypted as they are written. Nothing else of the bundle lies
+    /// here then: no notes are taken of what is in it.
+    #[must_use]
+    pub fn encrypted_to(self, recipients: Option<Recipients>) -> Self {
+        Self { recipients, ..self }
+    }
+
+    /// For whom the volumes are encrypted, if they are.
+    pub(super) fn recipients(&self) -> Option<&Recipients> {
+        self.recipients.as_ref()
     }
 
     /// The volumes of a set that have their names although its last one never got it: an export was
@@ -187,7 +202,7 @@ fn left_by(run: &Path, target: &Path) -> Vec<PathBuf> {
     let Some((set, Ok(count))) = noted.map(|(set, count)| (set, count.parse::<u64>())) else {
         return Vec::new();
     };
-    let is_of_set = |path: &PathBuf| set_of(path).is_some_and(|own| own == set);
+    let is_of_set = |path: &PathBuf| Claim::in_file(path).is_some_and(|own| own.set == set);
     let count = count.min(limits::VOLUMES as u64);
     let mut names: Vec<PathBuf> =
         (1..=count).map(|number| volume_path(target, number, count)).collect();

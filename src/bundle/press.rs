@@ -4,8 +4,6 @@
 //! one thread; here only time is saved. So the file does not depend on how many threads there are.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -14,7 +12,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::cache::PackCache;
 use super::manifest::PackEntry;
 use super::output::Output;
-use super::partial::Partial;
+use super::sink::{Back, other_bytes};
 use crate::codec::frame::{self, Effort};
 use crate::model::{Digest, Error, Kind, Result};
 
@@ -55,7 +53,7 @@ pub(super) struct Press {
 
 /// What was written so far, for reading it back.
 struct Shelf {
-    partial: Arc<Partial>,
+    back: Arc<Back>,
     state: Mutex<ShelfState>,
     changed: Condvar,
 }
@@ -102,7 +100,7 @@ impl Press {
     pub(super) fn start(output: Output, threads: usize) -> Self {
         let threads = threads.max(1);
         let shelf = Arc::new(Shelf {
-            partial: Arc::clone(output.partial()),
+            back: Arc::clone(output.back()),
             state: Mutex::default(),
             changed: Condvar::new(),
         });
@@ -125,16 +123,9 @@ impl Press {
     pub(super) fn content(&self, pack: u32) -> Result<Arc<Vec<u8>>> {
         self.cache.get(pack, || {
             let entry = self.shelf.entry(pack).ok_or_else(died)?;
-            let mut stored = vec![0; entry.size as usize];
-            File::open(self.shelf.partial.volume(entry.volume))
-                .and_then(|file| file.read_exact_at(&mut stored, entry.data_offset()))
-                .map_err(|e| Error::io("cannot read back what was written of the bundle", e))?;
+            let stored = self.shelf.back.read(&entry)?;
             if Digest::of(&stored) != entry.digest {
-                return Err(Error::new(
-                    Kind::Io,
-                    "the disk gives back other bytes than were written",
-                )
-                .hint("write the bundle to another disk"));
+                return Err(other_bytes());
             }
             frame::decode(&stored, entry.content, &[], "a pack that was just written")
         })

@@ -20,6 +20,7 @@ use super::set::{AtHand, VolumeSet};
 use super::tail::Tail;
 use super::volume::{Volume, member_bytes};
 use crate::codec::deflate::Pool;
+use crate::codec::encryption::Identities;
 use crate::codec::frame;
 use crate::model::{Digest, Error, Result, limits};
 use crate::trust::{Signer, Trust};
@@ -113,16 +114,22 @@ impl Bundle<Unverified> {
     /// [`Kind::Malformed`](crate::model::Kind::Malformed) where it is none;
     /// [`Kind::Usage`](crate::model::Kind::Usage) where it is more than one.
     pub fn open(path: &Path) -> Result<Self> {
-        Self::open_set(&[path.to_owned()], None)
+        Self::open_set(&[path.to_owned()], None, &Identities::default())
     }
 
     /// Opens the bundle whose volumes are among these files, and in these folders. `tail` is a file
     /// that holds its signed tail, where that is not among them: its last volume, or its receipt.
+    /// `identities` open what is encrypted.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
-    pub fn open_set(paths: &[PathBuf], tail: Option<&Path>) -> Result<Self> {
-        let (mut search, handles) = (Search::of(paths)?, Handles::default());
+    /// As [`open`](Self::open); [`Kind::Usage`](crate::model::Kind::Usage) where it is encrypted and
+    /// nothing that is here opens it.
+    pub fn open_set(
+        paths: &[PathBuf],
+        tail: Option<&Path>,
+        identities: &Identities,
+    ) -> Result<Self> {
+        let (mut search, handles) = (Search::of(paths, identities)?, Handles::with(identities));
         let tails = match tail {
             Some(tail) => {
                 let found = tail_in(tail, &handles)?;
@@ -181,12 +188,10 @@ impl Bundle<Unverified> {
         })
     }
 
-    /// With that tail in front that somebody trusted has signed, if one is.
+    /// With that tail in front that as many have signed as it takes, if one is: of two copies of a
+    /// last volume one may have more signatures.
     fn preferring(mut self, trust: &Trust) -> Self {
-        let counts = |tail: &Tail| {
-            let signers = trust.judge(&tail.manifest, &tail.signatures);
-            signers.iter().any(|signer| signer.trusted.is_some())
-        };
+        let counts = |tail: &Tail| trust.require(&tail.manifest, &tail.signatures, "").is_ok();
         if !counts(&self.tail) {
             let mut others = std::mem::take(&mut self.state.others).into_iter();
             if let Some(Found { tail, file, is_receipt }) = others.find(|other| counts(&other.tail))
@@ -198,6 +203,11 @@ impl Bundle<Unverified> {
             }
         }
         self
+    }
+
+    /// Whether the file that the manifest was read from is encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.state.file.is_encrypted()
     }
 
     /// The file that the tail is in, open.

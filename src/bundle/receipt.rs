@@ -9,19 +9,17 @@ use std::fs::File;
 use std::path::Path;
 
 use super::base::Known;
+use super::claim;
 use super::output::VolumeWriter;
 use super::reader::{Authentic, Bundle, Contents, Unverified};
 use super::statement::Statement;
 use super::tail::member;
-use super::volume::{self, BLOCK, Volume, member_bytes};
+use super::volume::{self, Volume, member_bytes};
 use crate::codec::atomic::{AtomicFile, name_together};
 use crate::codec::checked::HashingReader;
+use crate::codec::encryption::Identities;
 use crate::model::{Algorithm, Digest, Error, Result, limits};
 use crate::trust::{KeyId, SIGNATURE_BYTES, SecretKey, Signer, Trust};
-
-/// What tells a receipt from a bundle: its second member.
-const NAME: &str = "receipt";
-const TEXT: &[u8] = b"sealift receipt 1\n";
 
 /// What an import says.
 const IMPORT: &str = "import";
@@ -52,12 +50,14 @@ impl Receipt {
     /// [`Kind::Io`](crate::model::Kind::Io) where it cannot be read.
     pub fn is_one(path: &Path) -> Result<bool> {
         // Volumes may be in a folder, a receipt is a file.
-        if path.is_dir() { Ok(false) } else { Self::begins(&Volume::open(path)?) }
-    }
-
-    /// Whether a file begins as a receipt.
-    pub(super) fn begins(file: &Volume) -> Result<bool> {
-        Ok(second_member(file)?.is_some())
+        if path.is_dir() {
+            return Ok(false);
+        }
+        // Nor is it ever encrypted.
+        match Volume::open_plain(path)? {
+            Some(file) => Ok(claim::receipt(&file)?.is_some()),
+            None => Ok(false),
+        }
     }
 
     /// Opens a receipt.
@@ -65,10 +65,10 @@ impl Receipt {
     /// # Errors
     /// As for a bundle.
     pub fn open(path: &Path) -> Result<Self> {
-        let bundle = Bundle::open_set(&[], Some(path))?;
+        let bundle = Bundle::open_set(&[], Some(path), &Identities::default())?;
         let file = bundle.tail_file();
-        let import = match second_member(file)? {
-            Some(at) => Import::read(file, at + member_bytes(TEXT.len() as u64))?,
+        let import = match claim::receipt(file)? {
+            Some(at) => Import::read(file, at + member_bytes(claim::RECEIPT_TEXT.len() as u64))?,
             None => None,
         };
         Ok(Self { bundle, import })
@@ -131,34 +131,11 @@ impl Receipt {
         let mut held = None;
         if let Some(import) = &import {
             import.expect_index(&contents, manifest_at, &path)?;
-            if !import.signatures.is_empty() {
-                let what = format!("what {path} says of an import");
-                trust.require(&import.bytes, &import.signatures, &what)?;
-            }
+            import.attested(trust, &path)?;
             held = Some(Statement::parse(&import.bytes, &digest)?.held(&contents.index)?);
         }
         Ok(Known::Receipt { digest, contents: Box::new(contents), held })
     }
-}
-
-/// Where the member lies that makes a file a receipt.
-fn second_member(volume: &Volume) -> Result<Option<u64>> {
-    if volume.length() < BLOCK {
-        return Ok(None);
-    }
-    let at = match volume::parse_header(&volume.block(0)?) {
-        Some((name, size, _)) if name == volume::README && size <= limits::README_BYTES => {
-            member_bytes(size)
-        }
-        _ => return Ok(None),
-    };
-    if volume.length() < at + BLOCK {
-        return Ok(None);
-    }
-    let member = volume::parse_header(&volume.block(at)?);
-    Ok(member
-        .is_some_and(|(name, size, _)| name == NAME && size == TEXT.len() as u64)
-        .then_some(at))
 }
 
 impl Import {
@@ -170,6 +147,20 @@ impl Import {
         Err(Error::malformed(format!(
             "{path}: something lies between what it says of an import and its index"
         )))
+    }
+
+    /// Where anybody signed it, one whom we trust must have.
+    fn attested(&self, trust: &Trust, path: &str) -> Result<()> {
+        let signers = trust.judge(&self.bytes, &self.signatures);
+        if signers.is_empty() || signers.iter().any(|signer| signer.trusted.is_some()) {
+            return Ok(());
+        }
+        let who: Vec<String> = signers.iter().map(Signer::describe).collect();
+        Err(Error::untrusted(format!(
+            "what {path} says of an import is signed by {}, which is not trusted here, or does not fit",
+            who.join(", ")
+        ))
+        .hint("compare the key with the receiver over another channel, then trust it; or ask for another copy"))
     }
 
     /// Reads the members that begin at `at`; `None` where something else begins there.
@@ -239,7 +230,7 @@ impl Bundle<Authentic> {
         let manifest = &self.contents().manifest;
         let stored = self.volumes.read(&manifest.index, "the index", manifest)?;
         output.member(volume::README, README)?;
-        output.member(NAME, TEXT)?;
+        output.member(claim::RECEIPT, claim::RECEIPT_TEXT)?;
         if let Some((statement, keys)) = import {
             output.member(IMPORT, &statement)?;
             let mut signatures: Vec<_> =

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::claim::Claim;
 use super::volume::Volume;
+use crate::codec::encryption::Identities;
 use crate::model::{Error, Kind, Result, limits};
 
 /// How a file came to be looked at.
@@ -80,6 +81,8 @@ pub(super) struct Search {
     pub(super) found: Vec<Candidate>,
     /// Files of folders that could not be read.
     pub(super) unreadable: Vec<(PathBuf, Arc<Error>)>,
+    /// Open those that are encrypted.
+    identities: Identities,
 }
 
 impl Search {
@@ -88,7 +91,7 @@ impl Search {
     /// # Errors
     /// [`Kind::Io`] where one is not there or cannot be read, [`Kind::Usage`] for a folder with more
     /// files than are looked at.
-    pub(super) fn of(paths: &[PathBuf]) -> Result<Self> {
+    pub(super) fn of(paths: &[PathBuf], identities: &Identities) -> Result<Self> {
         let (folders, files) = paths.iter().cloned().partition(|path: &PathBuf| path.is_dir());
         let mut search = Self {
             files,
@@ -96,9 +99,10 @@ impl Search {
             looked_beside: false,
             found: Vec::new(),
             unreadable: Vec::new(),
+            identities: identities.clone(),
         };
         for path in search.files.clone() {
-            search.add(&Volume::open(&path)?, Origin::Named);
+            search.add(&Volume::open_with(&path, identities)?, Origin::Named);
         }
         for folder in search.folders.clone() {
             search.scan(&folder, Origin::Folder)?;
@@ -124,7 +128,7 @@ impl Search {
         self.looked_beside = true;
         self.folders.extend(more);
         for path in self.files.clone() {
-            if let Ok(volume) = Volume::open(&path) {
+            if let Ok(volume) = Volume::open_with(&path, &self.identities) {
                 self.add(&volume, Origin::Named);
             }
         }
@@ -188,10 +192,15 @@ impl Search {
             names.push((hidden, entry.file_name()));
         }
         names.sort();
+        // Nobody is asked for the passphrase of a file that only happens to lie there.
+        let identities = match origin {
+            Origin::Beside => self.identities.without_asking(),
+            Origin::Named | Origin::Folder => self.identities.clone(),
+        };
         for (_, name) in names {
             // As people write it: what lies in `.` has no folder before its name.
             let path = if folder == Path::new(".") { name.into() } else { folder.join(name) };
-            match Volume::open(&path) {
+            match Volume::open_with(&path, &identities) {
                 Ok(volume) if volume.length() > 0 => self.add(&volume, origin),
                 Ok(_) => {}
                 Err(error) => self.unreadable.push((path, Arc::new(error))),
@@ -250,7 +259,7 @@ mod tests {
         for (to, name) in [("fifo", "a"), ("one", "b"), ("loop", "loop"), ("/dev/zero", "zero")] {
             std::os::unix::fs::symlink(to, path(name)).unwrap();
         }
-        let search = Search::of(&[folder.path().to_owned()]).unwrap();
+        let search = Search::of(&[folder.path().to_owned()], &Identities::default()).unwrap();
         let claims: Vec<_> = search
             .found
             .iter()
@@ -260,7 +269,10 @@ mod tests {
         // A link to a file is that file, and is looked at once.
         assert_eq!(claims, [("b", Some(1)), ("short", None), (".two", Some(2))]);
         assert!(search.unreadable.is_empty());
-        assert_eq!(Search::of(&[path("fifo")]).unwrap_err().kind(), Kind::Io);
+        assert_eq!(
+            Search::of(&[path("fifo")], &Identities::default()).unwrap_err().kind(),
+            Kind::Io
+        );
     }
 
     #[test]
@@ -270,6 +282,6 @@ mod tests {
         let mut bytes = begin_of(1);
         bytes[..512].copy_from_slice(&volume::header(README, (1 << 33) - 1, 7));
         std::fs::write(&path, bytes).unwrap();
-        assert_eq!(Search::of(&[path]).unwrap().found[0].claim, None);
+        assert_eq!(Search::of(&[path], &Identities::default()).unwrap().found[0].claim, None);
     }
 }

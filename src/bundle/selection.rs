@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::claim::{Claim, Series, short};
+use super::claim::{self, Claim, Series, short};
 use super::handles::Handles;
-use super::receipt::Receipt;
 use super::search::{Candidate, Origin, Search, nothing_there};
 use super::tail::Tail;
 use super::volume::Volume;
+use crate::codec::encryption::Identities;
 use crate::model::{Error, Result, limits};
 
 /// A tail that nobody has proved yet.
@@ -109,10 +109,10 @@ pub(super) fn title(one: Option<&Candidate>, set: &str) -> String {
 
 /// The files that make up what was named, as far as they say so; for whoever has to list them. What
 /// cannot be opened is listed as it was named.
-pub fn files_of_set(paths: &[PathBuf]) -> Vec<PathBuf> {
-    let Ok(mut search) = Search::of(paths) else { return paths.to_vec() };
+pub fn files_of_set(paths: &[PathBuf], identities: &Identities) -> Vec<PathBuf> {
+    let Ok(mut search) = Search::of(paths, identities) else { return paths.to_vec() };
     let single = |search: &Search| match &search.found[..] {
-        [one] => Volume::open(&one.path).is_ok_and(|file| Tail::is_hinted(&file)),
+        [one] => Volume::open_with(&one.path, identities).is_ok_and(|file| Tail::is_hinted(&file)),
         _ => false,
     };
     let is_whole = single(&search) && search.found[0].claim.as_ref().is_none_or(|c| c.number == 1);
@@ -141,7 +141,7 @@ pub fn files_of_set(paths: &[PathBuf]) -> Vec<PathBuf> {
 pub(super) fn tail_in(path: &Path, handles: &Handles) -> Result<Found> {
     let file = handles.open(path)?;
     match Tail::find(&file)? {
-        Some(tail) => Ok(Found { tail, is_receipt: Receipt::begins(&file)?, file }),
+        Some(tail) => Ok(Found { tail, is_receipt: claim::receipt(&file)?.is_some(), file }),
         None => Err(Error::usage(format!("{} is not the last volume of its set", path.display()))
             .hint("name the last volume, or a receipt of the bundle, with --tail")),
     }
@@ -274,7 +274,7 @@ fn unclaimed(search: &Search, handles: &Handles) -> Result<Option<Found>> {
     let mut found: Option<Found> = None;
     for candidate in search.found.iter().filter(|candidate| candidate.claim.is_none()) {
         let Ok(file) = opened(candidate, handles) else { continue };
-        if !Tail::is_hinted(&file) || Receipt::begins(&file)? {
+        if !Tail::is_hinted(&file) || claim::receipt(&file)?.is_some() {
             continue;
         }
         let Ok(Some(tail)) = Tail::find(&file) else { continue };

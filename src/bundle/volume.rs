@@ -4,11 +4,12 @@
 //! alone. A reader that knows what must be there makes the header itself and compares, so that
 //! nothing can hide in a field that nobody looks at.
 
-use std::fs::{File, OpenOptions};
-use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::fs::{File, Metadata, OpenOptions};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::backing::Backing;
+use crate::codec::encryption::{self, Identities};
 use crate::model::{Error, Kind, Result};
 
 /// Bytes of a tar block.
@@ -114,46 +115,77 @@ pub(super) fn parse_tail(end: &[u8]) -> Option<u64> {
 /// A volume that is read.
 #[derive(Debug)]
 pub(super) struct Volume {
-    file: File,
+    backing: Backing,
     path: PathBuf,
     length: u64,
     identity: (u64, u64),
 }
 
 impl Volume {
-    /// Opens a volume for reading. Never waits for the other end of a pipe.
+    /// Opens a volume for reading that is not encrypted.
     ///
     /// # Errors
-    /// [`Kind::Io`], with a hint where it is a folder or not there.
+    /// As [`open_with`](Self::open_with).
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let what = || format!("cannot open the bundle {}", path.display());
-        let without_waiting = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-        let opened = OpenOptions::new().read(true).custom_flags(without_waiting).open(path);
-        let file = opened.map_err(|e| {
-            let error = Error::io(what(), e);
-            if path.exists() { error } else { error.hint("check the path; is the stick mounted?") }
-        })?;
-        let meta = file.metadata().map_err(|e| Error::io(what(), e))?;
-        if meta.is_dir() {
-            return Err(Error::new(Kind::Io, what())
-                .because("it is a folder")
-                .hint("name the file itself"));
-        }
-        // A block device has no length in its metadata; a bundle written straight to one does not
-        // end where the device ends, so it is refused like any other thing that is no file.
-        if !meta.is_file() {
-            return Err(Error::new(Kind::Io, what())
-                .because("it is not a plain file")
-                .hint("a bundle is read at random: copy a pipe or device to a file first"));
-        }
-        let identity = (meta.dev(), meta.ino());
-        Ok(Self { file, path: path.to_owned(), length: meta.len(), identity })
+        Self::open_with(path, &Identities::default())
     }
 
-    /// A copy of the first `length` bytes of this volume, in another file; errors name the
-    /// original.
-    pub(super) fn copied_to(&self, file: File, length: u64) -> Self {
-        Self { file, path: self.path.clone(), length, identity: self.identity }
+    /// As [`open`](Self::open); `None` for a file that is encrypted.
+    ///
+    /// # Errors
+    /// As [`open_with`](Self::open_with).
+    pub(super) fn open_plain(path: &Path) -> Result<Option<Self>> {
+        let (file, meta) = open_file(path)?;
+        let encrypted = encryption::is_encrypted(&file, &path.display().to_string())?;
+        (!encrypted).then(|| Self::of(file, &meta, &Identities::default(), path)).transpose()
+    }
+
+    /// Opens a volume for reading, with `identities` where it is encrypted.
+    ///
+    /// # Errors
+    /// [`Kind::Io`], with a hint where it is a folder or not there; where it is encrypted, as
+    /// [`Reader::open`](crate::codec::encryption::Reader::open).
+    pub(super) fn open_with(path: &Path, identities: &Identities) -> Result<Self> {
+        let (file, meta) = open_file(path)?;
+        Self::of(file, &meta, identities, path)
+    }
+
+    fn of(file: File, meta: &Metadata, identities: &Identities, path: &Path) -> Result<Self> {
+        let identity = (meta.dev(), meta.ino());
+        let backing = Backing::of(file, meta.len(), identities, path)?;
+        Ok(Self { length: backing.length(), backing, path: path.to_owned(), identity })
+    }
+
+    /// The same volume in another file, which is a copy of this one; errors name the original.
+    ///
+    /// # Errors
+    /// [`Kind::Io`] where the system gives no second handle.
+    pub(super) fn copied_to(&self, file: File) -> Result<Self> {
+        let (path, length, identity) = (self.path.clone(), self.length, self.identity);
+        let backing = self.backing.copied_to(file);
+        let backing =
+            backing.map_err(|e| Error::io(format!("cannot read {}", path.display()), e))?;
+        Ok(Self { backing, path, length, identity })
+    }
+
+    /// Length of the file in bytes.
+    pub(super) fn file_length(&self) -> u64 {
+        self.backing.file_length()
+    }
+
+    /// Reads `length` bytes of the file at `offset`, encrypted or not: for a copy.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(super) fn read_file(&self, offset: u64, length: u64) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; length as usize];
+        self.backing.read_file(&mut bytes, offset, &self.path)?;
+        Ok(bytes)
+    }
+
+    /// Whether the file is encrypted.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.backing.is_encrypted()
     }
 
     /// What tells the file from every other: two names of one file have the same.
@@ -185,14 +217,7 @@ impl Volume {
             )));
         }
         let mut bytes = vec![0; length as usize];
-        self.file.read_exact_at(&mut bytes, offset).map_err(|e| {
-            let what = format!("cannot read {length} bytes at {offset} of {}", self.path.display());
-            match e.kind() {
-                io::ErrorKind::UnexpectedEof => Error::damaged(what).because(e),
-                _ => Error::io(what, e)
-                    .hint("the medium fails here: try another reader or copy of the bundle"),
-            }
-        })?;
+        self.backing.read(&mut bytes, offset, &self.path)?;
         Ok(bytes)
     }
 
@@ -201,6 +226,31 @@ impl Volume {
         let bytes = self.read(offset, BLOCK)?;
         bytes.try_into().map_err(|_| Error::damaged("a tar block has another length"))
     }
+}
+
+/// Opens a plain file, which a volume must be. Never waits for the other end of a pipe.
+fn open_file(path: &Path) -> Result<(File, Metadata)> {
+    let what = || format!("cannot open the bundle {}", path.display());
+    let without_waiting = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let opened = OpenOptions::new().read(true).custom_flags(without_waiting).open(path);
+    let file = opened.map_err(|e| {
+        let error = Error::io(what(), e);
+        if path.exists() { error } else { error.hint("check the path; is the stick mounted?") }
+    })?;
+    let meta = file.metadata().map_err(|e| Error::io(what(), e))?;
+    if meta.is_dir() {
+        return Err(Error::new(Kind::Io, what())
+            .because("it is a folder")
+            .hint("name the file itself"));
+    }
+    // A block device has no length in its metadata; a bundle written straight to one does not
+    // end where the device ends, so it is refused like any other thing that is no file.
+    if !meta.is_file() {
+        return Err(Error::new(Kind::Io, what())
+            .because("it is not a plain file")
+            .hint("a bundle is read at random: copy a pipe or device to a file first"));
+    }
+    Ok((file, meta))
 }
 
 #[cfg(test)]

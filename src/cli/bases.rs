@@ -4,18 +4,26 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::bundle::{Authentic, Bundle, Held, Known, Receipt};
+use crate::codec::encryption::Identities;
 use crate::model::{Error, Result};
 use crate::trust::Trust;
 
 /// Bundles and receipts, in the order in which they were named. Those that are deltas themselves
 /// find their own bases among the others.
-pub(super) fn known(files: &[PathBuf], trust: &Trust) -> Result<Vec<Known>> {
+pub(super) fn known(
+    files: &[PathBuf],
+    trust: &Trust,
+    identities: &Identities,
+) -> Result<Vec<Known>> {
     let mut known = Vec::new();
     for path in files {
         known.push(if Receipt::is_one(path)? {
             Receipt::open(path)?.authenticate(trust)?
         } else {
-            Known::Bundle(Arc::new(Bundle::open(path)?.authenticate(trust)?))
+            Known::Bundle(Arc::new(
+                Bundle::open_set(std::slice::from_ref(path), None, identities)?
+                    .authenticate(trust)?,
+            ))
         });
     }
     let bundles: Vec<&Arc<Bundle<Authentic>>> = known
@@ -49,6 +57,7 @@ pub(super) fn held(
     delta: &Bundle<Authentic>,
     files: &[PathBuf],
     trust: &Trust,
+    identities: &Identities,
 ) -> Result<Vec<Arc<dyn Held>>> {
     if files.is_empty() {
         return Ok(Vec::new());
@@ -61,7 +70,7 @@ pub(super) fn held(
     };
     let mut held: Vec<Arc<dyn Held>> = Vec::new();
     let mut found = false;
-    for known in known(files, trust)? {
+    for known in known(files, trust, identities)? {
         match known {
             Known::Bundle(bundle) => {
                 found |= bundle.digest() == base.digest;

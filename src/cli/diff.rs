@@ -11,8 +11,9 @@ use crate::operation::diff::{self, Image};
 
 pub(super) fn run(request: &request::Diff) -> Result<()> {
     let trust = request.trust.load()?;
-    let known = bases::known(&request.old, &trust)?;
-    let new = Bundle::open(&request.new)?.authenticate(&trust)?;
+    let identities = request.unlock.identities()?;
+    let known = bases::known(&request.old, &trust, &identities)?;
+    let new = Bundle::open_set(&[request.new.clone()], None, &identities)?.authenticate(&trust)?;
     let images = match Base::new(&known)? {
         Some(old) => diff::diff(&old, new.contents())?,
         None => Vec::new(),

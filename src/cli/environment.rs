@@ -54,6 +54,8 @@ pub(super) struct Environment {
     pub(super) jobs: NonZeroUsize,
     /// `SEALIFT_PASSPHRASE`.
     pub(super) passphrase: Option<Zeroizing<String>>,
+    /// `SEALIFT_BUNDLE_PASSPHRASE`.
+    pub(super) bundle_passphrase: Option<Zeroizing<String>>,
 }
 
 /// Whether colours are welcome where there is a terminal to show them: not if `NO_COLOR` is set
@@ -162,6 +164,7 @@ impl Environment {
             machine: None,
             jobs,
             passphrase: text("SEALIFT_PASSPHRASE")?.map(Zeroizing::new),
+            bundle_passphrase: text("SEALIFT_BUNDLE_PASSPHRASE")?.map(Zeroizing::new),
         })
     }
 
@@ -175,6 +178,12 @@ impl Environment {
             None => Err(Error::usage("neither HOME nor XDG_CONFIG_HOME says where keys are")
                 .hint("name the key file on the command line")),
         }
+    }
+
+    /// The file with the identities that open encrypted bundles where none is named; `None` where the
+    /// user has no home.
+    pub(super) fn default_identity(&self) -> Option<PathBuf> {
+        self.config.as_ref().map(|config| config.join("identity.txt"))
     }
 
     /// Where streams that were seen, and the log of what was verified and imported, are kept where no
@@ -217,9 +226,10 @@ impl Environment {
         let mut found = Vec::new();
         for folder in &self.trust {
             let file = folder.join(POLICY_FILE);
-            match file.try_exists() {
-                Ok(true) => found.push(file),
-                Ok(false) => {}
+            // A link that leads nowhere is one too: whoever set it wanted a policy.
+            match file.symlink_metadata() {
+                Ok(_) => found.push(file),
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
                 Err(e) => return Err(Error::io(format!("cannot look at {}", file.display()), e)),
             }
         }

@@ -8,7 +8,8 @@ use super::bases;
 use super::console::Console;
 use super::output::{Align, Output, Table, count, size};
 use super::places;
-use super::request::{self, Sealing};
+use super::repair;
+use super::request::{self, Encryption, Sealing};
 use crate::bundle::{Base, Kept, WriterOptions};
 use crate::endpoint::Parcel;
 use crate::model::graph::distinct_leaves;
@@ -24,6 +25,10 @@ pub(super) fn run(request: &request::Export, console: &Console) -> Result<()> {
     let signers = match &request.sealing {
         Some(sealing) => signers(sealing)?,
         None => Vec::new(),
+    };
+    let recipients = match &request.sealing {
+        Some(sealing) => sealing.encryption.as_ref().map(Encryption::recipients).transpose()?,
+        None => None,
     };
     let origins = places::origins(&request.sources, &request.connection)?;
     let Some(sealing) = &request.sealing else {
@@ -58,9 +63,11 @@ pub(super) fn run(request: &request::Export, console: &Console) -> Result<()> {
                 volume_size: request.volume_size,
                 imprint: request.read_back,
             },
+            recipients,
             base,
             dating: request.dating.clone(),
             resume: request.resume,
+            parity: sealing.parity.clone(),
             temporary: &request.temporary,
         },
         &*progress,
@@ -89,7 +96,7 @@ fn base(request: &request::Export, signers: &[SecretKey]) -> Result<Option<Base>
     }
     let trust = request.trust.as_ref().map(request::Trust::load).transpose()?.unwrap_or_default();
     let trust = trust.or_own(signers.iter().map(SecretKey::public));
-    Base::new(&bases::known(&request.bases, &trust)?)
+    Base::new(&bases::known(&request.bases, &trust, &request.unlock.identities()?)?)
 }
 
 fn signers(sealing: &Sealing) -> Result<Vec<SecretKey>> {
@@ -251,6 +258,7 @@ fn show(
             "images": images,
             "blobs": blobs,
             "atHand": {"blobs": at_hand, "bytes": bytes_at_hand},
+            "parity": report.parity.as_ref().map(repair::made_json),
         }));
     }
     let mut table =
@@ -282,5 +290,9 @@ fn show(
             several => format!("{several} volumes, "),
         },
         if request.read_back { ", read back from the medium" } else { "" },
-    ))
+    ))?;
+    match &report.parity {
+        Some(made) => out.line(repair::sentence(made)),
+        None => Ok(()),
+    }
 }

@@ -62,12 +62,13 @@ fn bring(
     case: &mut Case,
     console: &Console,
 ) -> Result<Option<Filed>> {
-    let trust = request.trust.load()?;
+    let trust = request.trust.load_some()?;
     case.trusting(&trust);
+    let identities = request.unlock.identities()?;
     let person = Person::at(console);
     let changer = Changer { media: &person, temporary: &request.temporary };
     let changer = console.has_person(request.json).then_some(changer);
-    let bundle = Bundle::open_asking(&request.files, None, changer)?;
+    let bundle = Bundle::open_asking(&request.files, None, &identities, changer)?;
     case.opened(&bundle, &trust);
     let bundle = bundle.authenticate(&trust)?;
     case.proved(&bundle);
@@ -78,6 +79,7 @@ fn bring(
     };
     let purpose = if request.dry_run { Purpose::Look } else { Purpose::Import };
     let fresh = freshness::judge(&bundle, &means, purpose, console)?;
+    case.stands(fresh.standing);
     if let Some(changer) = changer {
         let (images, platforms) = (&request.images, &request.platforms);
         let needed = import::volumes_needed(&bundle, images, platforms, &request.naming)?;
@@ -90,7 +92,7 @@ fn bring(
         request.new_projects,
     )?;
     case.bound_for(target.describe());
-    let held = bases::held(&bundle, &request.bases, &trust)?;
+    let held = bases::held(&bundle, &request.bases, &trust, &identities)?;
     let progress = console.progress("import");
     request.connection.listener.to(&progress);
     let report = import::import(
@@ -112,6 +114,7 @@ fn bring(
     for note in &report.plan.notes {
         console.warn(note);
     }
+    case.brought(report.plan.arrivals.len());
     let filed = receipt.map(|receipt| {
         let around = Surroundings {
             command: "import",

@@ -11,7 +11,7 @@ use crate::trust::{PublicKey, SecretKey};
 
 pub(super) fn generate(request: &request::Generate, console: &Console) -> Result<()> {
     let passphrase =
-        request.passphrase.as_ref().map(super::passphrase::Passphrase::for_new_key).transpose()?;
+        request.passphrase.as_ref().map(super::passphrase::Passphrase::for_new).transpose()?;
     let key = SecretKey::generate()?;
     for path in [&request.signing_key, &request.public_key] {
         make_private_folder(path)?;

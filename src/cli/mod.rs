@@ -18,6 +18,7 @@ mod freshness;
 mod import;
 mod inspect;
 mod key;
+mod landing;
 mod log;
 mod login;
 mod map;
@@ -28,6 +29,7 @@ mod passphrase;
 mod password;
 mod places;
 mod progress;
+mod repair;
 mod report;
 mod request;
 mod rotation;
@@ -88,6 +90,10 @@ fn execute(cli: Cli) -> Result<()> {
             inspect::run(&request::Inspect::resolve(args, &environment)?, &console)
         }
         Command::Diff(args) => diff::run(&request::Diff::resolve(args, &environment)?),
+        Command::Parity(args) => repair::make(&request::Parity::resolve(args)?, &console),
+        Command::Repair(args) => {
+            repair::repair(request::Repair::resolve(args, &environment), &console)
+        }
         Command::Sign(args) => sign::run(&request::Sign::resolve(args, &environment)?, &console),
         Command::Log(args) => log::run(&request::Log::resolve(args, &environment)?, &console),
         Command::Login(args) => {

@@ -1,5 +1,5 @@
-//! Where the passphrase of a signing key comes from: a file, the environment, or the person at the
-//! terminal. Never an argument, which every user of the machine could read.
+//! Where the passphrase of a signing key or of an encrypted bundle comes from: a file, the
+//! environment, or the person at the terminal. Never an argument, which every user of the machine could read.
 
 use std::fmt;
 use std::fs::File;
@@ -15,7 +15,50 @@ use crate::model::{Error, Kind, Result};
 const LONGEST: u64 = 4096;
 
 /// Where to get a passphrase, once one is needed.
-pub(super) enum Passphrase {
+#[derive(Debug)]
+pub(super) struct Passphrase {
+    source: Source,
+    opens: Opens,
+}
+
+/// What a passphrase is for.
+#[derive(Clone, Copy, Debug)]
+enum Opens {
+    Key,
+    Bundle,
+}
+
+impl Opens {
+    /// How it can be given where nobody can be asked.
+    const fn hint(self) -> &'static str {
+        match self {
+            Self::Key => "give it with --passphrase-file FILE or in SEALIFT_PASSPHRASE",
+            Self::Bundle => {
+                "give it with --bundle-passphrase-file FILE or in SEALIFT_BUNDLE_PASSPHRASE"
+            }
+        }
+    }
+
+    /// What gets a passphrase.
+    const fn new_one(self) -> &'static str {
+        match self {
+            Self::Key => "the new key",
+            Self::Bundle => "the bundle",
+        }
+    }
+
+    /// What to do for want of one.
+    const fn without(self) -> &'static str {
+        match self {
+            Self::Key => "leave out --passphrase to make a key without one",
+            Self::Bundle => {
+                "leave out --encrypt-passphrase to write a bundle that anybody can read"
+            }
+        }
+    }
+}
+
+enum Source {
     /// The first line of a file.
     File(PathBuf),
     /// Given by the environment.
@@ -24,7 +67,7 @@ pub(super) enum Passphrase {
     Ask,
 }
 
-impl fmt::Debug for Passphrase {
+impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(f, "File({})", path.display()),
@@ -35,43 +78,70 @@ impl fmt::Debug for Passphrase {
 }
 
 impl Passphrase {
-    /// The file if one is named, else the environment, else the terminal.
+    /// Of a signing key: the file if one is named, else the environment, else the terminal.
     pub(super) fn resolve(file: Option<PathBuf>, environment: &Environment) -> Self {
-        match (file, &environment.passphrase) {
-            (Some(file), _) => Self::File(file),
-            (None, Some(given)) => Self::Given(given.clone()),
-            (None, None) => Self::Ask,
-        }
+        Self::from(file, environment.passphrase.as_ref(), Opens::Key)
+    }
+
+    /// Of an encrypted bundle, in the same order.
+    pub(super) fn of_bundle(file: Option<PathBuf>, environment: &Environment) -> Self {
+        Self::from(file, environment.bundle_passphrase.as_ref(), Opens::Bundle)
+    }
+
+    fn from(file: Option<PathBuf>, given: Option<&Zeroizing<String>>, opens: Opens) -> Self {
+        let source = match (file, given) {
+            (Some(file), _) => Source::File(file),
+            (None, Some(given)) => Source::Given(given.clone()),
+            (None, None) => Source::Ask,
+        };
+        Self { source, opens }
     }
 
     /// The passphrase of the existing key in `key`.
     ///
     /// # Errors
+    /// As [`of`](Self::of).
+    pub(super) fn of_key(&self, key: &Path) -> Result<Zeroizing<String>> {
+        self.of(&key.display().to_string())
+    }
+
+    /// The passphrase of something that is there; `what` names it.
+    ///
+    /// # Errors
     /// [`Kind::Io`] where the file cannot be read, [`Kind::Usage`] where it holds none or there is
     /// no terminal to ask at.
-    pub(super) fn of_key(&self, key: &Path) -> Result<Zeroizing<String>> {
-        match self {
-            Self::File(path) => read(path),
-            Self::Given(given) => Ok(given.clone()),
-            Self::Ask => ask(&format!("Passphrase of {}: ", key.display())),
+    pub(super) fn of(&self, what: &str) -> Result<Zeroizing<String>> {
+        match &self.source {
+            Source::File(path) => read(path),
+            Source::Given(given) => Ok(given.clone()),
+            Source::Ask => self.ask(&format!("Passphrase of {what}: ")),
         }
     }
 
-    /// A passphrase for a new key; a person is asked twice.
+    /// A passphrase for something new; a person is asked twice.
     ///
     /// # Errors
-    /// As [`of_key`](Self::of_key), and [`Kind::Usage`] where the two differ.
-    pub(super) fn for_new_key(&self) -> Result<Zeroizing<String>> {
-        let Self::Ask = self else { return self.of_key(Path::new("the new key")) };
-        let first = ask("Passphrase of the new key: ")?;
+    /// As [`of`](Self::of), and [`Kind::Usage`] where the two differ.
+    pub(super) fn for_new(&self) -> Result<Zeroizing<String>> {
+        let first = self.of(self.opens.new_one())?;
+        let Source::Ask = self.source else { return Ok(first) };
         if first.is_empty() {
-            return Err(Error::usage("an empty passphrase protects nothing")
-                .hint("leave out --passphrase to make a key without one"));
+            return Err(
+                Error::usage("an empty passphrase protects nothing").hint(self.opens.without())
+            );
         }
-        if *first != *ask("The same again: ")? {
+        if *first != *self.ask("The same again: ")? {
             return Err(Error::usage("the two passphrases differ").hint("run it again"));
         }
         Ok(first)
+    }
+
+    fn ask(&self, prompt: &str) -> Result<Zeroizing<String>> {
+        rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(|e| {
+            Error::usage("a passphrase is needed, and none could be asked for")
+                .because(e)
+                .hint(self.opens.hint())
+        })
     }
 }
 
@@ -99,26 +169,20 @@ pub(super) fn one_line(input: &mut dyn Read, what: &str) -> Result<Zeroizing<Str
     Ok(Zeroizing::new(line.to_owned()))
 }
 
-fn ask(prompt: &str) -> Result<Zeroizing<String>> {
-    rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(|e| {
-        Error::usage("a passphrase is needed, and none could be asked for")
-            .because(e)
-            .hint("give it with --passphrase-file FILE or in SEALIFT_PASSPHRASE")
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_file_goes_before_the_environment() {
-        let environment = Environment::fake(&[("SEALIFT_PASSPHRASE", "canary")]).unwrap();
+        let variables = [("SEALIFT_PASSPHRASE", "canary"), ("SEALIFT_BUNDLE_PASSPHRASE", "parrot")];
+        let environment = Environment::fake(&variables).unwrap();
         let given = Passphrase::resolve(None, &environment);
-        assert_eq!(&**given.of_key(Path::new("k")).unwrap(), "canary");
+        assert_eq!(&**given.of("k").unwrap(), "canary");
         assert!(!format!("{given:?}").contains("canary"));
+        assert_eq!(&**Passphrase::of_bundle(None, &environment).for_new().unwrap(), "parrot");
         let file = Passphrase::resolve(Some("f".into()), &environment);
-        assert!(matches!(file, Passphrase::File(_)));
+        assert!(matches!(file.source, Source::File(_)));
     }
 
     #[test]

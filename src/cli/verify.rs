@@ -8,10 +8,11 @@ use super::filing::Filing;
 use super::freshness;
 use super::media::Person;
 use super::output::{Align, Output, Table, count, size};
+use super::repair;
 use super::request;
-use crate::bundle::{AtHand, Authentic, Bundle, Changer, files_of_set};
+use crate::bundle::{AtHand, Authentic, Bundle, Changer};
 use crate::model::{Error, Kind, Result, moment};
-use crate::operation::evidence::{self, Case};
+use crate::operation::evidence::Case;
 use crate::operation::freshness::{Purpose, Standing};
 use crate::operation::gather::display_name;
 use crate::operation::verify::{self, Depth, Problem, Report};
@@ -21,21 +22,29 @@ pub(super) fn run(request: &request::Verify, console: &Console) -> Result<()> {
     let filing = Filing::begin(&request.filing, "verify")?;
     let depth = if request.quick { Depth::Quick } else { Depth::Full };
     let mut case = Case::new(&request.files).looking(depth);
-    if filing.has_reports() {
-        let progress = console.progress("verify");
-        case.seen(evidence::look(&files_of_set(&request.files), &*progress));
+    let outcome = look(request, depth, &mut case, console)
+        .map_err(|error| repair::with_outlook(error, &request.files, console));
+    if outcome.is_ok() && depth == Depth::Full && request.volume.is_none() {
+        repair::warn_of_worn_parity(&request.files, console);
     }
-    let outcome = look(request, depth, &mut case, console);
+    if filing.has_reports() {
+        case.see_files(&*console.progress("verify"));
+    }
     filing.close(&case, outcome, Vec::new(), console)
 }
 
+/// Proves the bundle, then looks at it; `case` hears what is found.
 fn look(request: &request::Verify, depth: Depth, case: &mut Case, console: &Console) -> Result<()> {
-    let trust = request.trust.load()?;
+    let trust = request.trust.load_some()?;
+    let identities = request.unlock.identities()?;
+    case.trusting(&trust);
     let person = Person::at(console);
     let changer = Changer { media: &person, temporary: &request.temporary };
     let changer = console.has_person(request.json).then_some(changer);
-    case.trusting(&trust);
-    let bundle = Bundle::open_asking(&request.files, request.tail.as_deref(), changer)?;
+    let bundle = {
+        let tail = request.tail.as_deref();
+        Bundle::open_asking(&request.files, tail, &identities, changer)?
+    };
     case.opened(&bundle, &trust);
     let bundle = bundle.authenticate(&trust)?;
     case.proved(&bundle);
@@ -45,10 +54,12 @@ fn look(request: &request::Verify, depth: Depth, case: &mut Case, console: &Cons
         accept_jump: request.accept_jump,
     };
     let fresh = freshness::judge(&bundle, &means, Purpose::Verify, console)?;
+    case.stands(fresh.standing);
     if let Some(changer) = changer {
         let all = bundle.volumes().into_iter().map(|volume| volume.number);
         let wanted = all.filter(|&number| request.volume.is_none_or(|only| only == number));
         bundle.fetch(&wanted.collect(), changer)?;
+        case.at_hand(&bundle);
     }
     let report = match request.volume {
         Some(number) => verify::verify_volume(&bundle, number, &*console.progress("verify"))?,
@@ -72,7 +83,7 @@ fn whole(
     trust: &Trust,
     console: &Console,
 ) -> Result<Report> {
-    let held = bases::held(bundle, &request.bases, trust)?;
+    let held = bases::held(bundle, &request.bases, trust, &request.unlock.identities()?)?;
     if depth == Depth::Full {
         verify::needs_no_more(bundle, &held)?;
     }
@@ -89,9 +100,15 @@ fn verdict(bundle: &Bundle<Authentic>, report: &Report, kind: Kind) -> Error {
             .hint("copy the volume again");
     }
     let images = report.images.len();
+    // What is wrong at no place in particular is wrong with a whole volume: it is missing, or is
+    // another one. Copying again what is there would not help.
+    let volumes = report.problems.iter().filter(|problem| problem.offset.is_none());
+    let mut of_volumes = volumes.filter(|problem| problem.error.kind() == kind);
     Error::new(kind, format!("{title} is not whole: {found}, {hit} of {images} images hit")).hint(
         if kind == Kind::Malformed {
             "another copy will not help: the bundle was made of what it holds"
+        } else if let Some(hint) = of_volumes.find_map(|found| found.error.get_hint()) {
+            hint
         } else if hit == 0 {
             "no image is hit, but the file is not the one that was sealed: copy it again"
         } else {

@@ -172,6 +172,16 @@ impl AtomicFile {
         &mut self.file
     }
 
+    /// The file, and the name that it will have.
+    pub fn parts(&self) -> (&File, &Path) {
+        (&self.file, &self.target)
+    }
+
+    /// The name that the file has until then.
+    pub fn temporary(&self) -> &Path {
+        &self.temporary
+    }
+
     /// Syncs, gives the file its final name, and syncs the directory.
     pub fn commit(self) -> Result<()> {
         let target = self.target.clone();

@@ -7,7 +7,8 @@
 //! walks tars; [`split`] and [`chunk`] cut a tar into pieces that can be found again; [`number`]
 //! spells numbers in tables; [`atomic`] makes files that appear whole or not at all; [`owned`] tells
 //! files that others can change; [`journal`] is a file that only grows, and shows where it was
-//! changed; [`lanes`] does several things at once and keeps their order.
+//! changed; [`lanes`] does several things at once and keeps their order; [`encryption`] writes and
+//! reads files for some eyes only; [`private`] reads those that only their owner may see.
 
 pub mod atomic;
 pub mod checked;
@@ -15,11 +16,13 @@ pub mod chunk;
 pub mod compression;
 pub mod deflate;
 pub mod disk;
+pub mod encryption;
 pub mod frame;
 pub mod imprint;
 pub mod journal;
 pub mod lanes;
 pub mod number;
 pub mod owned;
+pub mod private;
 pub mod split;
 pub mod tarball;

@@ -144,6 +144,30 @@ pub const MAPPING_FILE_BYTES: u64 = 4 << 20;
 /// Rules for names: one for each of more images than any bundle has held.
 pub const MAPPING_RULES: usize = 40_000;
 
+/// Bytes of the header of an encrypted volume: as many recipients as [`AGE_STANZAS`], each with twice
+/// what an X25519 key takes.
+pub const AGE_HEADER_BYTES: u64 = 64 << 10;
+
+/// Recipients of an encrypted volume. Each identity is tried on each, which takes some 60 µs.
+pub const AGE_STANZAS: usize = 256;
+
+/// Steps of scrypt that it may take to try a passphrase, as a power of two: 1 GiB of memory and a few
+/// seconds. age itself writes 2^18, rage up to 2^20 on a quick machine.
+pub const AGE_WORK: u8 = 20;
+/// Shards of data that parity may have, and recovery shards: what keeps the table of a set of any
+/// size at 1.3 MiB, and both together far from the 65,536 that the code allows.
+pub const PARITY_SHARDS: usize = 16_384;
+
+/// Bytes of one shard: a set of [`VOLUMES`] of 4 GiB has shards of 2.5 GiB.
+pub const PARITY_SHARD_BYTES: u64 = 4 << 30;
+
+/// Bytes of the name of a file that parity covers: what file systems allow.
+pub const PARITY_NAME_BYTES: usize = 255;
+
+/// Bytes of the description of parity: 32,768 marks of 40 bytes, and the longest names of as many
+/// volumes as there may be.
+pub const PARITY_DESCRIPTION_BYTES: u64 = 4 << 20;
+
 /// Bytes of one line of the log: a hundred files with long names fit.
 pub const JOURNAL_LINE_BYTES: u64 = 1 << 20;
 

@@ -10,12 +10,14 @@ use super::at_hand::AtHand;
 use super::copy::{self, Surroundings};
 use super::freshness::Dating;
 use super::gather::{Wanted, display_name, gather};
+use super::parity;
 use super::sources::Sources;
 use super::space::{self, Need};
 use crate::bundle::{
     Base, BundleTarget, Occupied, Partial, Sealed, SealedVolume, Writer, WriterOptions,
 };
 use crate::codec::disk::Disk;
+use crate::codec::encryption::Recipients;
 use crate::codec::imprint::Imprint;
 use crate::endpoint::{
     Event, Fed, Feed, Form, Intake, Origin, Parcel, Plan, Progress, Satellite, Source, Target as _,
@@ -37,12 +39,17 @@ pub struct Request<'a> {
     pub signers: Vec<SecretKey>,
     /// Time and name of the set, and how many threads pack.
     pub writer: WriterOptions,
+    /// For whom the bundle is encrypted, if it is.
+    pub recipients: Option<Recipients>,
     /// What the far side has already; nothing for a bundle that is whole by itself.
     pub base: Option<Base>,
     /// What it says about its age.
     pub dating: Dating,
-    /// Whether to go on from what interrupted exports to the same file have left.
+    /// Whether to go on from what interrupted exports to the same file have left. One that is
+    /// encrypted leaves nothing.
     pub resume: bool,
+    /// Parity to be made beside it.
+    pub parity: Option<parity::Wanted>,
     /// Takes temporary files.
     pub temporary: &'a Path,
 }
@@ -71,6 +78,8 @@ pub struct Report {
     pub at_hand: (usize, u64),
     /// Files of the bundle that this one took the place of, which no file of this one replaced.
     pub removed: Vec<PathBuf>,
+    /// Parity that was made.
+    pub parity: Option<parity::Made>,
 }
 
 /// Says what an export would do. Asks the places, writes nothing.
@@ -158,7 +167,8 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
     let packing = (options.preset, options.threads);
     let need = Need::of_export(&known, announced, packing, base.as_deref());
     need.check(&disk, request.temporary, options.volume_size.is_none(), progress)?;
-    let partial = Partial::begin(&request.output)?;
+    let volume_size = options.volume_size;
+    let partial = Partial::begin(&request.output)?.encrypted_to(request.recipients);
     let remains = if request.resume { partial.remains(base.as_ref()) } else { Vec::new() };
     let writer = Writer::create_in(partial, sources.is_remote(), options, base)?;
     let target = BundleTarget::new(request.output.display().to_string(), writer);
@@ -200,10 +210,19 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
     })?;
     // From here on the volumes are whole; what is to be made of them is made before they are named.
     let finished = target.seal(&parcels, &request.signers).map_err(explained)?;
-    let sealed = finished.commit(Vec::new()).map_err(explained)?;
+    let (made, beside) = match &request.parity {
+        Some(wanted) => {
+            let wanted = &parity::Wanted { limit: wanted.limit.or(volume_size), ..wanted.clone() };
+            let (made, files) = parity::make_with(&finished, &request.output, wanted, progress)
+                .map_err(explained)?;
+            (Some(made), files)
+        }
+        None => (None, Vec::new()),
+    };
+    let sealed = finished.commit(beside).map_err(explained)?;
     read_back(&sealed.volumes, progress)?;
     let removed = occupied.remove_others(&sealed);
-    Ok(Report { sealed, parcels, content, at_hand, removed })
+    Ok(Report { sealed, parcels, content, at_hand, removed, parity: made })
 }
 
 /// Reads the files that were written with an imprint from their medium, and compares.
@@ -278,7 +297,7 @@ fn distinct_bytes(parcels: &[Parcel]) -> u64 {
 }
 
 /// Runs a feed into the bundle and makes parcels of what it delivered.
-fn run_feed(
+pub(super) fn run_feed(
     feed: &mut dyn Feed,
     target: &BundleTarget,
     wanted: &Wanted,

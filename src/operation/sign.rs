@@ -89,8 +89,7 @@ pub fn sign(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> {
     } else {
         // Nobody vouches for it but who signs now: by this signature it is read.
         first.sign(&mut opened)?;
-        let own = std::iter::once(first.public());
-        opened.authenticate(&Trust::with_keys::<&Path>(&[], own)?)?
+        opened.authenticate(&Trust::in_key(first.public(), "the signing key"))?
     };
     whole(&bundle, request.threads, progress)?;
     for hand in request.hands {

@@ -2,7 +2,6 @@
 //! encrypted or not), SPKI PEM for public ones (RFC 8410).
 
 use std::fmt;
-use std::fs::OpenOptions;
 use std::path::Path;
 
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
@@ -12,8 +11,8 @@ use ed25519_dalek::pkcs8::{
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use zeroize::Zeroizing;
 
-use crate::codec::checked::read_bounded;
-use crate::model::{Digest, Error, Kind, Result, limits};
+use crate::codec::private::{read_private, read_small};
+use crate::model::{Digest, Error, Kind, Result};
 
 /// Length of a signature in bytes.
 pub const SIGNATURE_BYTES: usize = 64;
@@ -89,7 +88,7 @@ impl PublicKey {
 
     /// Reads a public key file.
     pub fn load(path: &Path) -> Result<Self> {
-        let text = read_key_file(path, false)?;
+        let text = read_small(path, "public key")?;
         Self::from_pem(&text, &path.display().to_string())
     }
 
@@ -148,7 +147,7 @@ impl SecretKey {
         path: &Path,
         passphrase: &mut dyn FnMut() -> Result<Zeroizing<String>>,
     ) -> Result<Self> {
-        let text = Zeroizing::new(read_key_file(path, true)?);
+        let text = Zeroizing::new(read_private(path, "secret key")?);
         let key = if text.contains("BEGIN ENCRYPTED PRIVATE KEY") {
             let secret = passphrase()?;
             SigningKey::from_pkcs8_encrypted_pem(&text, secret.as_bytes()).map_err(|_| {
@@ -197,43 +196,6 @@ impl fmt::Debug for SecretKey {
 
 fn unencodable(error: impl fmt::Display) -> Error {
     Error::new(Kind::Io, "the key cannot be written as PEM").because(error.to_string())
-}
-
-/// Reads a small text file; a secret one must be a plain file that only its owner can read.
-fn read_key_file(path: &Path, secret: bool) -> Result<String> {
-    let what = || format!("cannot read the key {}", path.display());
-    let mut options = OpenOptions::new();
-    options.read(true);
-    #[cfg(unix)]
-    if secret {
-        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW);
-    }
-    let file = options.open(path).map_err(|e| {
-        if secret && path.symlink_metadata().is_ok_and(|meta| meta.is_symlink()) {
-            return Error::usage(format!("the secret key {} is a symbolic link", path.display()))
-                .hint("name the file itself");
-        }
-        Error::io(what(), e)
-    })?;
-    #[cfg(unix)]
-    if secret {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = file.metadata().map_err(|e| Error::io(what(), e))?.permissions().mode();
-        if mode & 0o077 != 0 {
-            return Err(Error::usage(format!(
-                "the secret key {} can be read by others (mode {:04o})",
-                path.display(),
-                mode & 0o7777
-            ))
-            .hint(format!(
-                "chmod 600 {}, and think about who may have copied it",
-                path.display()
-            )));
-        }
-    }
-    let bytes = read_bounded(file, limits::KEY_FILE_BYTES, &path.display().to_string())?;
-    String::from_utf8(bytes)
-        .map_err(|_| Error::usage(format!("{} holds no key in PEM form", path.display())))
 }
 
 #[cfg(test)]

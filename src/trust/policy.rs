@@ -15,9 +15,6 @@ use super::key::{KeyId, PublicKey, SIGNATURE_BYTES};
 use super::scope::Scope;
 use crate::model::{Error, ImageName, Result, StreamName, limits};
 
-/// Where a key comes from that was read from no file of public keys.
-const SIGNING_KEY: &str = "the signing key";
-
 /// A key that is trusted, and the file that says so.
 #[derive(Clone, Debug)]
 pub struct Trusted {
@@ -91,19 +88,11 @@ impl Trust {
         Ok(trust)
     }
 
-    /// The keys of these files, and these keys: one of them is enough, for everything.
-    ///
-    /// # Errors
-    /// As for [`from_files`](Self::from_files).
-    pub fn with_keys<P: AsRef<Path>>(
-        files: &[P],
-        keys: impl Iterator<Item = PublicKey>,
-    ) -> Result<Self> {
-        let mut trust = Self::from_files(files)?;
-        for key in keys {
-            trust.add(key, Path::new(SIGNING_KEY));
-        }
-        Ok(trust)
+    /// Exactly this key; `origin` says where it comes from.
+    pub fn in_key(key: PublicKey, origin: &str) -> Self {
+        let mut trust = Self::default();
+        trust.add(key, Path::new(origin));
+        trust
     }
 
     /// What a [`trust.toml`](super::file) says.
@@ -195,7 +184,7 @@ impl Trust {
         });
         let own = || {
             let key = self.own.iter().find(|key| key.id() == id)?.clone();
-            Some(Trusted { key, path: SIGNING_KEY.into(), name: None })
+            Some(Trusted { key, path: "the signing key".into(), name: None })
         };
         granted.or_else(own)
     }

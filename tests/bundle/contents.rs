@@ -147,9 +147,11 @@ impl Bench {
                 volume_size: None,
                 imprint: false,
             },
+            recipients: None,
             base: choice.base,
             dating: sealift::operation::freshness::Dating::default(),
             resume: false,
+            parity: None,
             temporary: self.folder.path(),
         };
         export::export(request, &Silent).unwrap().sealed.bytes

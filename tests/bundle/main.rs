@@ -8,6 +8,7 @@ mod damage;
 mod deltas;
 mod media;
 mod packing;
+mod parity;
 mod reader;
 mod resealed;
 mod resume;
@@ -68,9 +69,11 @@ impl Bench {
                 volume_size: None,
                 imprint: false,
             },
+            recipients: None,
             base: None,
             dating: sealift::operation::freshness::Dating::default(),
             resume: false,
+            parity: None,
             temporary: self.folder.path(),
         };
         export::export(request, &Silent).unwrap()

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use sealift::bundle::{Answer, Bundle, Changer, Media, Wanted};
+use sealift::codec::encryption::Identities;
 use sealift::endpoint::Silent;
 use sealift::model::Kind;
 use sealift::operation::verify::{Depth, verify};
@@ -51,7 +52,9 @@ impl<'a> Person<'a> {
     fn verifies(&self, first: &Path) -> Vec<String> {
         let temporary = self.set.bench.folder.path();
         let changer = Changer { media: self, temporary };
-        let bundle = Bundle::open_asking(&[first.to_owned()], None, Some(changer)).unwrap();
+        let bundle =
+            Bundle::open_asking(&[first.to_owned()], None, &Identities::default(), Some(changer))
+                .unwrap();
         let bundle = bundle.authenticate(&self.set.bench.trust).unwrap();
         bundle.fetch(&BTreeSet::from([1, 2, 3]), changer).unwrap();
         let report = verify(&bundle, Depth::Full, 1, &Silent).unwrap();
@@ -132,12 +135,13 @@ fn who_gives_up_learns_what_is_missing() {
     let person = Person::with(&set, vec![stick(&set, &[1, 2])]);
     let changer = Changer { media: &person, temporary: set.bench.folder.path() };
     let paths = [set.folder.clone()];
-    let error = Bundle::open_asking(&paths, None, Some(changer)).unwrap_err();
+    let error =
+        Bundle::open_asking(&paths, None, &Identities::default(), Some(changer)).unwrap_err();
     assert_eq!(error.kind(), Kind::Damaged);
 
     let person = Person::with(&set, vec![stick(&set, &[1, 3])]);
     let changer = Changer { media: &person, temporary: set.bench.folder.path() };
-    let bundle = Bundle::open_asking(&paths, None, Some(changer)).unwrap();
+    let bundle = Bundle::open_asking(&paths, None, &Identities::default(), Some(changer)).unwrap();
     let bundle = bundle.authenticate(&set.bench.trust).unwrap();
     // Nobody is asked for what is not needed.
     bundle.fetch(&BTreeSet::from([1, 3]), changer).unwrap();

@@ -35,9 +35,11 @@ fn sealed_by(bench: &Bench, name: &str, signers: Vec<SecretKey>) -> Result<std::
             volume_size: None,
             imprint: false,
         },
+        recipients: None,
         base: None,
         dating: sealift::operation::freshness::Dating::default(),
         resume: false,
+        parity: None,
         temporary: bench.folder.path(),
     };
     export::export(request, &Silent).map(|_| path)

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sealift::bundle::Bundle;
+use sealift::codec::encryption::Identities;
 use sealift::endpoint::Silent;
 use sealift::model::{Kind, Result};
 use sealift::operation::verify::{Depth, Report, verify, verify_volume};
@@ -14,7 +15,7 @@ use crate::split::Set;
 
 impl Set {
     fn open(&self, paths: &[PathBuf]) -> Result<Bundle<sealift::bundle::Authentic>> {
-        Bundle::open_set(paths, None)?.authenticate(&self.bench.trust)
+        Bundle::open_set(paths, None, &Identities::default())?.authenticate(&self.bench.trust)
     }
 
     fn report(&self, paths: &[PathBuf], depth: Depth) -> Report {
@@ -143,7 +144,7 @@ fn a_missing_volume_is_named_with_the_images_that_it_hits() {
     set.write();
     std::fs::remove_file(set.file(3)).unwrap();
     for paths in [vec![set.folder.clone()], vec![set.file(1)], vec![set.file(2), set.file(1)]] {
-        let error = Bundle::open_set(&paths, None).unwrap_err();
+        let error = Bundle::open_set(&paths, None, &Identities::default()).unwrap_err();
         assert_eq!(error.kind(), Kind::Damaged, "{error}");
         assert!(error.message().starts_with("the last volume of "), "{error}");
         let hint = error.get_hint().unwrap();
@@ -290,7 +291,9 @@ fn a_volume_is_checked_alone_with_what_was_signed() {
     let alone = set.bench.path("brought again");
     let check = |bytes: &[u8], number: u64, tail: &Path| {
         std::fs::write(&alone, bytes).unwrap();
-        let bundle = Bundle::open_set(std::slice::from_ref(&alone), Some(tail)).unwrap();
+        let bundle =
+            Bundle::open_set(std::slice::from_ref(&alone), Some(tail), &Identities::default())
+                .unwrap();
         let bundle = bundle.authenticate(&set.bench.trust).unwrap();
         verify_volume(&bundle, number, &Silent).unwrap().worst()
     };

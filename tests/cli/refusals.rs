@@ -14,7 +14,7 @@ pub(crate) fn refused(home: &TempDir, arguments: &[&str]) -> (i32, String) {
     (output.status.code().expect("no signal"), text.replace(place, "HOME"))
 }
 
-fn sealift(home: &Path) -> Command {
+pub(crate) fn sealift(home: &Path) -> Command {
     let mut command = Command::cargo_bin("sealift").expect("the binary is built");
     command.current_dir(home).env_clear().env("HOME", home).env("COLUMNS", "100");
     command

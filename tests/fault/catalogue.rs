@@ -18,7 +18,7 @@ pub(crate) struct Entry {
 const LAST: u32 = 76;
 const UNUSED: [u32; 1] = [39];
 /// Cases that still wait for what they are about.
-const LATER: [u32; 4] = [9, 10, 11, 21];
+const LATER: [u32; 3] = [9, 10, 11];
 
 fn entries() -> Vec<&'static Entry> {
     let parts = [
@@ -65,13 +65,19 @@ fn every_case_of_the_catalogue_ends_as_it_should() {
         }
     });
     let table: String = results.iter().map(|text| text.lock().unwrap().clone()).collect();
-    let table = tidy(&table);
     println!("{table}");
     let failures = failures.into_inner().unwrap();
     assert!(failures.is_empty(), "these cases ended otherwise: {failures:#?}");
-    insta::with_settings!({prepend_module_to_snapshot => false, omit_expression => true}, {
-        insta::assert_snapshot!("catalogue", table);
-    });
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    // What differs from run to run, or with every change of the format.
+    settings.add_filter(r"\b\d{4}-\d\d-\d\dT[\d:]+Z", "TIME");
+    settings.add_filter(r"\b([0-9a-f]{64}|[0-9A-F]{64}|[0-9a-f]{32})\b", "HEX");
+    settings.add_filter(r"\b[0-9a-f]{16}\b", "KEY");
+    settings.add_filter(r"\b[0-9a-f]{8}…", "SET…");
+    settings.add_filter(r"\b[1-9]\d{3,6}\b", "N");
+    settings.bind(|| insta::assert_snapshot!("catalogue", table));
     assert_eq!(numbers, wanted, "every number once");
 }
 
@@ -85,28 +91,4 @@ fn told(entry: &Entry, case: &Case) -> String {
         }
     }
     text.replace(&case.station.home().display().to_string(), "HOME")
-}
-
-/// Without what differs from run to run, or with every change of the format.
-fn tidy(text: &str) -> String {
-    let mut tidied = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find(|c: char| c.is_ascii_hexdigit()) {
-        let (before, word) = rest.split_at(at);
-        tidied.push_str(before);
-        let inside = before.chars().last().is_some_and(char::is_alphanumeric);
-        let end = word.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(word.len());
-        let (word, after) = word.split_at(end);
-        let whole = !inside && !after.starts_with(|c: char| c.is_alphanumeric());
-        let number = word.bytes().all(|b| b.is_ascii_digit());
-        match word.len() {
-            64.. if whole => tidied.push_str("HEX"),
-            16.. if whole => tidied.push_str("KEY"),
-            4.. if whole && number && !word.starts_with('0') => tidied.push('N'),
-            _ => tidied.push_str(word),
-        }
-        rest = after;
-    }
-    tidied.push_str(rest);
-    tidied
 }

@@ -91,6 +91,16 @@ fn the_auditors_commands_take_what_is_whole_and_nothing_else() {
     assert_eq!(count, 3, "two images, and a signature that is attached to one");
     audit(&[("app.sealift", &sample().large)]).expect("so is the large one");
 
+    let forged = Forge::of(small);
+    let set = sample().set.iter().map(|(name, bytes)| (name.as_str(), &bytes[..]));
+    let set: Vec<(&str, &[u8])> = set.collect();
+    assert!(set.len() > 2, "there are several volumes");
+    audit(&set).expect("so is a set of volumes");
+    for gone in 0..set.len() {
+        let rest = [&set[..gone], &set[gone + 1..]].concat();
+        assert!(audit(&rest).is_err(), "{} was not missed", set[gone].0);
+    }
+
     let pack = member(small, "packs/");
     let missing = [&small[..pack.at], &small[pack.end()..]].concat();
     let mut added = small[..pack.at].to_vec();
@@ -98,7 +108,6 @@ fn the_auditors_commands_take_what_is_whole_and_nothing_else() {
     let name = format!("packs/{}.zst", sealift::model::Digest::of(&more).hex());
     put_member(&mut added, &name, &more, 1_700_000_000);
     added.extend(&small[pack.at..]);
-    let forged = Forge::of(small);
     let bad = [
         ("README", harmed(small, "README.txt")),
         ("the volume", harmed(small, "volume")),

@@ -19,6 +19,8 @@ pub(crate) struct Sample {
     pub(crate) delta: Vec<u8>,
     /// 6 MiB, of which most does not compress.
     pub(crate) large: Vec<u8>,
+    /// The same in volumes of 3 MiB, by file name.
+    pub(crate) set: BTreeMap<String, Vec<u8>>,
     /// Files of a layout that got all of `small`, by path.
     pub(crate) arrived: BTreeMap<String, Vec<u8>>,
 }
@@ -67,15 +69,17 @@ fn text(seed: u64, lines: usize) -> Vec<u8> {
 
 fn make() -> Sample {
     let station = station();
+    let write = |source: &str, file: &str, more: &[&str]| {
+        let mut command = station.program();
+        command.args(["export", "-q", "-o", file, source]).args(more);
+        let output = command.env("SOURCE_DATE_EPOCH", "1700000000").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
     let export = |name: &str, made: &[(&str, &Built)], more: &[&str]| {
         let folder = format!("{name}.layout");
         images::write_layout(&station.path(&folder), made);
         let file = format!("{name}.sealift");
-        let source = format!("oci:{folder}");
-        let mut command = station.program();
-        command.args(["export", "-q", "-o", &file, &source]).args(more);
-        let output = command.env("SOURCE_DATE_EPOCH", "1700000000").output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        write(&format!("oci:{folder}"), &file, more);
         fs::read(station.path(&file)).unwrap()
     };
 
@@ -102,7 +106,11 @@ fn make() -> Sample {
     let heavy = image_of(&[heavy, light], Packing::Plain, "amd64", "heavy");
     let large = export("large", &[("h.example/heavy:1", &heavy)], &[]);
 
+    fs::create_dir(station.path("set")).unwrap();
+    write("oci:large.layout", "set/app.sealift", &["--volume-size", "3MiB"]);
+    let set = crate::scene::files(&station.path("set"));
+
     station.import("small.sealift", "oci:arrived", [""; 0]);
     let arrived = crate::scene::files(&station.path("arrived"));
-    Sample { small, delta, large, arrived }
+    Sample { small, delta, large, set, arrived }
 }

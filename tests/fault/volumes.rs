@@ -17,6 +17,7 @@ pub(crate) const CASES: &[Entry] = &[
     Entry { number: 18, name: "the number of volumes edited", play: edited_count },
     Entry { number: 19, name: "a stray copy beside them", play: stray },
     Entry { number: 20, name: "a volume exchanged between verify and import", play: exchanged },
+    Entry { number: 21, name: "a volume exactly as large as it may be", play: largest },
 ];
 
 /// The small bundle in a volume for each pack.
@@ -84,7 +85,9 @@ fn renamed(case: &mut Case) {
 
 fn older_set(case: &mut Case) {
     let volumes = volumes();
-    let older = forged().with_set(&"0".repeat(32)).sealed_set(&[key(1)]);
+    let older = Forge::of(&sample().large).with_set(&"0".repeat(32));
+    let older = older.spread(&vec![1; older.pack_count()]).sealed_set(&[key(1)]);
+    assert_eq!(older.len(), volumes.len());
     for (what, number) in [("the first", 0), ("one between", 1)] {
         lay_all(case, &volumes);
         replace(case, number, &older[number]);
@@ -94,6 +97,13 @@ fn older_set(case: &mut Case) {
     let last = volumes.len() - 1;
     replace(case, last, &older[last]);
     case.refuses_with("the last, which is signed itself", &["set"], 5);
+    // Sealed twice, the packs are the same: then only the claim to belong there is wrong.
+    let twin = forged().with_set(&"0".repeat(32)).sealed_set(&[key(1)]);
+    lay_all(case, &volumes);
+    replace(case, 0, &twin[0]);
+    let told = case.run(&["verify", "-q", "set"]);
+    assert!([4, 5].contains(&told.code), "{}", told.text);
+    case.row("of the same content", &told);
 }
 
 fn other_signer(case: &mut Case) {
@@ -167,4 +177,10 @@ fn exchanged(case: &mut Case) {
     replace(case, 0, &other[0]);
     let told = case.import_refused("somebody else's", &["set"], &[4, 5]);
     case.row("somebody else's", &told);
+}
+
+fn largest(case: &mut Case) {
+    let file = "tests/bundle/volumes.rs";
+    case.shown(file, "a_volume_may_be_exactly_as_large_as_its_limit");
+    case.shown(file, "each_volume_is_a_tar_within_its_limit");
 }

@@ -7,6 +7,7 @@ mod support;
 mod archives;
 mod daemon;
 mod deltas;
+mod evidence;
 mod harbor;
 mod kill;
 mod many;

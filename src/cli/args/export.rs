@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::registry::{MirrorArgs, RegistryArgs};
 use super::state::StateArgs;
+use super::unlock::UnlockArgs;
 
 pub(super) const EXPORT_EXAMPLES: &str = "\
 Examples:
@@ -16,7 +17,9 @@ Examples:
   sealift export --platform linux/amd64 --platform linux/arm64 nginx:1.27 -o nginx.sealift
   sealift export registry.example/app:1.2 -o /media/stick/app.sealift --volume-size fat32 --read-back
   sealift export --dry-run registry.example/app:1.2       what would be carried, and how much
+  sealift export alpine:3.20 -o alpine.sealift --parity 10%    a tenth may get damaged
   sealift export registry.example/app:1.3 --base app.sealift -o update.sealift     a delta
+  sealift export app:1.2 -o app.sealift.age --encrypt-to @recipients.txt
   sealift export registry.example/app:1.3 -o app.sealift --stream prod --expires 30d
 
 Sign-ins are those of sealift login, docker login and podman login.
@@ -81,6 +84,20 @@ pub(in crate::cli) struct ExportArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(in crate::cli) base: Vec<PathBuf>,
 
+    /// Encrypt the bundle to this recipient, as age-keygen prints it (age1...), or to those in a
+    /// file, as @FILE, one a line (repeatable). The name then ends in .age
+    #[arg(long, value_name = "RECIPIENT", help_heading = "Encrypted bundles")]
+    pub(in crate::cli) encrypt_to: Vec<String>,
+
+    /// Encrypt the bundle with a passphrase, asked for unless it is given
+    #[arg(long, conflicts_with = "encrypt_to", help_heading = "Encrypted bundles")]
+    pub(in crate::cli) encrypt_passphrase: bool,
+
+    /// Make parity too, so much of the bundle, in a file beside it: sealift repair makes up for as
+    /// much damage from it
+    #[arg(long, value_name = "PERCENT", value_parser = super::repair::percent)]
+    pub(in crate::cli) parity: Option<u8>,
+
     /// Go on from what an interrupted export to the same file has gathered; the bundle is the same
     /// as without
     #[arg(long)]
@@ -110,6 +127,9 @@ pub(in crate::cli) struct ExportArgs {
 
     #[command(flatten)]
     pub(in crate::cli) mirrors: MirrorArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) unlock: UnlockArgs,
 }
 
 /// What a receiver is told about the age of a bundle.

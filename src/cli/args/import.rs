@@ -9,6 +9,7 @@ use super::map::RuleArgs;
 use super::registry::RegistryArgs;
 use super::state::{FreshnessArgs, StateArgs};
 use super::trust::TrustArgs;
+use super::unlock::UnlockArgs;
 
 pub(super) const IMPORT_EXAMPLES: &str = "\
 Examples:
@@ -88,4 +89,7 @@ pub(in crate::cli) struct ImportArgs {
 
     #[command(flatten)]
     pub(in crate::cli) registry: RegistryArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) unlock: UnlockArgs,
 }

@@ -8,6 +8,7 @@ use clap::Args;
 use super::filing::ReportArgs;
 use super::state::{FreshnessArgs, StateArgs};
 use super::trust::TrustArgs;
+use super::unlock::UnlockArgs;
 
 pub(super) const VERIFY_EXAMPLES: &str = "\
 Examples:
@@ -16,6 +17,7 @@ Examples:
   sealift verify app.sealift --quick             signature and stored bytes only
   sealift verify app.sealift --key a.pub --key b.pub --threshold 2        signed by both
   sealift verify update.sealift --base app.sealift
+  sealift verify app.sealift.age --identity key.txt
   sealift verify /media/usb                      the volumes in a folder
   sealift verify app.002.sealift --volume 2 --tail app.receipt
   sealift verify app.sealift --report app.html --report app.json    for the files
@@ -31,6 +33,7 @@ Examples:
   sealift inspect app.sealift
   sealift inspect app.sealift --layers
   sealift inspect app.sealift --receipt app.receipt       for the next delta
+  sealift inspect app.receipt                             and what an import has brought
   sealift inspect app.sealift --json | jq -r '.images[].name'
 
 Reads only the end of the file. What it prints is what the bundle says of itself: sealift verify
@@ -85,6 +88,9 @@ pub(in crate::cli) struct VerifyArgs {
 
     #[command(flatten)]
     pub(in crate::cli) freshness: FreshnessArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) unlock: UnlockArgs,
 }
 
 #[derive(Args, Debug)]
@@ -107,6 +113,9 @@ pub(in crate::cli) struct InspectArgs {
 
     #[command(flatten)]
     pub(in crate::cli) trust: TrustArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) unlock: UnlockArgs,
 }
 
 #[derive(Args, Debug)]
@@ -129,4 +138,7 @@ pub(in crate::cli) struct DiffArgs {
 
     #[command(flatten)]
     pub(in crate::cli) trust: TrustArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) unlock: UnlockArgs,
 }

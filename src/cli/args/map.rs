@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::registry::EVERY_HOST;
 use super::trust::TrustArgs;
+use super::unlock::UnlockArgs;
 
 pub(super) const MAP_EXAMPLES: &str = "\
 Examples:
@@ -108,4 +109,7 @@ pub(in crate::cli) struct MapArgs {
 
     #[command(flatten)]
     pub(in crate::cli) trust: TrustArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) unlock: UnlockArgs,
 }

@@ -17,10 +17,12 @@ mod login;
 mod look;
 mod map;
 mod registry;
+mod repair;
 mod sign;
 mod sign_in;
 mod state;
 mod trust;
+mod unlock;
 
 use clap::{Parser, Subcommand};
 
@@ -39,11 +41,14 @@ pub(super) use self::look::{DiffArgs, InspectArgs, VerifyArgs};
 use self::map::MAP_EXAMPLES;
 pub(super) use self::map::{MapArgs, MapFormat, RuleArgs};
 pub(super) use self::registry::{EVERY_HOST, MirrorArgs, RegistryArgs};
+use self::repair::{PARITY_EXAMPLES, REPAIR_EXAMPLES};
+pub(super) use self::repair::{ParityArgs, RepairArgs};
 use self::sign::SIGN_EXAMPLES;
 pub(super) use self::sign::SignArgs;
 pub(super) use self::sign_in::SignInArgs;
 pub(super) use self::state::StateArgs;
 pub(super) use self::trust::TrustArgs;
+pub(super) use self::unlock::UnlockArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -114,6 +119,19 @@ pub(super) enum Command {
     #[command(after_help = DIFF_EXAMPLES)]
     Diff(DiffArgs),
 
+    /// Make parity for a bundle, which makes up for damage on its way
+    ///
+    /// Parity lies in a file of its own, beside the bundle, which stays as it is. Ten per cent make
+    /// up for any tenth of the bundle, wherever it is damaged. Encrypted bundles are covered too.
+    #[command(after_help = PARITY_EXAMPLES)]
+    Parity(ParityArgs),
+
+    /// Give back what is damaged or missing of a bundle, from its parity
+    ///
+    /// Nothing is repaired in place: the volumes that are not whole are written anew, byte for byte
+    /// as they were, and get their names only once they are proved to be signed by a trusted key.
+    #[command(after_help = REPAIR_EXAMPLES)]
+    Repair(RepairArgs),
     /// Add a signature to a bundle: for four eyes
     ///
     /// Checks first that a trusted key signed the bundle and that every stored byte is there, and
@@ -200,6 +218,8 @@ mod tests {
             MAP_EXAMPLES,
             INSPECT_EXAMPLES,
             DIFF_EXAMPLES,
+            PARITY_EXAMPLES,
+            REPAIR_EXAMPLES,
             SIGN_EXAMPLES,
             LOG_EXAMPLES,
             LOGIN_EXAMPLES,

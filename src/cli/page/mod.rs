@@ -8,7 +8,7 @@ use base64::Engine as _;
 use self::markup::Markup;
 use super::output::{count, size};
 use crate::model::Digest;
-use crate::operation::evidence::{Finding, ImageFacts, Report};
+use crate::operation::evidence::{Finding, ImageFacts, Report, SeenFile};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -29,11 +29,11 @@ pub(super) fn page(report: &Report) -> String {
     page.raw("<main>\n");
     verdict(&mut page, report);
     check(&mut page, report);
+    findings(&mut page, report);
+    not_checked(&mut page, report);
     bundle(&mut page, report);
     signatures(&mut page, report);
     images(&mut page, report);
-    findings(&mut page, report);
-    not_checked(&mut page, report);
     sign(&mut page);
     page.raw("</main>\n");
     foot(&mut page, report);
@@ -45,9 +45,14 @@ pub(super) fn page(report: &Report) -> String {
 fn subject(report: &Report) -> String {
     match report.files.as_slice() {
         [] => "no file".to_owned(),
-        [only] => only.path.clone(),
-        [first, rest @ ..] => format!("{} and {} more", first.path, rest.len()),
+        [only] => path(only).to_owned(),
+        [first, rest @ ..] => format!("{} and {} more", path(first), rest.len()),
     }
+}
+
+/// Where a file is, or what it would be called.
+fn path(file: &SeenFile) -> &str {
+    file.path.as_deref().unwrap_or("(name unknown)")
 }
 
 /// A moment, for people.
@@ -115,16 +120,21 @@ fn check(page: &mut Markup, report: &Report) {
         code(page, "Bundle", digest.to_string());
     }
     page.raw("</tbody></table>\n<table>\n<caption>Files, as they lie on the medium</caption>\n");
-    page.raw("<thead><tr><th scope=\"col\">File and its SHA-256</th><th scope=\"col\" class=\"number\">Bytes</th></tr></thead>\n<tbody>\n");
+    page.raw("<thead><tr><th scope=\"col\">File and its SHA-256</th><th scope=\"col\" class=\"number\">Volume</th><th scope=\"col\" class=\"number\">Bytes</th></tr></thead>\n<tbody>\n");
     for file in &report.files {
-        page.between("<tr><td><span class=\"name\">", &file.path, "</span><br>");
+        page.between("<tr><td><span class=\"name\">", path(file), "</span><br>");
         match (&file.sha256, &file.problem) {
             (Some(digest), _) => page.between("<code>", digest, "</code>"),
-            (None, Some(problem)) => page.between("could not be read: ", problem, ""),
+            (None, Some(problem)) => page.between("not hashed: ", problem, ""),
             (None, None) => page.raw("not hashed"),
         };
         let bytes = file.bytes.map_or_else(|| "-".to_owned(), |bytes| bytes.to_string());
-        page.between("</td><td class=\"number\">", bytes, "</td></tr>\n");
+        let volume = file.volume.map_or_else(|| "-".to_owned(), |volume| volume.to_string());
+        page.between("</td><td class=\"number\">", volume, "</td>").between(
+            "<td class=\"number\">",
+            bytes,
+            "</td></tr>\n",
+        );
     }
     page.raw("</tbody></table>\n");
 }
@@ -138,6 +148,15 @@ fn bundle(page: &mut Markup, report: &Report) {
     page.raw("<table class=\"facts\"><tbody>\n");
     fact(page, "Made", format!("{} by {}", moment(&bundle.created), bundle.generator));
     code(page, "Set", &bundle.set);
+    if let (Some(stream), Some(sequence)) = (&bundle.stream, bundle.sequence) {
+        fact(page, "Stream", format!("{stream}, number {sequence}"));
+    }
+    if let Some(standing) = bundle.standing {
+        fact(page, "Standing", standing);
+    }
+    if let Some(expires) = &bundle.expires {
+        fact(page, "Good until", moment(expires));
+    }
     if let Some(base) = &bundle.base {
         code(page, "Delta of", base.to_string());
     }
@@ -156,32 +175,32 @@ fn bundle(page: &mut Markup, report: &Report) {
 
 fn signatures(page: &mut Markup, report: &Report) {
     page.raw("<h2>Who sealed it</h2>\n");
-    page.between(
-        "<p>At least ",
-        report.trust.threshold.to_string(),
-        " of these keys must have signed.</p>\n",
-    );
-    page.raw("<table>\n<caption>Keys that count on this machine</caption>\n<thead><tr><th scope=\"col\">Key</th><th scope=\"col\">Where it comes from</th></tr></thead>\n<tbody>\n");
+    let threshold = count(report.trust.threshold, "different key");
+    page.between("<p>It takes the signatures of ", threshold, " of those that count.</p>\n");
+    page.raw("<table>\n<caption>Keys that count on this machine</caption>\n<thead><tr><th scope=\"col\">Key, and the file that says so</th><th scope=\"col\">Name</th><th scope=\"col\">May sign</th></tr></thead>\n<tbody>\n");
     for key in &report.trust.keys {
-        page.between("<tr><td><code>", &key.id, "</code></td>").between(
-            "<td class=\"mono\">",
-            &key.file,
-            "</td></tr>\n",
-        );
+        page.between("<tr><td><code>", &key.id, "</code><br>")
+            .between("<span class=\"small\">", &key.file, "</span></td>")
+            .between("<td>", key.name.as_deref().unwrap_or("-"), "</td>")
+            .between("<td>", &key.may_sign, "</td></tr>\n");
     }
-    if report.trust.keys.is_empty() {
-        page.raw("<tr><td colspan=\"2\">none</td></tr>\n");
+    for key in &report.trust.revoked {
+        page.between("<tr><td><code>", &key.id, "</code><br>")
+            .between("<span class=\"small\">", &key.file, "</span></td>")
+            .between("<td>", key.name.as_deref().unwrap_or("-"), "</td>")
+            .between("<td>nothing: revoked since ", &key.since, "</td></tr>\n");
     }
-    page.raw("</tbody></table>\n<table>\n<caption>Signatures of the bundle</caption>\n<thead><tr><th scope=\"col\">Key that it names</th><th scope=\"col\">Verdict</th></tr></thead>\n<tbody>\n");
+    if report.trust.keys.is_empty() && report.trust.revoked.is_empty() {
+        page.raw("<tr><td colspan=\"3\">none</td></tr>\n");
+    }
+    page.raw("</tbody></table>\n<table>\n<caption>Signatures of the bundle</caption>\n<thead><tr><th scope=\"col\">Key that it names</th><th scope=\"col\">Name</th><th scope=\"col\">Verdict</th></tr></thead>\n<tbody>\n");
     for signature in &report.signatures {
-        page.between("<tr><td><code>", &signature.key, "</code></td>").between(
-            "<td>",
-            signature.verdict,
-            "</td></tr>\n",
-        );
+        page.between("<tr><td><code>", &signature.key, "</code></td>")
+            .between("<td>", signature.name.as_deref().unwrap_or("-"), "</td>")
+            .between("<td>", signature.verdict, "</td></tr>\n");
     }
     if report.signatures.is_empty() {
-        page.raw("<tr><td colspan=\"2\">none was found</td></tr>\n");
+        page.raw("<tr><td colspan=\"3\">none was found</td></tr>\n");
     }
     page.raw("</tbody></table>\n");
 }
@@ -250,6 +269,9 @@ fn write_finding(page: &mut Markup, finding: &Finding) {
     page.raw("<div class=\"finding\">\n").between("<p><b>", finding.result, "</b>");
     if let Some(volume) = finding.volume {
         page.between(", volume ", volume.to_string(), "");
+    }
+    if let Some(file) = &finding.file {
+        page.between(" (", file, ")");
     }
     if let Some(offset) = finding.offset {
         page.between(", byte ", offset.to_string(), "");

@@ -6,16 +6,19 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 
 use super::connection::Connection;
-use super::signing_keys;
+use super::encryption::Encryption;
 use super::state::State;
 use super::stream::dating;
 use super::trust::Trust;
+use super::unlock::Unlock;
+use super::{is_there, signing_keys};
 use crate::bundle::{Occupied, Preset, SMALLEST_VOLUME};
 use crate::cli::args;
 use crate::cli::environment::Environment;
 use crate::cli::passphrase::Passphrase;
 use crate::model::{Error, Location, Platform, Result};
 use crate::operation::freshness::Dating;
+use crate::operation::parity::Wanted;
 
 /// Where a bundle is written and who signs it.
 #[derive(Debug)]
@@ -26,6 +29,10 @@ pub(in crate::cli) struct Sealing {
     pub(in crate::cli) keys: Vec<PathBuf>,
     /// For keys that need one.
     pub(in crate::cli) passphrase: Passphrase,
+    /// For whom the bundle is encrypted, if it is.
+    pub(in crate::cli) encryption: Option<Encryption>,
+    /// Parity to be made beside it.
+    pub(in crate::cli) parity: Option<Wanted>,
 }
 
 /// `sealift export`.
@@ -66,21 +73,47 @@ pub(in crate::cli) struct Export {
     pub(in crate::cli) json: bool,
     /// How to get there.
     pub(in crate::cli) connection: Connection,
+    /// What opens encrypted bundles.
+    pub(in crate::cli) unlock: Unlock,
+}
+
+/// The name of an encrypted bundle: it ends as age files do, so that nobody takes it for a tar.
+fn encrypted_name(output: PathBuf) -> PathBuf {
+    if output.extension().is_some_and(|extension| extension == "age") {
+        return output;
+    }
+    let mut name = output.into_os_string();
+    name.push(".age");
+    name.into()
 }
 
 impl Sealing {
     fn resolve(
         output: PathBuf,
         force: bool,
+        parity: Option<u8>,
         keys: Vec<PathBuf>,
         passphrase: Passphrase,
+        encryption: Option<Encryption>,
         environment: &Environment,
     ) -> Result<Self> {
+        let output = if encryption.is_some() { encrypted_name(output) } else { output };
         if let (Some(first), false) = (Occupied::find(&output)?.files().first(), force) {
             return Err(Error::usage(format!("{} is already there", first.display()))
                 .hint("choose another name, or add --force to replace it"));
         }
-        Ok(Self { output, keys: signing_keys(keys, environment)?, passphrase })
+        let parity = parity.map(|percent| {
+            let beside = crate::bundle::parity::beside(&output);
+            Wanted { percent, output: beside, limit: None, force }
+        });
+        if let (Some(wanted), false) = (&parity, force)
+            && is_there(&wanted.output)?
+        {
+            return Err(Error::usage(format!("{} is already there", wanted.output.display()))
+                .hint("choose another name, or add --force to replace it"));
+        }
+        let keys = signing_keys(keys, environment)?;
+        Ok(Self { output, keys, passphrase, encryption, parity })
     }
 }
 
@@ -100,13 +133,31 @@ impl Export {
             .collect();
         let platforms = args.platform.iter().map(|text| text.parse()).collect::<Result<_>>()?;
         let passphrase = Passphrase::resolve(args.passphrase_file, environment);
+        let encryption = Encryption::resolve(
+            &args.encrypt_to,
+            args.encrypt_passphrase,
+            args.unlock.bundle_passphrase_file.clone(),
+            environment,
+        )?;
+        if encryption.is_some() && args.resume {
+            return Err(Error::usage("an encrypted export cannot be resumed")
+                .because("what --resume goes on from lies beside the bundle, readable for anybody; so an encrypted export leaves nothing there")
+                .hint("leave out --resume; or export without encryption to a disk that you trust, and encrypt that with `age`"));
+        }
         let sealing = match args.output {
-            Some(output) if !args.dry_run => {
-                Some(Sealing::resolve(output, args.force, args.key, passphrase, environment)?)
-            }
+            Some(output) if !args.dry_run => Some(Sealing::resolve(
+                output,
+                args.force,
+                args.parity,
+                args.key,
+                passphrase,
+                encryption,
+                environment,
+            )?),
             _ => None,
         };
         Ok(Self {
+            unlock: Unlock::resolve(args.unlock, environment)?,
             sources,
             sealing,
             platforms,

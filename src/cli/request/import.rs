@@ -10,6 +10,7 @@ use super::filing::{Filing, Receipt};
 use super::map::naming;
 use super::state::State;
 use super::trust::Trust;
+use super::unlock::Unlock;
 use crate::cli::args;
 use crate::cli::environment::Environment;
 use crate::model::{Destination, Error, Naming, Platform, Result};
@@ -52,6 +53,8 @@ pub(in crate::cli) struct Import {
     pub(in crate::cli) json: bool,
     /// How to get there.
     pub(in crate::cli) connection: Connection,
+    /// What opens encrypted bundles.
+    pub(in crate::cli) unlock: Unlock,
 }
 
 impl Import {
@@ -72,12 +75,13 @@ impl Import {
         let state = State::resolve(args.state, environment);
         let wish = NewProjects { public: args.project_public, quota };
         Ok(Self {
+            unlock: Unlock::resolve(args.unlock, environment)?,
             files: args.files,
             bases: args.base,
             naming: naming(&args.rules, &target)?,
             new_projects: args.create_projects.then_some(wish),
             target,
-            trust: Trust::resolve(args.trust, environment)?,
+            trust: Trust::find(args.trust, environment)?,
             images: args.image,
             platforms: args.platform.iter().map(|text| text.parse()).collect::<Result<_>>()?,
             temporary: environment.temporary.clone(),

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::trust::Trust;
+use super::unlock::Unlock;
 use crate::cli::args::{self, MapFormat};
 use crate::cli::environment::Environment;
 use crate::codec::checked::read_bounded;
@@ -32,6 +33,8 @@ pub(in crate::cli) struct Map {
     pub(in crate::cli) force: bool,
     /// The registry speaks HTTP.
     pub(in crate::cli) plain_http: bool,
+    /// What opens encrypted bundles.
+    pub(in crate::cli) unlock: Unlock,
 }
 
 impl Map {
@@ -44,6 +47,7 @@ impl Map {
         };
         let plain_http = args.plain_http.iter().any(is_target);
         Ok(Self {
+            unlock: Unlock::resolve(args.unlock, environment)?,
             bundle: args.bundle,
             naming,
             target,

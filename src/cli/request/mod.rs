@@ -2,6 +2,7 @@
 //! environment. A command function gets one of these and nothing else to interpret.
 
 mod connection;
+mod encryption;
 mod export;
 mod filing;
 mod import;
@@ -9,11 +10,13 @@ mod key;
 mod log;
 mod login;
 mod map;
+mod repair;
 mod sign;
 mod sign_in;
 mod state;
 mod stream;
 mod trust;
+mod unlock;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -24,6 +27,7 @@ use super::passphrase::Passphrase;
 use crate::model::{Error, Result};
 
 pub(super) use self::connection::Connection;
+pub(super) use self::encryption::Encryption;
 pub(super) use self::export::{Export, Sealing};
 pub(super) use self::filing::{Filing, Format, Receipt, ReportFile};
 pub(super) use self::import::Import;
@@ -31,9 +35,11 @@ pub(super) use self::key::{Accept, Endorse, List};
 pub(super) use self::log::Log;
 pub(super) use self::login::{Login, Logout};
 pub(super) use self::map::Map;
+pub(super) use self::repair::{Parity, Repair};
 pub(super) use self::sign::{Paper, Pen, Sign};
 pub(super) use self::state::State;
 pub(super) use self::trust::Trust;
+pub(super) use self::unlock::Unlock;
 
 /// `sealift verify`.
 #[derive(Debug)]
@@ -64,6 +70,8 @@ pub(super) struct Verify {
     pub(super) jobs: NonZeroUsize,
     /// Findings as JSON.
     pub(super) json: bool,
+    /// What opens encrypted bundles.
+    pub(super) unlock: Unlock,
 }
 
 /// `sealift inspect`.
@@ -79,6 +87,8 @@ pub(super) struct Inspect {
     pub(super) trust: Trust,
     /// As JSON.
     pub(super) json: bool,
+    /// What opens encrypted bundles.
+    pub(super) unlock: Unlock,
 }
 
 /// `sealift diff`.
@@ -92,6 +102,8 @@ pub(super) struct Diff {
     pub(super) trust: Trust,
     /// As JSON.
     pub(super) json: bool,
+    /// What opens encrypted bundles.
+    pub(super) unlock: Unlock,
 }
 
 /// `sealift key generate`.
@@ -143,7 +155,7 @@ impl Verify {
         let state = State::resolve(args.state, environment);
         Ok(Self {
             files: args.files,
-            trust: Trust::resolve(args.trust, environment)?,
+            trust: Trust::find(args.trust, environment)?,
             bases: args.base,
             filing: Filing::resolve(args.reports, &state, environment)?,
             state,
@@ -155,6 +167,7 @@ impl Verify {
             quick: args.quick,
             jobs: args.jobs.unwrap_or(environment.jobs),
             json: args.json,
+            unlock: Unlock::resolve(args.unlock, environment)?,
         })
     }
 }
@@ -168,6 +181,7 @@ impl Inspect {
             // Unlike verify and import, looking needs nobody's key.
             trust: Trust::find(args.trust, environment)?,
             json: args.json,
+            unlock: Unlock::resolve(args.unlock, environment)?,
         })
     }
 }
@@ -179,6 +193,7 @@ impl Diff {
             new: args.new,
             trust: Trust::resolve(args.trust, environment)?,
             json: args.json,
+            unlock: Unlock::resolve(args.unlock, environment)?,
         })
     }
 }

@@ -26,6 +26,8 @@ pub(in crate::cli) struct Trust {
     /// The trust.toml of the trust folders: a key that is revoked in one of them never counts.
     revocations: Vec<PathBuf>,
     threshold: Option<u8>,
+    /// The trust folders, for messages.
+    folders: Vec<PathBuf>,
 }
 
 impl Trust {
@@ -38,17 +40,20 @@ impl Trust {
         environment: &Environment,
     ) -> Result<Self> {
         let trust = Self::find(args, environment)?;
-        if trust.said == Said::Found(Vec::new()) {
-            let folders: Vec<String> =
-                environment.trust_folders().map(|folder| folder.display().to_string()).collect();
-            return Err(Error::untrusted("no trusted key: nobody's signature would count").hint(
-                format!(
-                    "put the sender's .pub file into {}, or name it with --key",
-                    folders.join(" or ")
-                ),
-            ));
-        }
+        trust.is_somebody()?;
         Ok(trust)
+    }
+
+    fn is_somebody(&self) -> Result<()> {
+        if self.said != Said::Found(Vec::new()) {
+            return Ok(());
+        }
+        let folders: Vec<String> =
+            self.folders.iter().map(|folder| folder.display().to_string()).collect();
+        Err(Error::untrusted("no trusted key: nobody's signature would count").hint(format!(
+            "put the sender's .pub file into {}, or name it with --key",
+            folders.join(" or ")
+        )))
     }
 
     /// The same for who only looks, and needs nobody's key.
@@ -61,7 +66,18 @@ impl Trust {
         } else {
             Said::Found(environment.trusted_key_files()?)
         };
-        Ok(Self { said, revocations: policies, threshold: args.threshold })
+        let folders = environment.trust_folders().map(Path::to_path_buf).collect();
+        Ok(Self { said, revocations: policies, threshold: args.threshold, folders })
+    }
+
+    /// Reads the files; there must be a key.
+    ///
+    /// # Errors
+    /// [`Kind::Untrusted`](crate::model::Kind::Untrusted) where nobody's signature would count; as for
+    /// [`load`](Self::load).
+    pub(in crate::cli) fn load_some(&self) -> Result<Rules> {
+        self.is_somebody()?;
+        self.load()
     }
 
     /// Reads the files.

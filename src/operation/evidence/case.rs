@@ -1,19 +1,22 @@
 //! A case: what a command has learnt of a bundle so far.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::date;
 use super::entry::{Entry, Filed};
-use super::files::SeenFile;
+use super::files::{SeenFile, Wanted, look};
 use super::report::{
-    AttachedArtifact, BundleFacts, Check, Finding, ImageFacts, Key, NotChecked, Report, Signature,
-    TrustFacts, Verdict,
+    AttachedArtifact, BundleFacts, Check, Finding, ImageFacts, Key, NotChecked, Report, RevokedKey,
+    Signature, TrustFacts, Verdict,
 };
-use crate::bundle::{Authentic, Bundle, ImageEntry, Unverified};
+use crate::bundle::{AtHand, Authentic, Bundle, ImageEntry, Unverified, files_of_set};
+use crate::codec::encryption::Identities;
+use crate::endpoint::Progress;
+use crate::model::moment::spell;
 use crate::model::{Digest, Error, Kind, Result};
+use crate::operation::freshness::Standing;
 use crate::operation::inspect;
 use crate::operation::verify::{self, Depth};
-use crate::trust::{Signer, Trust};
+use crate::trust::{Grant, Revocation, Signer, Trust};
 
 /// What surrounds a command: nothing of it comes from the bundle.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +35,9 @@ pub struct Surroundings<'a> {
 #[derive(Debug, Default)]
 pub struct Case {
     named: Vec<PathBuf>,
+    volumes: Vec<Wanted>,
     files: Vec<SeenFile>,
+    title: Option<String>,
     depth: Option<Depth>,
     /// The only volume that was looked at.
     volume: Option<u64>,
@@ -44,6 +49,7 @@ pub struct Case {
     findings: Vec<Finding>,
     not_checked: Vec<NotChecked>,
     destination: Option<String>,
+    brought: Option<usize>,
 }
 
 impl Case {
@@ -59,22 +65,34 @@ impl Case {
         self
     }
 
-    /// The files were read.
-    pub fn seen(&mut self, files: Vec<SeenFile>) {
-        self.files = files;
+    /// Reads the files to their end, for whoever wants to compare them: the volumes, if it is proved
+    /// which these are, else what was named, and what says that it belongs to it.
+    pub fn see_files(&mut self, progress: &dyn Progress) {
+        let named = |path: &PathBuf| Wanted { volume: None, path: Some(path.clone()), name: None };
+        let named: Vec<Wanted> =
+            files_of_set(&self.named, &Identities::default()).iter().map(named).collect();
+        let wanted = if self.volumes.is_empty() { &named } else { &self.volumes };
+        self.files = look(wanted, progress);
     }
 
     /// These keys count.
     pub fn trusting(&mut self, trust: &Trust) {
-        let keys = trust.grants().iter();
+        let key = |grant: &Grant| Key {
+            id: grant.key.id().to_string(),
+            name: grant.name.clone(),
+            file: grant.path.display().to_string(),
+            may_sign: grant.scope.to_string(),
+        };
+        let revoked = |revocation: &Revocation| RevokedKey {
+            id: revocation.id.to_string(),
+            name: revocation.name.clone(),
+            since: revocation.date.clone(),
+            file: revocation.path.display().to_string(),
+        };
         self.trust = TrustFacts {
-            threshold: trust.threshold() as u64,
-            keys: keys
-                .map(|grant| Key {
-                    id: grant.key.id().to_string(),
-                    file: grant.path.display().to_string(),
-                })
-                .collect(),
+            threshold: trust.threshold(),
+            keys: trust.grants().iter().map(key).collect(),
+            revoked: trust.revocations().iter().map(revoked).collect(),
         };
     }
 
@@ -88,13 +106,19 @@ impl Case {
         let of = |signer: &Signer| {
             let id = signer.id.to_string();
             let known = self.trust.keys.iter().any(|key| key.id == id);
-            let verdict = match (&signer.trusted, known) {
-                (Some(_), _) => "counts",
-                (None, true) => "does not fit",
-                (None, false) => "key not trusted here",
+            let verdict = match (&signer.trusted, &signer.revoked, known) {
+                (Some(_), ..) => "counts",
+                (None, Some(_), _) => "key revoked",
+                (None, None, true) => "does not fit",
+                (None, None, false) => "key not trusted here",
             };
-            let file = signer.trusted.as_ref().map(|trusted| trusted.path.display().to_string());
-            Signature { key: id, verdict, file }
+            let trusted = signer.trusted.as_ref();
+            Signature {
+                key: id,
+                verdict,
+                name: trusted.and_then(|trusted| trusted.name.clone()),
+                file: trusted.map(|trusted| trusted.path.display().to_string()),
+            }
         };
         self.signatures = signers.iter().map(of).collect();
     }
@@ -104,10 +128,16 @@ impl Case {
         let contents = bundle.contents();
         let manifest = &contents.manifest;
         self.judged(bundle.signers());
+        self.title = Some(bundle.title());
+        self.at_hand(bundle);
         self.bundle = Some(BundleFacts {
             set: manifest.set.clone(),
-            created: date(manifest.created),
+            created: spell(manifest.created),
             generator: manifest.generator.clone(),
+            stream: manifest.stream.as_ref().map(ToString::to_string),
+            sequence: manifest.sequence,
+            expires: manifest.expires.map(spell),
+            standing: None,
             base: manifest.base.map(|base| base.digest),
             volumes: manifest.volumes.len(),
             packs: manifest.packs.len(),
@@ -120,11 +150,49 @@ impl Case {
         let images = manifest.images.iter().enumerate();
         self.images =
             images.map(|(number, entry)| image(entry, sizes.get(number).copied())).collect();
-        self.cannot("expiry", "the bundle names no date up to which it is good");
-        self.cannot(
-            "freshness",
-            "the bundle belongs to no stream: nothing says whether a newer one exists",
-        );
+        if manifest.expires.is_none() {
+            self.cannot("expiry", "the bundle names no date up to which it is good");
+        }
+    }
+
+    /// These volumes are at hand now.
+    pub fn at_hand(&mut self, bundle: &Bundle<Authentic>) {
+        let volume = |volume: AtHand| Wanted {
+            volume: Some(volume.number),
+            path: volume.file,
+            name: volume.name,
+        };
+        self.volumes = bundle.volumes().into_iter().map(volume).collect();
+    }
+
+    /// How the bundle stands to those of its stream that came before it.
+    pub fn stands(&mut self, standing: Standing) {
+        let (word, gap) = match standing {
+            Standing::Alone => (
+                "of no stream",
+                Some("the bundle belongs to no stream: nothing says whether a newer one exists"),
+            ),
+            Standing::Unchecked => (
+                "not checked",
+                Some(
+                    "nothing is remembered on this machine: a newer bundle of the stream may have come before",
+                ),
+            ),
+            Standing::First => (
+                "the first of its stream here",
+                Some(
+                    "no bundle of the stream was seen here before: whether a newer one exists cannot be told",
+                ),
+            ),
+            Standing::Later(_) => ("later than the one before it", None),
+            Standing::Same => ("the same that was seen last", None),
+        };
+        if let Some(bundle) = &mut self.bundle {
+            bundle.standing = Some(word);
+        }
+        if let Some(why) = gap {
+            self.cannot("freshness", why);
+        }
     }
 
     /// Something cannot be checked: a word for what, and a sentence that says why.
@@ -134,10 +202,10 @@ impl Case {
 
     /// It was looked at.
     pub fn examined(&mut self, report: &verify::Report) {
-        self.volume = report.volume;
         if let Some(number) = report.volume {
-            let why = format!("only volume {number} was looked at, as it was asked for");
-            self.cannot("volumes", why);
+            self.depth = Some(Depth::Quick);
+            self.volume = Some(number);
+            self.cannot("volumes", format!("only volume {number} was looked at"));
         }
         if report.depth == Depth::Quick {
             self.cannot("blobs", "no blob was rebuilt and hashed: only stored bytes were compared");
@@ -157,11 +225,17 @@ impl Case {
         }
         self.findings.extend(report.problems.iter().map(|problem| Finding {
             volume: Some(problem.volume),
+            file: problem.file.as_ref().map(|file| file.display().to_string()),
             offset: problem.offset,
             blobs: problem.blobs.clone(),
             images: problem.images.clone(),
             ..Finding::of(&problem.error)
         }));
+    }
+
+    /// So many images were brought.
+    pub fn brought(&mut self, images: usize) {
+        self.brought = Some(images);
     }
 
     /// Images go to a place, or would have.
@@ -183,7 +257,9 @@ impl Case {
             let why =
                 "no trusted key vouches for the bundle: nothing that it says is repeated here";
             not_checked.push(NotChecked { what: "contents", why: why.to_owned() });
-        } else if self.images.iter().any(|image| image.state == NOT_LOOKED_AT) {
+        } else if self.volume.is_none()
+            && self.images.iter().any(|image| image.state == NOT_LOOKED_AT)
+        {
             let why = "the check ended before the bytes of the images were looked at";
             not_checked.push(NotChecked { what: "contents", why: why.to_owned() });
         }
@@ -196,7 +272,7 @@ impl Case {
                     Depth::Quick => "quick",
                     Depth::Full => "full",
                 }),
-                when: date(around.when),
+                when: spell(around.when),
                 program: around.program.to_owned(),
                 machine: around.machine.map(str::to_owned),
                 signed_by: None,
@@ -226,16 +302,18 @@ impl Case {
         let counted = self.signatures.iter().filter(|signature| signature.verdict == "counts");
         Entry {
             kind: Entry::TYPE.to_owned(),
-            when: date(around.when),
+            when: spell(around.when),
             command: around.command.to_owned(),
             program: around.program.to_owned(),
             machine: around.machine.map(str::to_owned),
             files: self.named.iter().take(Entry::FILES).map(absolute).collect(),
             more_files: self.named.len().saturating_sub(Entry::FILES),
             bundle: self.digest,
+            stream: self.bundle.as_ref().and_then(|bundle| bundle.stream.clone()),
+            sequence: self.bundle.as_ref().and_then(|bundle| bundle.sequence),
             authentic: self.bundle.is_some(),
             keys: counted.map(|signature| signature.key.clone()).collect(),
-            images: self.bundle.is_some().then_some(self.images.len()),
+            images: self.brought.or(self.bundle.is_some().then_some(self.images.len())),
             result: verdict.result.to_owned(),
             exit_code: verdict.exit_code,
             sentence: verdict.sentence,
@@ -270,13 +348,7 @@ impl Case {
 
     /// The one sentence for what went well.
     fn success(&self) -> String {
-        let what = match self.named.as_slice() {
-            [one] => one.file_name().map_or_else(
-                || one.display().to_string(),
-                |name| Path::new(name).display().to_string(),
-            ),
-            _ => "the bundle".to_owned(),
-        };
+        let what = self.title.as_deref().unwrap_or("the bundle");
         let counted = self.signatures.iter().filter(|signature| signature.verdict == "counts");
         let signed = match counted.count() {
             1 => "a trusted key signed it".to_owned(),
@@ -288,7 +360,7 @@ impl Case {
         };
         if let Some(number) = self.volume {
             return format!(
-                "volume {number} of {what} has the bytes that were signed, and {signed}; nothing else of it was looked at"
+                "volume {number} of {what} has the bytes that were signed, and {signed}; the others were not looked at"
             );
         }
         match (&self.destination, self.depth) {
@@ -353,6 +425,7 @@ impl Finding {
         Self {
             result: word(error.kind()),
             volume: None,
+            file: None,
             offset: None,
             sentence: error.chain(),
             hint: error.get_hint().map(str::to_owned),

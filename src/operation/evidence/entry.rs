@@ -28,11 +28,17 @@ pub struct Entry {
     /// Digest of the manifest, where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bundle: Option<Digest>,
+    /// The stream of an authentic bundle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<String>,
+    /// Its number there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
     /// Whether trusted keys vouched for the bundle.
     pub authentic: bool,
     /// The keys whose signatures counted.
     pub keys: Vec<String>,
-    /// How many images an authentic bundle holds.
+    /// How many images an authentic bundle holds; of an import that went well, how many it brought.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<usize>,
     /// A word or two for how it ended.

@@ -14,8 +14,12 @@ use crate::model::{Algorithm, Digest, Error, Kind, Result};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SeenFile {
-    /// Its path, as it was named.
-    pub path: String,
+    /// The volume that it is, counted from 1, if the signed manifest says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volume: Option<u64>,
+    /// Its path, as it was named or found; of a volume that is missing, what it is probably called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     /// Its length in bytes; of one that cannot be read to its end, what could be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
@@ -27,14 +31,36 @@ pub struct SeenFile {
     pub problem: Option<String>,
 }
 
+/// A file that is to be looked at.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    /// The volume that it is.
+    pub(super) volume: Option<u64>,
+    /// Where it is; `None` where it is missing.
+    pub(super) path: Option<PathBuf>,
+    /// What it is probably called.
+    pub(super) name: Option<String>,
+}
+
 /// Reads every file to its end. One that cannot be read is told as such, and the others are read all
 /// the same.
-pub fn look(paths: &[PathBuf], progress: &dyn Progress) -> Vec<SeenFile> {
-    let sizes = paths.iter().filter_map(|path| std::fs::metadata(path).ok());
+pub(super) fn look(wanted: &[Wanted], progress: &dyn Progress) -> Vec<SeenFile> {
+    let paths = wanted.iter().filter_map(|wanted| wanted.path.as_ref());
+    let sizes = paths.filter_map(|path| std::fs::metadata(path).ok());
     let total = sizes.map(|meta| meta.len()).sum();
     progress.event(Event::Phase { title: "hashing the files", total: Some(total) });
     let transfers = Transfers::new(progress);
-    paths.iter().map(|path| look_at(path, &transfers)).collect()
+    let look = |wanted: &Wanted| match &wanted.path {
+        Some(path) => SeenFile { volume: wanted.volume, ..look_at(path, &transfers) },
+        None => SeenFile {
+            volume: wanted.volume,
+            path: wanted.name.clone(),
+            bytes: None,
+            sha256: None,
+            problem: Some("it is missing".to_owned()),
+        },
+    };
+    wanted.iter().map(look).collect()
 }
 
 fn look_at(path: &Path, transfers: &Transfers<'_>) -> SeenFile {
@@ -48,12 +74,15 @@ fn look_at(path: &Path, transfers: &Transfers<'_>) -> SeenFile {
         Err(error) => (None, Some(error.chain())),
     };
     let bytes = (sha256.is_some() || bytes > 0).then_some(bytes);
-    SeenFile { path: shown, bytes, sha256, problem }
+    SeenFile { volume: None, path: Some(shown), bytes, sha256, problem }
 }
 
 fn hash(path: &Path, transfers: &Transfers<'_>, id: u64, bytes: &mut u64) -> Result<Digest> {
     let file = File::open(path).map_err(|e| Error::io("cannot open it", e))?;
     let meta = file.metadata().map_err(|e| Error::io("cannot look at it", e))?;
+    if meta.is_dir() {
+        return Err(Error::new(Kind::Io, "it is a folder"));
+    }
     if !meta.is_file() {
         return Err(Error::new(Kind::Io, "it is not a plain file"));
     }

@@ -18,15 +18,8 @@ mod report;
 pub use arrival::statement;
 pub use case::{Case, Surroundings};
 pub use entry::{Entry, Filed};
-pub use files::{SeenFile, look};
+pub use files::SeenFile;
 pub use report::{
-    AttachedArtifact, BundleFacts, Finding, ImageFacts, Key, NotChecked, Report, Signature, Verdict,
+    AttachedArtifact, BundleFacts, Finding, ImageFacts, Key, NotChecked, Report, RevokedKey,
+    Signature, Verdict,
 };
-
-/// Seconds since 1970 as RFC 3339 in UTC; the number itself where there is no such date.
-pub fn date(seconds: u64) -> String {
-    i64::try_from(seconds)
-        .ok()
-        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
-        .map_or_else(|| seconds.to_string(), |time| time.to_string())
-}

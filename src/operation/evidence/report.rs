@@ -90,6 +90,19 @@ pub struct BundleFacts {
     pub created: String,
     /// Program and version that made it.
     pub generator: String,
+    /// The stream that it is of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream: Option<String>,
+    /// Its number there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
+    /// Up to when it is good: RFC 3339, in UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// How it stands to what came before it: `of no stream`, `not checked`, `the first of its stream
+    /// here`, `later than the one before it`, `the same that was seen last`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub standing: Option<&'static str>,
     /// The bundle that it adds to, if it is a delta.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<Digest>,
@@ -106,9 +119,11 @@ pub struct BundleFacts {
 #[serde(rename_all = "camelCase")]
 pub struct TrustFacts {
     /// How many of them must have signed.
-    pub threshold: u64,
+    pub threshold: usize,
     /// The keys.
     pub keys: Vec<Key>,
+    /// Keys that do not count any more.
+    pub revoked: Vec<RevokedKey>,
 }
 
 /// A key that counts.
@@ -117,7 +132,27 @@ pub struct TrustFacts {
 pub struct Key {
     /// SHA-256 of the public key.
     pub id: String,
+    /// Whose it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// The file that says that it counts.
+    pub file: String,
+    /// What it may sign, in words.
+    pub may_sign: String,
+}
+
+/// A key that does not count any more.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RevokedKey {
+    /// SHA-256 of the public key.
+    pub id: String,
+    /// Whose it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Since when.
+    pub since: String,
+    /// The file that says so.
     pub file: String,
 }
 
@@ -127,8 +162,11 @@ pub struct Key {
 pub struct Signature {
     /// The key that it names.
     pub key: String,
-    /// `counts`, `does not fit`, `key not trusted here`.
+    /// `counts`, `does not fit`, `key revoked`, `key not trusted here`.
     pub verdict: &'static str,
+    /// Whose the key is, if it counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// The file with the key, if it counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
@@ -193,6 +231,9 @@ pub struct Finding {
     /// Volume, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub volume: Option<u64>,
+    /// Its file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// Byte of the volume.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
@@ -211,7 +252,7 @@ pub struct Finding {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NotChecked {
-    /// A word for it: `contents`, `blobs`, `base`, `expiry`, `freshness`.
+    /// A word for it: `contents`, `volumes`, `blobs`, `base`, `expiry`, `freshness`.
     pub what: &'static str,
     /// Why.
     pub why: String,

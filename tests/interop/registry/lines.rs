@@ -193,9 +193,11 @@ impl World {
                 volume_size: None,
                 imprint: false,
             },
+            recipients: None,
             base: None,
             dating: sealift::operation::freshness::Dating::default(),
             resume: false,
+            parity: None,
             temporary: &temporary,
         };
         let result = exporting::export(request, &*heard).map(|_| output);
@@ -204,7 +206,7 @@ impl World {
     }
 
     fn open(&self, path: &Path) -> Bundle<Authentic> {
-        let trust = Trust::with_keys::<PathBuf>(&[], std::iter::once(self.key().public())).unwrap();
+        let trust = Trust::in_key(self.key().public(), "the signing key");
         Bundle::open(path).unwrap().authenticate(&trust).unwrap()
     }
 

@@ -1,0 +1,260 @@
+//! Looks for shards in a file: at their places, and where those do not fit, at every byte.
+//!
+//! A weak hash says where it is worth while to look closer; only a SHA-256 that is in the table
+//! makes a stretch of bytes a shard. A hostile table can make the weak hash fit anywhere, so what
+//! may be looked at in vain has a bound.
+
+use std::collections::{HashMap, HashSet};
+
+use sha2::{Digest as _, Sha256};
+
+use super::description::{Description, Mark};
+use super::medium::Media;
+use super::weak::{self, Rolling};
+use crate::bundle::volume::BLOCK;
+
+/// Bytes that are read at once.
+const PIECE: usize = 256 << 10;
+
+/// The filter has so many bits, by the upper bits of the weak hash.
+const FILTER_BITS: u32 = 20;
+
+/// Where a shard was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Spot {
+    /// Which of the files that were searched.
+    pub(super) medium: usize,
+    /// Where in it.
+    pub(super) offset: u64,
+}
+
+/// The table, ready for looking things up.
+pub(super) struct Lookup<'a> {
+    description: &'a Description,
+    by_digest: HashMap<[u8; 32], Vec<usize>>,
+    weak: HashSet<u64>,
+    filter: Vec<u64>,
+    rolling: Rolling,
+}
+
+/// What was found in all files together.
+#[derive(Debug)]
+pub(super) struct Finds {
+    /// For each shard of data, then each recovery shard: where it is.
+    pub(super) spots: Vec<Option<Spot>>,
+    /// For each covered file: a file that is it, byte for byte.
+    pub(super) whole: Vec<Option<usize>>,
+}
+
+impl<'a> Lookup<'a> {
+    pub(super) fn new(description: &'a Description) -> Self {
+        let mut by_digest: HashMap<[u8; 32], Vec<usize>> = HashMap::new();
+        let mut weak = HashSet::new();
+        let mut filter = vec![0; 1 << (FILTER_BITS - 6)];
+        for (number, mark) in description.marks.iter().enumerate() {
+            by_digest.entry(mark.digest).or_default().push(number);
+            weak.insert(mark.weak);
+            let bit = mark.weak >> (64 - FILTER_BITS);
+            filter[(bit / 64) as usize] |= 1 << (bit % 64);
+        }
+        let rolling = Rolling::new(description.layout.shard());
+        Self { description, by_digest, weak, filter, rolling }
+    }
+
+    /// An empty result.
+    pub(super) fn nothing(&self) -> Finds {
+        Finds {
+            spots: vec![None; self.description.marks.len()],
+            whole: vec![None; self.description.layout.files().len()],
+        }
+    }
+
+    fn may_be(&self, weak: u64) -> bool {
+        let bit = weak >> (64 - FILTER_BITS);
+        self.filter[(bit / 64) as usize] >> (bit % 64) & 1 == 1 && self.weak.contains(&weak)
+    }
+}
+
+/// A search through one file.
+pub(super) struct Scan<'a> {
+    lookup: &'a Lookup<'a>,
+    media: &'a Media,
+    number: usize,
+    /// Length of the file.
+    end: u64,
+    finds: &'a mut Finds,
+    /// For each covered file, how many of its shards lie where they belong.
+    in_place: Vec<usize>,
+    /// Bytes that may still be hashed in vain.
+    patience: u64,
+    buffer: Vec<u8>,
+}
+
+impl<'a> Scan<'a> {
+    /// Prepares to look through the file of this `number`.
+    pub(super) fn new(
+        lookup: &'a Lookup<'a>,
+        media: &'a Media,
+        number: usize,
+        finds: &'a mut Finds,
+    ) -> Self {
+        let layout = &lookup.description.layout;
+        let end = media.files()[number].length;
+        Self {
+            lookup,
+            media,
+            number,
+            end,
+            finds,
+            in_place: vec![0; layout.files().len()],
+            patience: (2 * end).saturating_add(4 * layout.shard()),
+            buffer: vec![0; PIECE],
+        }
+    }
+
+    /// Looks through the whole file. `advance` hears how far it came.
+    pub(super) fn run(mut self, advance: &dyn Fn(u64)) {
+        let shard = self.lookup.description.layout.shard();
+        let mut at = 0;
+        while at < self.end {
+            let (found, next) = match self.at(at, shard) {
+                Some(found) => (Some(found), at + shard),
+                None => self.beyond(at, shard),
+            };
+            advance(next.min(self.end) - at);
+            at = next;
+            if let Some(found) = found {
+                let next = self.behind(found, at, shard);
+                advance(next.min(self.end).saturating_sub(at));
+                at = next;
+            }
+        }
+        let layout = &self.lookup.description.layout;
+        for (file, covered) in layout.files().iter().enumerate() {
+            let whole =
+                self.in_place[file] == layout.shards_of(file).len() && covered.length == self.end;
+            if whole && self.finds.whole[file].is_none() {
+                self.finds.whole[file] = Some(self.number);
+            }
+        }
+    }
+
+    /// What often stands right behind a shard that was found: a recovery shard behind its tar header,
+    /// or a last shard that is shorter. Gives back where to go on.
+    fn behind(&mut self, found: usize, at: u64, shard: u64) -> u64 {
+        let layout = &self.lookup.description.layout;
+        if found >= layout.data() {
+            let next = at + BLOCK;
+            let is_next = next < self.end && self.at(next, shard).is_some();
+            return if is_next { next + shard } else { at };
+        }
+        if found + 1 < layout.data() {
+            let (this, next) = (layout.place(found), layout.place(found + 1));
+            let is_short = next.file == this.file && next.length < shard;
+            if is_short && at + next.length < self.end {
+                let there = self.at(at, next.length).is_some();
+                return if there { at + next.length } else { at };
+            }
+        }
+        at
+    }
+
+    /// The shard that begins at `at`, of which `length` bytes are in the file, if there is one.
+    fn at(&mut self, at: u64, length: u64) -> Option<usize> {
+        let weak = self.weak(at, length);
+        if self.lookup.may_be(weak) { self.strong(at, length) } else { None }
+    }
+
+    /// The weak hash of the shard whose first `length` bytes are at `at`, all others zeros.
+    fn weak(&mut self, at: u64, length: u64) -> u64 {
+        let mut hash = 0;
+        self.pieces(at, length, |piece| hash = weak::extend(hash, piece));
+        hash
+    }
+
+    /// Looks closer. Notes the shard, if it is one.
+    fn strong(&mut self, at: u64, length: u64) -> Option<usize> {
+        let mut hash = Sha256::new();
+        self.pieces(at, length, |piece| hash.update(piece));
+        let mark: [u8; 32] = hash.finalize().into();
+        let lookup = self.lookup;
+        let Some(all) = lookup.by_digest.get(&mark) else {
+            let shard = lookup.description.layout.shard();
+            self.patience = self.patience.saturating_sub(shard);
+            return None;
+        };
+        // The same content may stand in the table many times: what is new is noted once, and each
+        // later time only what would be in its place here.
+        if self.finds.spots[all[0]].is_none() {
+            for &number in all {
+                self.finds.spots[number] = Some(Spot { medium: self.number, offset: at });
+            }
+        }
+        let layout = &lookup.description.layout;
+        if at.is_multiple_of(layout.shard()) {
+            let nth = at / layout.shard();
+            for file in 0..layout.files().len() {
+                let range = layout.shards_of(file);
+                if nth < range.len() as u64
+                    && lookup.description.marks[range.start + nth as usize].digest == mark
+                {
+                    self.in_place[file] += 1;
+                }
+            }
+        }
+        all.first().copied()
+    }
+
+    /// Moves on from `at`, where nothing is, to the next shard, or to the end: what was found, and
+    /// where to go on.
+    fn beyond(&mut self, at: u64, shard: u64) -> (Option<usize>, u64) {
+        if self.patience == 0 {
+            return (None, at + shard);
+        }
+        let mut hash = self.weak(at, shard);
+        let (mut out, mut into) = (vec![0; PIECE], vec![0; PIECE]);
+        let mut from = at;
+        let end = self.end;
+        while from < end {
+            let width = (end - from).min(PIECE as u64) as usize;
+            self.media.read(self.number, from, &mut out[..width]);
+            self.media.read(self.number, from + shard, &mut into[..width]);
+            for (n, (&out, &into)) in out.iter().zip(&into).take(width).enumerate() {
+                hash = self.lookup.rolling.roll(hash, out, into);
+                if self.lookup.may_be(hash) {
+                    let here = from + n as u64 + 1;
+                    if here < end
+                        && let Some(found) = self.strong(here, shard)
+                    {
+                        return (Some(found), here + shard);
+                    }
+                    if self.patience == 0 {
+                        return (None, (at + shard).max(here));
+                    }
+                }
+            }
+            from += width as u64;
+        }
+        (None, end)
+    }
+
+    /// Gives the bytes of a shard, `length` of them from the file, then zeros, in pieces.
+    fn pieces(&mut self, at: u64, length: u64, mut take: impl FnMut(&[u8])) {
+        let shard = self.lookup.description.layout.shard();
+        let mut done = 0;
+        while done < shard {
+            let width = (shard - done).min(PIECE as u64) as usize;
+            let there = length.saturating_sub(done).min(width as u64) as usize;
+            let (file, behind) = self.buffer[..width].split_at_mut(there);
+            self.media.read(self.number, at + done, file);
+            behind.fill(0);
+            take(&self.buffer[..width]);
+            done += width as u64;
+        }
+    }
+}
+
+/// Whether bytes are the shard that a mark describes.
+pub(super) fn is(digest: Sha256, mark: &Mark) -> bool {
+    <[u8; 32]>::from(digest.finalize()) == mark.digest
+}
