@@ -199,7 +199,9 @@ mod tests {
     fn hostile_numbers_are_malformed() {
         let line = |numbers: &[u64]| {
             let mut bytes = TYPE_LINE.to_vec();
-            numbers.iter().for_each(|&number| number::put(&mut bytes, number));
+            for &number in numbers {
+                number::put(&mut bytes, number);
+            }
             sealed(bytes)
         };
         for numbers in [
