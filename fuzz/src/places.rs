@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use sealift::model::{Destination, Digest, ImageName, Location, Platform};
 use sealift::transport::registry::fuzzing;
-use sealift::trust::{KeyId, PublicKey};
+use sealift::trust::{Endorsement, KeyId, PublicKey, Trust};
 
 use super::{scratch, take};
 
@@ -30,15 +30,20 @@ pub fn reference(data: &[u8]) {
     }
 }
 
-/// A file with a key.
+/// A file with a key, with rules about keys, or with the endorsement of one.
 pub fn trust(data: &[u8]) {
     let path = scratch::file("key.pub", data);
     let loaded = PublicKey::load(&path);
+    let rules = Trust::from_policy(&path);
+    assert!(loaded.is_err() || rules.is_err());
     let Ok(text) = std::str::from_utf8(data) else {
         assert!(loaded.is_err());
         return;
     };
     assert!(KeyId::parse(text).is_none_or(|id| id.to_string() == text));
+    if let Ok(endorsement) = Endorsement::parse(text, "it") {
+        assert_eq!(endorsement.to_text().expect("what was read is written"), text);
+    }
     if let Ok(key) = loaded {
         let again = PublicKey::from_pem(&key.to_pem().expect("a key can be written"), "it");
         assert_eq!(again.expect("what was written is read"), key);

@@ -15,8 +15,8 @@ const MOST: u64 = 4 << 20;
 
 static SEALER: LazyLock<(SecretKey, Trust)> = LazyLock::new(|| {
     let key = SecretKey::generate().expect("the system has random numbers");
-    let trust = Trust::with_keys::<&str>(&[], std::iter::once(key.public()));
-    (key, trust.expect("no file is read"))
+    let trust = Trust::in_key(key.public(), "the sealer");
+    (key, trust)
 });
 
 /// Any bytes as the file of a bundle, or of a receipt.

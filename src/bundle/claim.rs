@@ -4,7 +4,12 @@
 use std::path::Path;
 
 use super::volume::{self, Volume, member_bytes};
-use crate::model::limits;
+use crate::model::{Result, limits};
+
+/// What tells a receipt from a bundle: its second member.
+pub(super) const RECEIPT: &str = "receipt";
+/// What is in that.
+pub(super) const RECEIPT_TEXT: &[u8] = b"sealift receipt 1\n";
 
 /// What the member `volume` of a file says.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,6 +21,11 @@ pub(super) struct Claim {
 }
 
 impl Claim {
+    /// What the file with this name claims; `None` where it cannot be read, too.
+    pub(super) fn in_file(path: &Path) -> Option<Self> {
+        Self::of(&Volume::open(path).ok()?)
+    }
+
     /// Reads two headers and one short text; `None` where they are not those of a volume.
     pub(super) fn of(file: &Volume) -> Option<Self> {
         let (name, size, time) = volume::parse_header(&file.block(0).ok()?)?;
@@ -41,6 +51,26 @@ impl Claim {
         (is_name && volume::volume_text(set, number).as_bytes() == text)
             .then(|| Self { set: set.to_owned(), number })
     }
+}
+
+/// Where the member lies that makes a file a receipt.
+pub(super) fn receipt(file: &Volume) -> Result<Option<u64>> {
+    if file.length() < volume::BLOCK {
+        return Ok(None);
+    }
+    let at = match volume::parse_header(&file.block(0)?) {
+        Some((name, size, _)) if name == volume::README && size <= limits::README_BYTES => {
+            member_bytes(size)
+        }
+        _ => return Ok(None),
+    };
+    if file.length() < at + volume::BLOCK {
+        return Ok(None);
+    }
+    let member = volume::parse_header(&file.block(at)?);
+    Ok(member
+        .is_some_and(|(name, size, _)| name == RECEIPT && size == RECEIPT_TEXT.len() as u64)
+        .then_some(at))
 }
 
 /// The beginning of the name of a set, for people.

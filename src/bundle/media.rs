@@ -11,16 +11,18 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
-use bytesize::ByteSize;
-
 use super::claim::short;
 use super::handles::Handles;
 use super::reader::{Authentic, Bundle, Unverified};
 use super::search::{Candidate, Search};
 use super::selection::{Headless, Selection, select};
 use super::volume::Volume;
+use crate::codec::disk::Disk;
 use crate::codec::encryption::Identities;
 use crate::model::{Error, Result};
+
+/// What to do where copies find no room.
+const ELSEWHERE: &str = "copy all volumes into one folder that has room, or choose another place for what is kept with TMPDIR";
 
 /// Bytes that are copied at once.
 const PIECE: u64 = 1 << 20;
@@ -244,22 +246,19 @@ impl Changer<'_> {
         volume.copied_to(file).map_err(Failure::Read)
     }
 
+    /// Whether the copies have room.
     fn expect_room(&self, bytes: u64) -> Result<()> {
-        let Ok(state) = rustix::fs::statvfs(self.temporary) else { return Ok(()) };
-        let free = state.f_bavail.saturating_mul(state.f_frsize);
-        if free >= bytes {
+        if bytes == 0 {
             return Ok(());
         }
-        Err(self.full(std::io::Error::other(format!(
-            "{} of volumes must be kept while media are changed, and {} are free",
-            ByteSize(bytes),
-            ByteSize(free)
-        ))))
+        let disk = Disk::of(self.temporary)?;
+        let room = disk.check_room("what is kept of volumes while media are changed", bytes, bytes);
+        room.map(drop).map_err(|error| error.hint(ELSEWHERE))
     }
 
     fn full(&self, error: std::io::Error) -> Error {
         Error::io(format!("cannot keep volumes in {}", self.temporary.display()), error)
-            .hint("copy all volumes into one folder that has room, or choose another place for them with TMPDIR")
+            .hint(ELSEWHERE)
     }
 }
 

@@ -3,8 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use super::volume::{self, Volume, member_bytes};
-use crate::model::{Error, Result, limits};
+use crate::model::{Error, Result};
 
 /// Digits of a number where there are no more volumes than they can count.
 const DIGITS: usize = 3;
@@ -77,23 +76,6 @@ fn parts(name: &OsStr) -> (&OsStr, OsString) {
         Some(text) => (OsStr::new(&text[..length]), extension),
         None => (whole.file_stem().unwrap_or(name), extension),
     }
-}
-
-/// The set that a file claims to be a volume of.
-pub(super) fn set_of(path: &Path) -> Option<String> {
-    let file = Volume::open(path).ok()?;
-    let (name, size, _) = volume::parse_header(&file.block(0).ok()?)?;
-    if name != volume::README || size > limits::README_BYTES {
-        return None;
-    }
-    let at = member_bytes(size);
-    let (name, size, _) = volume::parse_header(&file.block(at).ok()?)?;
-    if name != volume::VOLUME || size > volume::BLOCK {
-        return None;
-    }
-    let text = String::from_utf8(file.read(at + volume::BLOCK, size).ok()?).ok()?;
-    let (set, _) = text.strip_prefix("sealift volume 1\nset ")?.split_once('\n')?;
-    Some(set.to_owned())
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::naming::{set_of, volumes_of};
+use super::claim::Claim;
+use super::naming::volumes_of;
 use super::partial::Partial;
 use super::seal::Sealed;
 use crate::model::Result;
@@ -41,7 +42,7 @@ impl Occupied {
         let is_new = |file: &PathBuf| sealed.volumes.iter().any(|volume| volume.path == *file);
         let mut others = self.files;
         others.retain(|file| {
-            !is_new(file) && set_of(file).is_some() && std::fs::remove_file(file).is_ok()
+            !is_new(file) && Claim::in_file(file).is_some() && std::fs::remove_file(file).is_ok()
         });
         others
     }

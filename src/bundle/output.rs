@@ -113,6 +113,8 @@ pub(super) struct Output {
     form: Form,
     done: Vec<Done>,
     current: VolumeWriter,
+    /// How many packs there are.
+    packs: usize,
     /// What each volume begins with, in bytes.
     head: u64,
 }
@@ -124,7 +126,7 @@ impl Output {
         let back = Arc::new(Back::new(Arc::clone(&partial)));
         back.begin(&current.file);
         let head = current.at();
-        Ok(Self { partial, back, form, done: Vec::new(), current, head })
+        Ok(Self { partial, back, form, done: Vec::new(), current, packs: 0, head })
     }
 
     /// Bytes that no volume is larger than.
@@ -181,7 +183,7 @@ impl Output {
         Ok(())
     }
 
-    /// Appends a pack, in the volume where it fits.
+    /// Appends a pack, in the volume where it fits, or where it is known to belong.
     pub(super) fn pack(
         &mut self,
         stored: &[u8],
@@ -189,10 +191,24 @@ impl Output {
         content: u64,
     ) -> Result<PackEntry> {
         let size = stored.len() as u64;
-        if !self.has_room(member_bytes(size)) {
+        let given = self.form.given.clone();
+        if let Some(given) = &given {
+            let volume = given.packs.get(self.packs).map_or(1, |pack| pack.volume);
+            while self.number() < volume {
+                self.next()?;
+            }
+        } else if !self.has_room(member_bytes(size)) {
             self.next()?;
         }
         let entry = PackEntry { volume: self.number(), offset: self.at(), size, digest, content };
+        if let Some(given) = given.filter(|given| given.packs.get(self.packs) != Some(&entry)) {
+            let (number, count) = (self.packs + 1, given.packs.len());
+            return Err(Error::damaged(format!(
+                "the volume cannot be made again: pack {number} of {count} came out differently, as {digest}"
+            ))
+            .hint(&given.advice));
+        }
+        self.packs += 1;
         self.member(&format!("packs/{}.zst", digest.hex()), stored)?;
         Ok(entry)
     }
@@ -226,6 +242,16 @@ pub(super) struct Form {
     pub(super) largest: Option<u64>,
     /// Whether what is written is remembered, to be read back.
     pub(super) imprint: bool,
+    /// The packs that there must be, where a set is made again.
+    pub(super) given: Option<Arc<Given>>,
+}
+
+/// Packs that are known beforehand, and where they lie.
+#[derive(Debug)]
+pub(super) struct Given {
+    pub(super) packs: Vec<PackEntry>,
+    /// What to do where another one comes.
+    pub(super) advice: String,
 }
 
 impl Form {

@@ -18,7 +18,8 @@ use std::sync::Arc;
 
 use super::base::Base;
 use super::checkpoint::CHECKPOINT;
-use super::naming::{set_of, volume_path};
+use super::claim::Claim;
+use super::naming::volume_path;
 use super::remains::{BUNDLE, Remains, volume_name};
 use crate::codec::atomic::{self, AtomicFile, Workshop};
 use crate::codec::encryption::Recipients;
@@ -201,7 +202,7 @@ fn left_by(run: &Path, target: &Path) -> Vec<PathBuf> {
     let Some((set, Ok(count))) = noted.map(|(set, count)| (set, count.parse::<u64>())) else {
         return Vec::new();
     };
-    let is_of_set = |path: &PathBuf| set_of(path).is_some_and(|own| own == set);
+    let is_of_set = |path: &PathBuf| Claim::in_file(path).is_some_and(|own| own.set == set);
     let count = count.min(limits::VOLUMES as u64);
     let mut names: Vec<PathBuf> =
         (1..=count).map(|number| volume_path(target, number, count)).collect();

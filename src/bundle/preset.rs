@@ -16,6 +16,9 @@ pub enum Preset {
 }
 
 impl Preset {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Fast, Self::Balanced, Self::Max];
+
     /// Its name, as users and manifests spell it.
     pub const fn name(self) -> &'static str {
         match self {

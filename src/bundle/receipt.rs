@@ -9,20 +9,17 @@ use std::fs::File;
 use std::path::Path;
 
 use super::base::Known;
+use super::claim;
 use super::output::VolumeWriter;
 use super::reader::{Authentic, Bundle, Contents, Unverified};
 use super::statement::Statement;
 use super::tail::member;
-use super::volume::{self, BLOCK, Volume, member_bytes};
+use super::volume::{self, Volume, member_bytes};
 use crate::codec::atomic::{AtomicFile, name_together};
 use crate::codec::checked::HashingReader;
 use crate::codec::encryption::Identities;
 use crate::model::{Algorithm, Digest, Error, Result, limits};
 use crate::trust::{KeyId, SIGNATURE_BYTES, SecretKey, Signer, Trust};
-
-/// What tells a receipt from a bundle: its second member.
-const NAME: &str = "receipt";
-const TEXT: &[u8] = b"sealift receipt 1\n";
 
 /// What an import says.
 const IMPORT: &str = "import";
@@ -57,12 +54,10 @@ impl Receipt {
             return Ok(false);
         }
         // Nor is it ever encrypted.
-        Volume::open_plain(path)?.as_ref().map_or(Ok(false), Self::begins)
-    }
-
-    /// Whether a file begins as a receipt.
-    pub(super) fn begins(file: &Volume) -> Result<bool> {
-        Ok(second_member(file)?.is_some())
+        match Volume::open_plain(path)? {
+            Some(file) => Ok(claim::receipt(&file)?.is_some()),
+            None => Ok(false),
+        }
     }
 
     /// Opens a receipt.
@@ -72,8 +67,8 @@ impl Receipt {
     pub fn open(path: &Path) -> Result<Self> {
         let bundle = Bundle::open_set(&[], Some(path), &Identities::default())?;
         let file = bundle.tail_file();
-        let import = match second_member(file)? {
-            Some(at) => Import::read(file, at + member_bytes(TEXT.len() as u64))?,
+        let import = match claim::receipt(file)? {
+            Some(at) => Import::read(file, at + member_bytes(claim::RECEIPT_TEXT.len() as u64))?,
             None => None,
         };
         Ok(Self { bundle, import })
@@ -141,26 +136,6 @@ impl Receipt {
         }
         Ok(Known::Receipt { digest, contents: Box::new(contents), held })
     }
-}
-
-/// Where the member lies that makes a file a receipt.
-fn second_member(volume: &Volume) -> Result<Option<u64>> {
-    if volume.length() < BLOCK {
-        return Ok(None);
-    }
-    let at = match volume::parse_header(&volume.block(0)?) {
-        Some((name, size, _)) if name == volume::README && size <= limits::README_BYTES => {
-            member_bytes(size)
-        }
-        _ => return Ok(None),
-    };
-    if volume.length() < at + BLOCK {
-        return Ok(None);
-    }
-    let member = volume::parse_header(&volume.block(at)?);
-    Ok(member
-        .is_some_and(|(name, size, _)| name == NAME && size == TEXT.len() as u64)
-        .then_some(at))
 }
 
 impl Import {
@@ -255,7 +230,7 @@ impl Bundle<Authentic> {
         let manifest = &self.contents().manifest;
         let stored = self.volumes.read(&manifest.index, "the index", manifest)?;
         output.member(volume::README, README)?;
-        output.member(NAME, TEXT)?;
+        output.member(claim::RECEIPT, claim::RECEIPT_TEXT)?;
         if let Some((statement, keys)) = import {
             output.member(IMPORT, &statement)?;
             let mut signatures: Vec<_> =

@@ -9,11 +9,13 @@ use std::sync::Arc;
 
 use super::base::Base;
 use super::class::Class;
-use super::index::Index;
+use super::index::{BlobEntry, Index};
 use super::manifest::{self, Content, Encoder, ImageEntry, Manifest, PackEntry};
 use super::naming::volume_path;
 use super::output::{Done, Output};
+use super::packs::Table;
 use super::partial::Partial;
+use super::preset::Preset;
 use super::volume::{self, TAIL_TEXT_BYTES, member_bytes};
 use super::writer::Writer;
 use crate::codec::atomic::{AtomicFile, Synced, name_together};
@@ -21,6 +23,9 @@ use crate::codec::frame;
 use crate::codec::imprint::Imprint;
 use crate::model::{Digest, Error, Result, limits};
 use crate::trust::{SIGNATURE_BYTES, SecretKey};
+
+/// How streams are cut, as manifests say it.
+pub(super) const CHUNKER: &str = "fastcdc-2020 16/64/256 KiB, files to 64 KiB whole";
 
 /// A finished bundle.
 #[derive(Clone, Debug)]
@@ -106,29 +111,12 @@ impl Writer {
     /// [`Kind::Malformed`](crate::model::Kind::Malformed) where it is more than readers accept,
     /// [`Kind::Usage`](crate::model::Kind::Usage) where volumes are too small for what is signed.
     pub fn finish(self, images: Vec<ImageEntry>, signers: &[SecretKey]) -> Result<Finished> {
-        let Self {
-            packs, mut blobs, kept, options, position, expires, partial, pack_content, ..
-        } = self;
+        let Self { packs, blobs, kept, options, position, expires, partial, pack_content, .. } =
+            self;
         let base = packs.base().map(Base::entry);
         let (press, table) = packs.finish(&kept)?;
-        for blob in &mut blobs {
-            table.settle(&mut blob.recipe);
-        }
-        let count = table.packs.len();
-        let index = Index::new(&table.packs, table.prefixes, table.borrowed, blobs);
-        let plain = index.to_bytes(count);
+        let (content, stored) = settled_index(table, blobs, options.preset)?;
         let (mut output, packs) = press.finish()?;
-        if plain.len() as u64 > limits::INDEX_BYTES {
-            return Err(Error::malformed(
-                "the bundle would have a larger index than readers accept",
-            )
-            .hint("export fewer images into one bundle"));
-        }
-        let stored = options
-            .preset
-            .effort(Class::Meta)
-            .encode(&plain, &[])
-            .map_err(|e| Error::io("zstd cannot compress the index", e))?;
         let readme = volume::README_TEXT.as_bytes();
         let mut manifest = Manifest {
             critical: base.iter().map(|_| manifest::BASE.to_owned()).collect(),
@@ -148,14 +136,14 @@ impl Writer {
                 offset: 0,
                 size: stored.len() as u64,
                 digest: Digest::of(&stored),
-                content: plain.len() as u64,
+                content,
             },
             encoder: Encoder {
                 zstd: frame::library_version().to_owned(),
                 preset: options.preset.name().to_owned(),
                 level: options.preset.level(),
                 window_log: options.preset.window_log(pack_content),
-                chunker: "fastcdc-2020 16/64/256 KiB, files to 64 KiB whole".to_owned(),
+                chunker: CHUNKER.to_owned(),
                 volume_size: None,
                 pack_content: Some(pack_content)
                     .filter(|&content| content != options.preset.pack_content(None))
@@ -209,6 +197,30 @@ fn place_tail(manifest: &mut Manifest, output: &mut Output, signatures: usize) -
     }
 }
 
-fn index_name(index: &PackEntry) -> String {
+/// The index of everything that was packed: its length, and how it is stored.
+pub(super) fn settled_index(
+    table: Table,
+    mut blobs: Vec<BlobEntry>,
+    preset: Preset,
+) -> Result<(u64, Vec<u8>)> {
+    for blob in &mut blobs {
+        table.settle(&mut blob.recipe);
+    }
+    let count = table.packs.len();
+    let index = Index::new(&table.packs, table.prefixes, table.borrowed, blobs);
+    let plain = index.to_bytes(count);
+    if plain.len() as u64 > limits::INDEX_BYTES {
+        return Err(Error::malformed("the bundle would have a larger index than readers accept")
+            .hint("export fewer images into one bundle"));
+    }
+    let stored = preset
+        .effort(Class::Meta)
+        .encode(&plain, &[])
+        .map_err(|e| Error::io("zstd cannot compress the index", e))?;
+    Ok((plain.len() as u64, stored))
+}
+
+/// The name of the member that the index is.
+pub(super) fn index_name(index: &PackEntry) -> String {
     format!("index/{}.zst", index.digest.hex())
 }

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::claim::{Claim, Series, short};
+use super::claim::{self, Claim, Series, short};
 use super::handles::Handles;
-use super::receipt::Receipt;
 use super::search::{Candidate, Origin, Search, nothing_there};
 use super::tail::Tail;
 use super::volume::Volume;
@@ -142,7 +141,7 @@ pub fn files_of_set(paths: &[PathBuf], identities: &Identities) -> Vec<PathBuf> 
 pub(super) fn tail_in(path: &Path, handles: &Handles) -> Result<Found> {
     let file = handles.open(path)?;
     match Tail::find(&file)? {
-        Some(tail) => Ok(Found { tail, is_receipt: Receipt::begins(&file)?, file }),
+        Some(tail) => Ok(Found { tail, is_receipt: claim::receipt(&file)?.is_some(), file }),
         None => Err(Error::usage(format!("{} is not the last volume of its set", path.display()))
             .hint("name the last volume, or a receipt of the bundle, with --tail")),
     }
@@ -275,7 +274,7 @@ fn unclaimed(search: &Search, handles: &Handles) -> Result<Option<Found>> {
     let mut found: Option<Found> = None;
     for candidate in search.found.iter().filter(|candidate| candidate.claim.is_none()) {
         let Ok(file) = opened(candidate, handles) else { continue };
-        if !Tail::is_hinted(&file) || Receipt::begins(&file)? {
+        if !Tail::is_hinted(&file) || claim::receipt(&file)?.is_some() {
             continue;
         }
         let Ok(Some(tail)) = Tail::find(&file) else { continue };

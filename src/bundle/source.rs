@@ -28,7 +28,10 @@ impl Attached {
     }
 
     /// As it was at its source.
-    fn attachment(&self) -> Result<Attachment> {
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`](crate::model::Kind::Malformed) for a kind that is not known.
+    pub fn attachment(&self) -> Result<Attachment> {
         let kind = match (self.kind.as_str(), &self.tag) {
             ("tag", Some(tag)) => AttachmentKind::Tag(tag.clone()),
             ("referrer", None) => AttachmentKind::Referrer,

@@ -7,7 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::layer::{self, Provers};
 use super::manifest::{Attached, ImageEntry};
-use super::seal::Finished;
+use super::remake::Signed;
+use super::seal::{Finished, SealedVolume};
 use super::turns::Turns;
 use super::writer::Writer;
 use crate::endpoint::{
@@ -117,6 +118,15 @@ impl BundleTarget {
         match writer {
             Some(writer) => writer.finish(images, signers),
             None => Err(Error::new(Kind::Io, format!("{} is sealed already", self.name))),
+        }
+    }
+
+    /// Ends a bundle that was begun by [`Writer::again`]: one volume of it gets its name.
+    pub fn finish_again(self, signed: &Signed, number: u64) -> Result<SealedVolume> {
+        let writer = self.writer().take();
+        match writer {
+            Some(writer) => writer.finish_again(signed, number),
+            None => Err(Error::new(Kind::Io, format!("{} is finished already", self.name))),
         }
     }
 

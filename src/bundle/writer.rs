@@ -104,12 +104,21 @@ impl Writer {
             return Err(Error::usage("a volume cannot be smaller than 1 MiB"));
         }
         let pack_content = options.preset.pack_content(options.volume_size);
-        let form = Form {
-            set: options.set.clone(),
-            time: options.created,
-            largest: options.volume_size,
-            imprint: options.imprint,
-        };
+        let checkpoints = (checkpoints && partial.recipients().is_none())
+            .then(|| Checkpoints::new(partial.folder()));
+        let form = form(&options);
+        Self::begin(partial, checkpoints, options, pack_content, form, base)
+    }
+
+    /// Begins a bundle, or one that is to be the same as another.
+    pub(super) fn begin(
+        partial: Arc<Partial>,
+        checkpoints: Option<Checkpoints>,
+        options: WriterOptions,
+        pack_content: usize,
+        form: Form,
+        base: Option<Arc<Base>>,
+    ) -> Result<Self> {
         let output = Output::begin(Arc::clone(&partial), form)?;
         let press = Press::start(output, options.threads);
         Ok(Self {
@@ -123,8 +132,7 @@ impl Writer {
             options,
             position: None,
             expires: None,
-            checkpoints: (checkpoints && partial.recipients().is_none())
-                .then(|| Checkpoints::new(partial.folder())),
+            checkpoints,
             partial,
         })
     }
@@ -149,7 +157,7 @@ impl Writer {
 
     /// Whether the base holds the blob, so that it need not come.
     pub fn base_has(&self, digest: &Digest) -> bool {
-        self.packs.base().is_some_and(|base| base.number(digest).is_some())
+        self.packs.base().is_some_and(|base| base.holds(digest))
     }
 
     /// Notes a blob that the base holds, if it does.
@@ -471,6 +479,17 @@ impl Parts for TarParts<'_> {
     fn file_end(&mut self) {
         let Self { packs, content, file, failed, .. } = self;
         content.end(&mut |chunk| file.put(packs, failed, chunk));
+    }
+}
+
+/// What all volumes have in common.
+pub(super) fn form(options: &WriterOptions) -> Form {
+    Form {
+        set: options.set.clone(),
+        time: options.created,
+        largest: options.volume_size,
+        imprint: options.imprint,
+        given: None,
     }
 }
 

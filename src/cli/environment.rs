@@ -226,9 +226,10 @@ impl Environment {
         let mut found = Vec::new();
         for folder in &self.trust {
             let file = folder.join(POLICY_FILE);
-            match file.try_exists() {
-                Ok(true) => found.push(file),
-                Ok(false) => {}
+            // A link that leads nowhere is one too: whoever set it wanted a policy.
+            match file.symlink_metadata() {
+                Ok(_) => found.push(file),
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
                 Err(e) => return Err(Error::io(format!("cannot look at {}", file.display()), e)),
             }
         }

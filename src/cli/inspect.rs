@@ -8,49 +8,76 @@ use super::landing::Landing;
 use super::output::{Align, Output, Table, count, size};
 use super::request;
 use super::verify::volume;
-use crate::bundle::{AtHand, Bundle, Contents, Receipt, Unverified};
-use crate::model::{Error, Result, moment};
+use crate::bundle::{AtHand, Authentic, Bundle, Contents, Receipt, Unverified};
+use crate::model::{Error, Kind, Result, moment};
 use crate::operation::inspect::{self, Image, Layer, Report, StoredAs};
-use crate::trust::Signer;
+use crate::trust::{Signer, Trust};
 
 pub(super) fn run(request: &request::Inspect, console: &Console) -> Result<()> {
     let trust = request.trust.load()?;
+    let identities = request.unlock.identities()?;
     let receipt = match &request.files[..] {
         [file] if Receipt::is_one(file)? => Some(file.as_path()),
         _ => None,
     };
     let landing = receipt.map(|file| Landing::of(file, &trust)).transpose()?.flatten();
     let files = if receipt.is_some() { &[] } else { &request.files[..] };
-    let bundle = Bundle::<Unverified>::open_set(files, receipt, &request.unlock.identities()?)?;
+    let bundle = Bundle::<Unverified>::open_set(files, receipt, &identities)?;
     let signers = bundle.signers(&trust);
-    let trusted = signers.iter().any(|signer| signer.trusted.is_some());
-    let digest = bundle.digest();
+    let (digest, encrypted) = (bundle.digest(), bundle.is_encrypted());
     let (length, volumes, report);
-    let contents = if trusted {
-        let bundle = bundle.authenticate(&trust)?;
-        if let Some(receipt) = &request.receipt {
-            bundle.write_receipt(receipt)?;
+    let again = || Bundle::<Unverified>::open_set(files, receipt, &identities);
+    let contents = match proved(again, &signers, &trust)? {
+        Ok(bundle) => {
+            if let Some(receipt) = &request.receipt {
+                bundle.write_receipt(receipt)?;
+            }
+            report = inspect::inspect(bundle.contents())?;
+            (length, volumes) = (bundle.length(), bundle.volumes());
+            bundle.into_contents()
         }
-        report = inspect::inspect(bundle.contents())?;
-        (length, volumes) = (bundle.length(), bundle.volumes());
-        bundle.into_contents()
-    } else {
-        if request.receipt.is_some() {
-            return Err(Error::untrusted(
-                "no trusted key signed this bundle: no receipt is made of it",
-            )
-            .hint("name the sender's key with --key"));
+        Err(why) => {
+            if request.receipt.is_some() {
+                return Err(Error::untrusted(format!("{why}: no receipt is made of it"))
+                    .hint("name the sender's key with --key"));
+            }
+            console.warn(&format!("{why}: what follows is what it says of itself"));
+            let contents = bundle.peek()?;
+            report = inspect::inspect(&contents)?;
+            (length, volumes) = (bundle.length(), bundle.claimed_volumes(&contents));
+            contents
         }
-        console.warn("no trusted key signed this bundle: what follows is what it says of itself");
-        let contents = bundle.peek()?;
-        report = inspect::inspect(&contents)?;
-        (length, volumes) = (bundle.length(), bundle.claimed_volumes(&contents));
-        contents
     };
     let digest = digest.to_string();
     let is_receipt = receipt.is_some();
-    let facts = Facts { is_receipt, length, volumes, digest, signers, contents, report, landing };
+    let facts = Facts {
+        is_receipt,
+        length,
+        encrypted,
+        volumes,
+        digest,
+        signers,
+        contents,
+        report,
+        landing,
+    };
     if request.json { facts.json() } else { facts.print(request.layers) }
+}
+
+/// The bundle where those who are trusted signed it, or why they did not.
+fn proved(
+    open: impl FnOnce() -> Result<Bundle<Unverified>>,
+    signers: &[Signer],
+    trust: &Trust,
+) -> Result<std::result::Result<Bundle<Authentic>, String>> {
+    if signers.iter().all(|signer| signer.trusted.is_none()) {
+        return Ok(Err("no trusted key signed this bundle".to_owned()));
+    }
+    match open()?.authenticate(trust) {
+        // Too few of them, or not for these images.
+        Err(error) if error.kind() == Kind::Untrusted => Ok(Err(error.to_string())),
+        bundle => bundle.map(Ok),
+    }
 }
 
 /// How a layer is stored, in a few words.
@@ -70,6 +97,7 @@ fn stored_as(stored: &StoredAs) -> String {
 struct Facts {
     is_receipt: bool,
     length: u64,
+    encrypted: bool,
     volumes: Vec<AtHand>,
     digest: String,
     signers: Vec<Signer>,
@@ -135,6 +163,7 @@ impl Facts {
         Output::stdout().json(&json!({
             "digest": self.digest,
             "bytes": self.length,
+            "encrypted": self.encrypted,
             "set": manifest.set,
             "created": manifest.created,
             "stream": freshness::stream(manifest, None),
@@ -164,6 +193,9 @@ impl Facts {
             out.line(format!("receipt  of {}", self.digest))?;
         } else {
             out.line(format!("bundle   {} ({})", self.digest, size(self.length)))?;
+        }
+        if self.encrypted {
+            out.line("file     encrypted, as age does")?;
         }
         out.line(format!("made     {created} by {}, set {}", manifest.generator, manifest.set))?;
         if let Some(position) = manifest.position() {

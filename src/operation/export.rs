@@ -297,7 +297,7 @@ fn distinct_bytes(parcels: &[Parcel]) -> u64 {
 }
 
 /// Runs a feed into the bundle and makes parcels of what it delivered.
-fn run_feed(
+pub(super) fn run_feed(
     feed: &mut dyn Feed,
     target: &BundleTarget,
     wanted: &Wanted,

@@ -74,7 +74,8 @@ pub fn display_name(root: &Root) -> String {
     root.name.as_ref().map_or_else(|| root.descriptor.digest.to_string(), ToString::to_string)
 }
 
-fn walk(source: &dyn Source, root: &Descriptor) -> Result<Graph> {
+/// The graph of an image.
+pub(super) fn walk(source: &dyn Source, root: &Descriptor) -> Result<Graph> {
     Graph::walk(root, &mut |descriptor| read_small(source, descriptor, limits::MANIFEST_BYTES))
 }
 

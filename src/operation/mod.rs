@@ -1,6 +1,6 @@
 //! Floor 3: what sealift does.
 //!
-//! [`export`], [`verify`], [`import`], [`map`], [`inspect`] and [`repair`] each take a request that is complete (no
+//! [`export`], [`remake`], [`verify`], [`import`], [`map`], [`inspect`] and [`repair`] each take a request that is complete (no
 //! environment, no terminal) and give back a report. All moving of images goes through [`copy`]:
 //! [`gather`] finds out what an image consists of, the target says in a plan what has to be done,
 //! and `copy` does it. What happens meanwhile is announced to a
@@ -17,6 +17,7 @@ pub mod import;
 pub mod inspect;
 pub mod map;
 pub mod parity;
+pub mod remake;
 pub mod repair;
 pub mod rotation;
 pub mod sign;

@@ -8,6 +8,7 @@ mod damage;
 mod deltas;
 mod media;
 mod packing;
+mod parity;
 mod reader;
 mod resealed;
 mod resume;

@@ -15,6 +15,7 @@ use sealift::operation::gather::Wanted;
 use crate::Bench;
 use crate::contents::{Files, go_gzip, gzip_layer, letters, odd_gzip, text};
 use crate::memory::{Memory, noise, tar};
+use crate::volumes::files as lying_in;
 
 /// A line to a registry, which breaks after some blobs.
 struct Line {
@@ -95,12 +96,13 @@ const BLOBS: usize = 13;
 
 struct Desk {
     bench: Bench,
+    volume_size: Option<u64>,
     fetched: Arc<Mutex<Vec<Digest>>>,
 }
 
 impl Desk {
     fn new() -> Self {
-        let desk = Self { bench: Bench::new(), fetched: Arc::default() };
+        let desk = Self { bench: Bench::new(), volume_size: None, fetched: Arc::default() };
         std::fs::create_dir(desk.bench.path("out")).unwrap();
         desk
     }
@@ -139,7 +141,7 @@ impl Desk {
                 threads: 2,
                 preset: Preset::default(),
                 temporary: std::env::temp_dir(),
-                volume_size: None,
+                volume_size: self.volume_size,
                 imprint: false,
             },
             recipients: None,
@@ -191,6 +193,30 @@ fn a_resumed_export_is_the_one_that_was_interrupted() {
         hands.push(at_hand);
     }
     assert!(hands.is_sorted() && hands[3] > 9, "{hands:?}");
+}
+
+#[test]
+fn volumes_that_were_written_are_gone_on_from() {
+    let desk = Desk { volume_size: Some(1 << 20), ..Desk::new() };
+    let whole = desk.bench.path("whole");
+    std::fs::create_dir(&whole).unwrap();
+    desk.export_to(&whole.join("b.sealift"), images(), usize::MAX, false, None).unwrap();
+    let whole = lying_in(&whole);
+    assert!(whole.len() > 2, "{} volumes", whole.len());
+    desk.interrupted(12, false);
+    let kept = lying_in(&desk.kept().unwrap().join("1"));
+    assert!(kept.contains_key("bundle-2"), "{:?}", kept.keys());
+    let report = desk.export(usize::MAX, true, None).unwrap();
+    assert!(report.at_hand.0 > 9, "{:?}", report.at_hand);
+    assert!(lying_in(&desk.bench.path("out")) == whole);
+    // What only the second volume had is fetched again where that is lost.
+    std::fs::remove_dir_all(desk.bench.path("out")).unwrap();
+    std::fs::create_dir(desk.bench.path("out")).unwrap();
+    desk.interrupted(12, false);
+    std::fs::remove_file(desk.kept().unwrap().join("1/bundle-2")).unwrap();
+    let again = desk.export(usize::MAX, true, None).unwrap();
+    assert!((1..report.at_hand.0).contains(&again.at_hand.0), "{:?}", again.at_hand);
+    assert!(lying_in(&desk.bench.path("out")) == whole);
 }
 
 #[test]

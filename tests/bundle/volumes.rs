@@ -13,7 +13,7 @@ use sealift::operation::gather::Wanted;
 use serde_json::Value;
 
 use crate::Bench;
-use crate::contents::{Files, go_gzip, gzip_layer, letters, odd_gzip, text};
+use crate::contents::{Files, go_gzip, gzip_layer, letters, odd_gzip, restores, text};
 use crate::memory::{Memory, noise, tar};
 
 /// About four megabytes that do not shrink, some text, a layer that is carried as it came.
@@ -167,6 +167,7 @@ fn each_volume_is_a_tar_within_its_limit() {
         assert!(volume.len() > (1 << 20) - (300 << 10), "{}", volume.len());
     }
     assert_eq!(report.sealed.bytes, volumes.iter().map(|volume| volume.len() as u64).sum::<u64>());
+    restores(&bench.open(&out), &images());
     let manifest = walk(&volumes);
     assert_eq!(manifest["encoder"]["volumeSize"].as_u64(), Some(1 << 20));
     assert_eq!(manifest["encoder"]["packContent"].as_u64(), Some(1 << 18));

@@ -572,6 +572,13 @@ class Bundle:
                  f"what was named is not its base, which is {base}")
         need(bool(re.fullmatch(f"{HEX}{{32}}", get(document, "set", str))), "set is not a name")
         need(get(document, "created", int) == self.mtime, "created is not the time of the members")
+        need(("stream" in document) == ("sequence" in document), "a stream without a number, or a number")
+        if "stream" in document:
+            name = get(document, "stream", str)
+            need(bool(re.fullmatch("[a-z0-9][a-z0-9._-]{0,63}", name)), "not the name of a stream")
+            need(get(document, "sequence", int) >= 1, "streams are numbered from 1")
+        if "expires" in document:
+            need(self.mtime < get(document, "expires", int) < 1 << 33, "it expires before it was made")
         get(document, "generator", str), get(document, "encoder", dict)
         volumes = get(document, "volumes", list)
         need(1 <= len(volumes) <= 9999, "the set has a number of volumes that it cannot have")

@@ -13,7 +13,7 @@ use sealift::model::manifest::media;
 use sealift::model::{Descriptor, Digest};
 use sealift::operation::export;
 use sealift::operation::gather::Wanted;
-use sealift::trust::{SecretKey, Trust};
+use sealift::trust::{Endorsement, SecretKey, Trust};
 
 use crate::folder;
 use crate::memory::{Memory, tar};
@@ -123,7 +123,7 @@ impl Kiln {
 fn seeds_of_bundles() {
     let folder = tempfile::tempdir().unwrap();
     let key = SecretKey::generate().unwrap();
-    let trust = Trust::with_keys::<&str>(&[], std::iter::once(key.public())).unwrap();
+    let trust = Trust::in_key(key.public(), "the test");
     let path = folder.path().join("key");
     let pem = key.to_pem(None).unwrap();
     sealift::codec::atomic::write_file(&path, 0o600, pem.as_bytes()).unwrap();
@@ -244,6 +244,16 @@ fn seeds_of_streams() {
     }
 }
 
+/// A `trust.toml` with all that may stand there.
+fn rules(pem: &str, revoked: &str) -> String {
+    let public = pem.lines().nth(1).unwrap();
+    format!(
+        "threshold = 1\n[[key]]\nname = \"Anna\"\npublic = \"{public}\"\nstreams = [\"prod\"]\n\
+         repositories = [\"registry.example/team/\", \"docker.io/library/nginx\"]\n\
+         [[key]]\nid = \"{revoked}\"\nrevoked = 2026-10-01\nreason = \"stolen\"\n"
+    )
+}
+
 #[test]
 #[ignore = "it writes the seeds into testdata"]
 fn seeds_of_texts() {
@@ -286,5 +296,13 @@ fn seeds_of_texts() {
     let key = SecretKey::generate().unwrap().public();
     put("trust", "key", key.to_pem().unwrap().as_bytes());
     put("trust", "id", key.id().to_string().as_bytes());
+    let signer = SecretKey::generate().unwrap();
+    put(
+        "trust",
+        "rules",
+        rules(&key.to_pem().unwrap(), &signer.public().id().to_string()).as_bytes(),
+    );
+    let endorsement = Endorsement::new(key, &signer, 1_700_000_000, true).unwrap();
+    put("trust", "endorsement", endorsement.to_text().unwrap().as_bytes());
     put("trust", "weak", b"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n-----END PUBLIC KEY-----\n");
 }

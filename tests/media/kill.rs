@@ -196,3 +196,82 @@ fn keys_and_receipts() {
         }
     });
 }
+
+#[test]
+fn an_export_of_several_volumes() {
+    let yard = Yard::with_layer(3 << 20);
+    fs::create_dir(yard.path("out")).unwrap();
+    let export =
+        ["export", "-q", "--force", "--volume-size", "1MiB", "oci:images", "-o", "out/b.sealift"];
+    yard.sealift_at_one_time(export).succeeds();
+    let whole = contents(&yard.path("out"));
+    assert!(whole.len() > 2, "{} volumes", whole.len());
+    let (last, _) = whole.last().unwrap();
+    fs::remove_dir_all(yard.path("out")).unwrap();
+    fs::create_dir(yard.path("out")).unwrap();
+    at_every_step("export of volumes", &yard, &export, |step| {
+        let visible = |(name, _): &(String, Vec<u8>)| !name.starts_with('.');
+        let found: Vec<_> = contents(&yard.path("out")).into_iter().filter(visible).collect();
+        assert!(found.iter().all(|file| whole.contains(file)), "{step}: half a volume has a name");
+        // The signed volume comes last: where it is, all are.
+        let signed = found.iter().any(|(name, _)| name == last);
+        assert!(!signed || found == whole, "{step}: {} volumes", found.len());
+        yard.sealift_at_one_time(export).succeeds();
+        assert!(contents(&yard.path("out")) == whole, "{step}: leftovers");
+        fs::remove_dir_all(yard.path("out")).unwrap();
+        fs::create_dir(yard.path("out")).unwrap();
+    });
+}
+
+/// What is remembered of streams and runs: whenever it is cut off, the next run goes on from it.
+#[test]
+fn what_is_remembered() {
+    let yard = Yard::new();
+    let send = |bundle: &str| {
+        let stream = ["export", "-q", "--stream", "prod", "oci:images", "-o", bundle];
+        yard.sealift(stream).succeeds();
+    };
+    send("first.sealift");
+    send("second.sealift");
+    let state = yard.path("state");
+    let verify = |bundle: &str| yard.sealift(["verify", "-q", bundle, "--state", "state"]);
+    let begin = || {
+        let _ = fs::remove_dir_all(&state);
+        verify("first.sealift").succeeds();
+    };
+    begin();
+    let second = ["verify", "-q", "second.sealift", "--state", "state"];
+    at_every_step("state", &yard, &second, |step| {
+        // Nothing that was remembered is lost.
+        yard.sealift(["log", "--state", "state"]).succeeds();
+        yard.sealift(second).succeeds();
+        yard.sealift(["log", "--check", "--state", "state"]).succeeds();
+        verify("first.sealift").refused(6);
+        let left: Vec<String> = contents(&state).into_iter().map(|(name, _)| name).collect();
+        assert!(left.iter().all(|name| !name.contains("partial")), "{step}: {left:?}");
+        begin();
+    });
+}
+
+#[test]
+fn a_second_signature() {
+    let yard = Yard::new();
+    yard.sealift(["key", "generate", "-o", "second.pem"]).succeeds();
+    let once = yard.whole();
+    let sign = ["sign", "-q", "whole.sealift", "--key", "second.pem"];
+    yard.sealift(sign).succeeds();
+    let twice = yard.whole();
+    assert!(once != twice);
+    fs::write(yard.path("whole.sealift"), &once).unwrap();
+    at_every_step("sign", &yard, &sign, |step| {
+        let found = yard.whole();
+        assert!(found == once || found == twice, "{step}: something half-done has a name");
+        // Signed twice by one key is an error; so it begins from what was there before.
+        fs::write(yard.path("whole.sealift"), &once).unwrap();
+        yard.sealift(sign).succeeds();
+        assert!(yard.whole() == twice, "{step}");
+        let left = names(yard.home());
+        assert!(left.iter().all(|name| !name.contains("whole.sealift.")), "{step}: {left:?}");
+        fs::write(yard.path("whole.sealift"), &once).unwrap();
+    });
+}

@@ -9,5 +9,6 @@ mod kill;
 mod medium;
 mod places;
 mod pulled;
+mod several;
 mod space;
 mod yard;

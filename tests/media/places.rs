@@ -18,6 +18,7 @@ fn a_bundle_is_used_from_a_read_only_medium() {
     yard.sealift(["verify", "-q", &bundle]).succeeds();
     yard.sealift(["inspect", "--layers", &bundle]).succeeds();
     yard.sealift(["diff", &bundle, &bundle]).succeeds();
+    yard.sealift(["sign", "-q", &bundle, "--detached", "second.sig"]).succeeds();
     yard.import(&bundle, "oci:layout", [""; 0]);
     assert_eq!(tags(&yard.path("layout")), NAMES);
 }
@@ -35,6 +36,9 @@ fn a_read_only_medium_is_named_by_whoever_should_write_to_it() {
         yard.sealift(["import", "-q", "whole.sealift", "--to", &format!("docker-archive:{place}")]),
         yard.sealift(["inspect", "whole.sealift", "--receipt", &place]),
         yard.sealift(["key", "generate", "-o", &place]),
+        yard.sealift(["sign", "-q", "whole.sealift", "--detached", &place]),
+        yard.sealift(["sign", "-q", "whole.sealift", "-o", &place]),
+        yard.sealift(["verify", "-q", "whole.sealift", "--report", &format!("{place}.json")]),
     ];
     for run in runs {
         let said = run.refused(3);
@@ -55,18 +59,21 @@ fn a_limit_on_the_length_of_files_is_an_error_and_no_signal() {
     let yard = Yard::new();
     fs::create_dir(yard.path("out")).unwrap();
     let length = yard.whole().len() as u64;
-    for bytes in [0, 1, 4096, length / 2, length - 1] {
-        for (arguments, place) in [
-            (&["export", "-q", "oci:images", "-o", "out/b.sealift"][..], "out"),
-            (&["import", "-q", "whole.sealift", "--to", "oci-archive:out/a.tar"], "out"),
-            (&["import", "-q", "whole.sealift", "--to", "docker-archive:out/a.tar"], "out"),
+    for bytes in [0, 1, 4096, length / 2] {
+        for arguments in [
+            &["export", "-q", "oci:images", "-o", "out/b.sealift"][..],
+            &["import", "-q", "whole.sealift", "--to", "oci-archive:out/a.tar"],
+            &["import", "-q", "whole.sealift", "--to", "docker-archive:out/a.tar"],
         ] {
-            let run = Run::of(limited(&yard, bytes).args(arguments));
+            let run = Run::of(limited(&yard, bytes).args(arguments).arg("--no-state"));
             let said = run.refused(3);
             assert!(said.contains("too large") || said.contains("ulimit"), "{bytes}: {said}");
-            assert_eq!(names(&yard.path(place)), [""; 0], "{bytes}");
+            assert_eq!(names(&yard.path("out")), [""; 0], "{bytes}");
         }
     }
+    // The log is a file, too.
+    let said = Run::of(limited(&yard, 1).args(["verify", "-q", "whole.sealift"])).refused(3);
+    assert!(said.contains("log"), "{said}");
     for bytes in [0, 1, 64] {
         let run = Run::of(limited(&yard, bytes).args(["key", "generate", "-o", "out/k.pem"]));
         run.refused(3);
@@ -99,7 +106,8 @@ fn no_home_is_needed_by_who_names_keys() {
     let medium = Medium::tmpfs(1 << 20);
     medium.remount("ro");
     let key = yard.public_key();
-    for home in [None, Some("/nowhere".to_owned()), Some(medium.at(""))] {
+    let gone = yard.path("gone").display().to_string();
+    for (home, code) in [(None, 2), (Some(gone), 0), (Some(medium.at("")), 3)] {
         let sealift = |arguments: &[&str]| {
             let mut command = yard.program();
             match &home {
@@ -108,6 +116,11 @@ fn no_home_is_needed_by_who_names_keys() {
             };
             Run::of(command.args(arguments))
         };
+        // What was done is logged at home: without one, that has to be given up.
+        let logged = sealift(&["verify", "-q", "whole.sealift", "--key", key.to_str().unwrap()]);
+        assert_eq!(logged.code, Some(code), "{logged:?}");
+        assert!(code == 0 || logged.stderr.contains("--no-state"), "{logged:?}");
+        let sealift = |arguments: &[&str]| sealift(&[arguments, &["--no-state"]].concat());
         sealift(&["verify", "-q", "whole.sealift", "--key", key.to_str().unwrap()]).succeeds();
         let said = sealift(&["verify", "-q", "whole.sealift"]).refused(5);
         assert!(said.contains("--key"), "{said}");

@@ -55,6 +55,11 @@ impl Yard {
         command
     }
 
+    /// `sealift` at a time that is always the same.
+    pub(crate) fn sealift_at_one_time<const N: usize>(&self, arguments: [&str; N]) -> Run {
+        Run::of(self.program().env("SOURCE_DATE_EPOCH", "1700000000").args(arguments))
+    }
+
     pub(crate) fn whole(&self) -> Vec<u8> {
         fs::read(self.path("whole.sealift")).unwrap()
     }

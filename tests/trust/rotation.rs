@@ -12,11 +12,28 @@ fn a_new_key_is_trusted_because_the_old_one_says_so() {
     desk.export("new", &["--key", "ben.pem"]);
     desk.run(&["verify", "-q", "new"]).refused(5);
     let line = ["key", "endorse", "ben.pub", "--key", "anna.pem", "-o", "endorsement"];
-    assert_snapshot!(desk.told(&line), @"");
-    assert_snapshot!(desk.told(&["key", "accept", "endorsement", "--name", "ben"]), @"");
+    assert_snapshot!(desk.told(&line), @r"
+    0
+    new  BEN
+    old  ANNA
+    endorsement: for whoever trusts the old key; sealift key accept reads it
+    ");
+    assert_snapshot!(desk.told(&["key", "accept", "endorsement", "--name", "ben"]), @r"
+    0
+    trusted  BEN in HOME/.config/sealift/trust/ben.pub
+    endorsed by ANNA
+    ");
     desk.run(&["verify", "-q", "new"]).succeeds();
-    assert_snapshot!(desk.told(&["key", "accept", "endorsement"]), @"");
-    assert_snapshot!(desk.refused(&line), @"");
+    assert_snapshot!(desk.told(&["key", "accept", "endorsement"]), @r"
+    0
+    BEN is trusted already
+    endorsed by ANNA
+    ");
+    assert_snapshot!(desk.refused(&line), @r"
+    2
+    error: endorsement is already there
+      hint: choose another name
+    ");
 }
 
 #[test]
@@ -24,22 +41,42 @@ fn the_old_key_retires() {
     let desk = Desk::new().trusting(&["anna"]);
     desk.export("old", &[]);
     desk.run(&["key", "endorse", "ben.pub", "--key", "anna.pem", "--retire", "-o", "e"]).succeeds();
-    assert_snapshot!(desk.told(&["key", "accept", "e", "--name", "ben"]), @"");
-    assert_snapshot!(desk.refused(&["verify", "-q", "old"]), @"");
+    assert_snapshot!(desk.told(&["key", "accept", "e", "--name", "ben"]), @r"
+    0
+    trusted  BEN in HOME/.config/sealift/trust/ben.pub
+    retired  ANNA in HOME/.config/sealift/trust/anna.pub.retired
+    endorsed by ANNA
+    ");
+    assert_snapshot!(desk.refused(&["verify", "-q", "old"]), @r"
+    5
+    error: old is signed by ANNA, which is not trusted here
+      hint: compare the key with the sender over another channel; if it is theirs, name it with --key or put it into the trust folder
+    ");
 }
 
 #[test]
 fn a_stranger_can_endorse_as_much_as_he_likes() {
     let desk = Desk::new().trusting(&["anna"]);
     desk.run(&["key", "endorse", "ben.pub", "--key", "carl.pem", "-o", "e"]).succeeds();
-    assert_snapshot!(desk.refused(&["key", "accept", "e"]), @"");
+    assert_snapshot!(desk.refused(&["key", "accept", "e"]), @r"
+    5
+    error: 0 of the 1 trusted keys that it takes vouch for the key BEN
+      hint: sealift key list shows who is trusted here; ask for the new key over another channel, or for another endorsement
+    ");
     // Under another's name.
     let forged =
         fs::read_to_string(desk.path("e")).unwrap().replace(&Desk::id("carl"), &Desk::id("anna"));
     fs::write(desk.path("forged"), forged).unwrap();
-    assert_snapshot!(desk.refused(&["key", "accept", "forged"]), @"");
+    assert_snapshot!(desk.refused(&["key", "accept", "forged"]), @r"
+    5
+    error: the signature of ANNA on the endorsement does not fit: it was changed
+    ");
     fs::write(desk.path("text"), "trust me\n").unwrap();
-    assert_snapshot!(desk.refused(&["key", "accept", "text"]), @"");
+    assert_snapshot!(desk.refused(&["key", "accept", "text"]), @r"
+    7
+    error: text is not an endorsement of a key
+      hint: sealift key endorse makes one
+    ");
     assert_eq!(fs::read_dir(desk.trust()).unwrap().count(), 1);
 }
 
@@ -50,12 +87,35 @@ fn as_many_endorse_as_must_sign_and_the_new_key_may_do_what_they_may() {
     let path = desk.policy(policy);
     desk.run(&["key", "endorse", "carl.pub", "--key", "anna.pem", "-o", "a"]).succeeds();
     desk.run(&["key", "endorse", "carl.pub", "--key", "ben.pem", "--retire", "-o", "b"]).succeeds();
-    assert_snapshot!(desk.refused(&["key", "accept", "a"]), @"");
-    assert_snapshot!(desk.refused(&["key", "accept", "a", "a"]), @"");
-    assert_snapshot!(desk.told(&["key", "accept", "a", "b", "--name", "Carl \"the\" new"]), @"");
+    assert_snapshot!(desk.refused(&["key", "accept", "a"]), @r"
+    5
+    error: 1 of the 2 trusted keys that it takes vouch for the key CARL
+      hint: sealift key list shows who is trusted here; ask for the new key over another channel, or for another endorsement
+    ");
+    assert_snapshot!(desk.refused(&["key", "accept", "a", "a"]), @r"
+    5
+    error: 1 of the 2 trusted keys that it takes vouch for the key CARL
+      hint: sealift key list shows who is trusted here; ask for the new key over another channel, or for another endorsement
+    ");
+    assert_snapshot!(desk.told(&["key", "accept", "a", "b", "--name", "Carl \"the\" new"]), @r"
+    0
+    trusted  CARL in HOME/.config/sealift/trust/trust.toml
+    retired  BEN in HOME/.config/sealift/trust/trust.toml
+    endorsed by Anna (ANNA)
+    endorsed by Ben (BEN)
+    ");
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.starts_with(policy), "{text}");
-    assert_snapshot!(desk.told(&["key", "list"]), @"");
+    let (_, date) = text.split_once("\nrevoked = ").unwrap();
+    let listed = desk.told(&["key", "list"]).replace(&date[..10], "2026-12-31");
+    assert_snapshot!(listed, @r#"
+    0
+    KEY               NAME            MAY SIGN                                                                FROM
+    ANNA  Anna            all images in stream prod                                               HOME/.config/sealift/trust/anna.pub
+    CARL  Carl "the" new  all images in stream prod                                               HOME/.config/sealift/trust/trust.toml
+    BEN  Ben             nothing, revoked since 2026-12-31: retired in favour of Carl "the" new  HOME/.config/sealift/trust/trust.toml
+    2 different ones must have signed
+    "#);
     let stream = ["--stream", "prod", "--sequence", "1", "--no-state"];
     let by = |name, keys: [&str; 2]| {
         desk.export(name, &[&stream[..], &["--key", keys[0], "--key", keys[1]]].concat());
@@ -73,5 +133,9 @@ fn who_may_not_sign_the_same_endorses_nobody() {
         let key = format!("{name}.pem");
         desk.run(&["key", "endorse", "carl.pub", "--key", &key, "-o", name]).succeeds();
     }
-    assert_snapshot!(desk.refused(&["key", "accept", "anna", "ben"]), @"");
+    assert_snapshot!(desk.refused(&["key", "accept", "anna", "ben"]), @r"
+    2
+    error: those who vouch for the new key may not sign the same
+      hint: add the key to trust.toml by hand, and say there what it may sign
+    ");
 }

@@ -1,0 +1,92 @@
+//! Encrypted bundles on bad sticks: all of it is noticed, and it is said where.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+
+use sealift::bundle::Bundle;
+use sealift::codec::encryption::Identities;
+use sealift::endpoint::Silent;
+use sealift::model::Kind;
+use sealift::operation::verify::{Depth, verify};
+use sealift::trust::Trust;
+
+use crate::hands::Hands;
+use crate::support::images::noise;
+
+/// Flips of single bits, all over the file. Each is a verification of its own.
+const FLIPS: usize = 400;
+
+#[test]
+fn no_flipped_bit_gets_through() {
+    let hands = Hands::new();
+    let recipient = hands.identity("key.txt");
+    hands.export(&["one"], &["-o", "x.age", "--encrypt-to", &recipient]).succeeds();
+    let path = hands.path("x.age");
+    let trust = Trust::from_files(&[hands.station.public_key()]).unwrap();
+    let identities = Identities::load([hands.path("key.txt")]).unwrap();
+    let look = || {
+        let bundle = Bundle::open_set(&[path.clone()], None, &identities)?.authenticate(&trust)?;
+        Ok(verify(&bundle, Depth::Quick, 1, &Silent)?.worst())
+    };
+    assert_eq!(look().unwrap_or_else(|e: sealift::model::Error| panic!("{e}")), None);
+    let good = fs::read(&path).unwrap();
+    let file = File::options().write(true).open(&path).unwrap();
+    for (number, random) in noise(7, FLIPS * 8).chunks(8).enumerate() {
+        let random = u64::from_le_bytes(random.try_into().unwrap());
+        // The header is short and is to have its share.
+        let within = if number % 4 == 0 { 400 } else { good.len() as u64 };
+        let (at, bit) = (random / 8 % within, random % 8);
+        file.write_all_at(&[good[at as usize] ^ (1 << bit)], at).unwrap();
+        let kind = match look() {
+            Ok(worst) => worst.unwrap_or_else(|| panic!("bit {bit} of byte {at} got through")),
+            Err(error) => error.kind(),
+        };
+        let expected = match at {
+            // It may look as if it were for somebody else, or no age file at all.
+            0..400 => &[Kind::Usage, Kind::Damaged, Kind::Malformed][..],
+            _ => &[Kind::Damaged],
+        };
+        assert!(expected.contains(&kind), "bit {bit} of byte {at}: {kind:?}");
+        file.write_all_at(&good[at as usize..=at as usize], at).unwrap();
+    }
+    assert_eq!(look().unwrap_or_else(|e| panic!("{e}")), None);
+}
+
+#[test]
+fn damage_is_named_with_its_place_and_cuts_and_additions_are_refused() {
+    let hands = Hands::new();
+    let recipient = hands.identity("key.txt");
+    hands.export(&["one"], &["-o", "x.age", "--encrypt-to", &recipient]).succeeds();
+    let good = hands.read("x.age");
+    let verify = || hands.station.sealift(["verify", "x.age", "--identity", "key.txt"]);
+    let write = |bytes: &[u8]| fs::write(hands.path("x.age"), bytes).unwrap();
+
+    let mut bad = good.clone();
+    let middle = bad.len() / 2;
+    bad[middle] ^= 1;
+    write(&bad);
+    let run = verify();
+    assert_eq!(run.code, Some(4), "{run:?}");
+    let chunk = 64 * 1024;
+    let place = format!("byte {} of the volume", middle / (chunk + 16) * chunk);
+    assert!(run.stdout.contains("x.age") && run.stdout.contains(&place), "{run:?}");
+
+    let header = good.len() % (chunk + 16);
+    for length in [10, 30, 100, good.len() - 1, good.len() - 16, good.len() / 2] {
+        write(&good[..length]);
+        let run = verify();
+        assert!(matches!(run.code, Some(4 | 7)), "{length}: {run:?}");
+    }
+    // At the borders of chunks, wherever the header ends.
+    for border in (header % chunk..good.len()).step_by(chunk + 16) {
+        write(&good[..border]);
+        let run = verify();
+        assert!(matches!(run.code, Some(4 | 7)), "{border}: {run:?}");
+    }
+    write(&[&good[..], b"x"].concat());
+    verify().refused(4);
+    write(&[&good[..], &good[good.len() - chunk..]].concat());
+    verify().refused(4);
+    write(&good);
+    verify().succeeds();
+}
