@@ -21,6 +21,7 @@ mod network;
 mod parsers;
 mod peers;
 mod policy;
+mod repair;
 mod sample;
 mod scene;
 mod signatures;
