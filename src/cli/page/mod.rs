@@ -114,7 +114,7 @@ fn check(page: &mut Markup, report: &Report) {
             "full: signatures, every stored byte, every blob rebuilt and hashed, every image complete"
         }
     };
-    fact(page, "Depth", how);
+    fact(page, "Depth asked for", how);
     fact(page, "Command", format!("sealift {}", report.check.command));
     if let Some(digest) = &report.digest {
         code(page, "Bundle", digest.to_string());
