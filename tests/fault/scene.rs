@@ -84,7 +84,7 @@ impl Case {
         assert!(memory < MOST_MEMORY, "{memory} KiB resident: {said}");
         assert!(seconds < MOST_SECONDS, "{seconds} s of the processor: {said}");
         let found = stdout.lines().filter(|line| line.starts_with("problem: "));
-        let text = found.chain(stderr.lines()).map(|line| format!("{line}\n")).collect();
+        let text = found.chain(stderr.lines()).collect::<Vec<_>>().join("\n");
         Told { code, text }
     }
 
