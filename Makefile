@@ -1,7 +1,7 @@
 # make help says what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test interop bench many kills fuzz coverage micro dist
+.PHONY: help demo check test interop bench many kills fuzz coverage fault peers micro dist
 
 # dockerd can only be started by root; everyone else's tests go through sudo.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,--config 'target."cfg(unix)".runner="sudo -E"')
@@ -44,9 +44,9 @@ many: ## of these, 500 small images beside skopeo sync
 	cargo build --locked --release
 	benches/many.sh target/release/sealift
 
-kills: ## kill exports and imports fifty times each; SEALIFT_KILLS=N for another number
+kills: ## kill exports and imports at 200 random moments each, and whatever writes at every step; SEALIFT_KILLS=N
 	.ci/setup test
-	SEALIFT_KILLS=$${SEALIFT_KILLS:-50} cargo test --locked $(AS_ROOT) --test interop kill:: -- --nocapture
+	SEALIFT_KILLS=$${SEALIFT_KILLS:-200} cargo test --locked --no-fail-fast $(AS_ROOT) --test interop --test media kill:: -- --nocapture
 
 fuzz: ## run each fuzz target for a minute; SECONDS_EACH=N, TARGETS='manifest index' for others
 	.ci/setup

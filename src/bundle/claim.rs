@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::volume::{self, Volume, member_bytes};
-use crate::model::limits;
+use crate::model::{Result, limits};
 
 /// What the member `volume` of a file says.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +46,36 @@ impl Claim {
         (is_name && volume::volume_text(set, number).as_bytes() == text)
             .then(|| Self { set: set.to_owned(), number })
     }
+}
+
+/// Name and content of the second member of a receipt, which tell it from a volume.
+pub(super) const RECEIPT: &str = "receipt";
+/// See [`RECEIPT`].
+pub(super) const RECEIPT_TEXT: &[u8] = b"sealift receipt 1\n";
+
+/// Where the member lies that makes a file a receipt.
+pub(super) fn receipt_member(file: &Volume) -> Result<Option<u64>> {
+    if file.length() < volume::BLOCK {
+        return Ok(None);
+    }
+    let at = match volume::parse_header(&file.block(0)?) {
+        Some((name, size, _)) if name == volume::README && size <= limits::README_BYTES => {
+            member_bytes(size)
+        }
+        _ => return Ok(None),
+    };
+    if file.length() < at + volume::BLOCK {
+        return Ok(None);
+    }
+    let member = volume::parse_header(&file.block(at)?);
+    let is_one =
+        member.is_some_and(|(name, size, _)| name == RECEIPT && size == RECEIPT_TEXT.len() as u64);
+    Ok(is_one.then_some(at))
+}
+
+/// Whether a file begins as a receipt.
+pub(super) fn begins_as_receipt(file: &Volume) -> Result<bool> {
+    Ok(receipt_member(file)?.is_some())
 }
 
 /// The beginning of the name of a set, for people.

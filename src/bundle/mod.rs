@@ -1,7 +1,7 @@
 //! Floor 2: the bundle, the file that crosses the gap.
 //!
-//! A bundle is a set of volumes (version 1 writes one), each a plain POSIX tar. What is in it, in
-//! this order:
+//! A bundle is a set of volumes, each a plain POSIX tar; the last has index, manifest and what
+//! follows. What is in it, in this order:
 //!
 //! ```text
 //! README.txt              what this is, for whoever finds it
@@ -26,12 +26,20 @@
 //!
 //! What an import says of where it went is a [`Statement`]; it goes back in a receipt.
 //!
+//! Packs go into the volume that has room for them. When all is written there is a [`Finished`] bundle,
+//! whose files get their names together. A volume that was lost can be made again by what was
+//! [`Signed`]; [`Occupied`] are the names that a bundle takes the place of.
+//!
 //! A bundle that takes long is written in a [`Partial`], where notes are taken of what there is of
 //! it. What an interrupted one left is read as [`Remains`].
 //!
 //! [`Bundle`] reads it. `Bundle<Unverified>` is bytes from a stick; only
 //! [`Bundle::authenticate`](Bundle::authenticate) makes it a `Bundle<Authentic>`, and only that is
 //! a [`Source`](crate::endpoint::Source). `docs/format.md` is the normative text.
+//!
+//! To read a set, files are looked at for what they claim to be, one bundle is selected with the tail
+//! that is signed, and once that is proved the files are put in order by number; what is read is hashed
+//! each time. [`Media`] brings volumes one after another.
 
 mod account;
 mod backing;
@@ -54,6 +62,7 @@ mod manifest;
 mod media;
 mod names;
 mod naming;
+mod notes;
 mod occupied;
 mod opener;
 mod output;

@@ -16,7 +16,7 @@ use super::index::Index;
 use super::manifest::{Manifest, PackEntry};
 use super::search::{Search, nothing_there};
 use super::selection::{Found, Selection, select, tail_in};
-use super::set::{AtHand, VolumeSet};
+use super::set::{AtHand, VolumeSet, read_hashed};
 use super::tail::Tail;
 use super::volume::{Volume, member_bytes};
 use crate::codec::deflate::Pool;
@@ -196,7 +196,7 @@ impl Bundle<Unverified> {
             let mut others = std::mem::take(&mut self.state.others).into_iter();
             if let Some(Found { tail, file, is_receipt }) = others.find(|other| counts(&other.tail))
             {
-                self.path = file.path().to_owned();
+                file.path().clone_into(&mut self.path);
                 self.volumes.change_last(Some(&*file).filter(|_| !is_receipt));
                 self.tail = tail;
                 self.state = Unverified { others: Vec::new(), file, is_receipt };
@@ -361,16 +361,4 @@ fn permit(trust: &Trust, signers: &[Signer], manifest: &Manifest, what: &str) ->
         (image.name.as_ref(), image.name.as_ref().map_or_else(digest, ToString::to_string))
     });
     trust.permit(signers, manifest.stream.as_ref(), images, what)
-}
-
-/// Reads the bytes of a pack or index and compares their hash. Lengths were bounded when the
-/// manifest was parsed.
-pub(super) fn read_hashed(volume: &Volume, entry: &PackEntry, what: &str) -> Result<Vec<u8>> {
-    let stored = volume.read(entry.data_offset(), entry.size)?;
-    let found = Digest::of(&stored);
-    if found != entry.digest {
-        return Err(Error::damaged(format!("{what} is damaged: its digest is {found}, not {}", entry.digest))
-            .hint("copy the bundle again, or read the stick in another port; the sender's copy can be checked with `sealift verify`"));
-    }
-    Ok(stored)
 }

@@ -9,20 +9,17 @@ use std::fs::File;
 use std::path::Path;
 
 use super::base::Known;
+use super::claim::{RECEIPT, RECEIPT_TEXT, begins_as_receipt, receipt_member};
 use super::output::VolumeWriter;
 use super::reader::{Authentic, Bundle, Contents, Unverified};
 use super::statement::Statement;
 use super::tail::member;
-use super::volume::{self, BLOCK, Volume, member_bytes};
+use super::volume::{self, Volume, member_bytes};
 use crate::codec::atomic::{AtomicFile, name_together};
 use crate::codec::checked::HashingReader;
 use crate::codec::encryption::Identities;
 use crate::model::{Algorithm, Digest, Error, Result, limits};
 use crate::trust::{KeyId, SIGNATURE_BYTES, SecretKey, Signer, Trust};
-
-/// What tells a receipt from a bundle: its second member.
-const NAME: &str = "receipt";
-const TEXT: &[u8] = b"sealift receipt 1\n";
 
 /// What an import says.
 const IMPORT: &str = "import";
@@ -57,12 +54,7 @@ impl Receipt {
             return Ok(false);
         }
         // Nor is it ever encrypted.
-        Volume::open_plain(path)?.as_ref().map_or(Ok(false), Self::begins)
-    }
-
-    /// Whether a file begins as a receipt.
-    pub(super) fn begins(file: &Volume) -> Result<bool> {
-        Ok(second_member(file)?.is_some())
+        Volume::open_plain(path)?.as_ref().map_or(Ok(false), begins_as_receipt)
     }
 
     /// Opens a receipt.
@@ -72,8 +64,8 @@ impl Receipt {
     pub fn open(path: &Path) -> Result<Self> {
         let bundle = Bundle::open_set(&[], Some(path), &Identities::default())?;
         let file = bundle.tail_file();
-        let import = match second_member(file)? {
-            Some(at) => Import::read(file, at + member_bytes(TEXT.len() as u64))?,
+        let import = match receipt_member(file)? {
+            Some(at) => Import::read(file, at + member_bytes(RECEIPT_TEXT.len() as u64))?,
             None => None,
         };
         Ok(Self { bundle, import })
@@ -136,31 +128,14 @@ impl Receipt {
         let mut held = None;
         if let Some(import) = &import {
             import.expect_index(&contents, manifest_at, &path)?;
-            import.attested(trust, &path)?;
+            if !import.signatures.is_empty() {
+                let what = format!("what {path} says of an import");
+                trust.require(&import.bytes, &import.signatures, &what)?;
+            }
             held = Some(Statement::parse(&import.bytes, &digest)?.held(&contents.index)?);
         }
         Ok(Known::Receipt { digest, contents: Box::new(contents), held })
     }
-}
-
-/// Where the member lies that makes a file a receipt.
-fn second_member(volume: &Volume) -> Result<Option<u64>> {
-    if volume.length() < BLOCK {
-        return Ok(None);
-    }
-    let at = match volume::parse_header(&volume.block(0)?) {
-        Some((name, size, _)) if name == volume::README && size <= limits::README_BYTES => {
-            member_bytes(size)
-        }
-        _ => return Ok(None),
-    };
-    if volume.length() < at + BLOCK {
-        return Ok(None);
-    }
-    let member = volume::parse_header(&volume.block(at)?);
-    Ok(member
-        .is_some_and(|(name, size, _)| name == NAME && size == TEXT.len() as u64)
-        .then_some(at))
 }
 
 impl Import {
@@ -172,20 +147,6 @@ impl Import {
         Err(Error::malformed(format!(
             "{path}: something lies between what it says of an import and its index"
         )))
-    }
-
-    /// Where anybody signed it, one whom we trust must have.
-    fn attested(&self, trust: &Trust, path: &str) -> Result<()> {
-        let signers = trust.judge(&self.bytes, &self.signatures);
-        if signers.is_empty() || signers.iter().any(|signer| signer.trusted.is_some()) {
-            return Ok(());
-        }
-        let who: Vec<String> = signers.iter().map(Signer::describe).collect();
-        Err(Error::untrusted(format!(
-            "what {path} says of an import is signed by {}, which is not trusted here, or does not fit",
-            who.join(", ")
-        ))
-        .hint("compare the key with the receiver over another channel, then trust it; or ask for another copy"))
     }
 
     /// Reads the members that begin at `at`; `None` where something else begins there.
@@ -255,7 +216,7 @@ impl Bundle<Authentic> {
         let manifest = &self.contents().manifest;
         let stored = self.volumes.read(&manifest.index, "the index", manifest)?;
         output.member(volume::README, README)?;
-        output.member(NAME, TEXT)?;
+        output.member(RECEIPT, RECEIPT_TEXT)?;
         if let Some((statement, keys)) = import {
             output.member(IMPORT, &statement)?;
             let mut signatures: Vec<_> =

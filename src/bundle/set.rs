@@ -12,11 +12,10 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use super::claim::{Series, short};
 use super::handles::Handles;
 use super::manifest::{Manifest, PackEntry};
-use super::reader::read_hashed;
 use super::search::{Candidate, Origin, Search};
 use super::selection::{opened, title};
 use super::volume::{self, Volume};
-use crate::model::{Error, Result};
+use crate::model::{Digest, Error, Result};
 
 /// A volume, as far as it is at hand.
 #[derive(Clone, Debug)]
@@ -124,7 +123,12 @@ impl VolumeSet {
                 .iter()
                 .filter(|candidate| candidate.is(set, number) || is_last(candidate))
                 .collect();
-            own.sort_by_key(|candidate| (!is_last(candidate), candidate.origin));
+            own.sort_by_key(|candidate| {
+                (candidate.origin == Origin::Tail, !is_last(candidate), candidate.origin)
+            });
+            if own.first().is_some_and(|first| first.origin != Origin::Tail) {
+                own.retain(|candidate| candidate.origin != Origin::Tail);
+            }
             if own.first().is_some_and(|first| first.origin == Origin::Named) {
                 own.retain(|candidate| candidate.origin != Origin::Beside);
             }
@@ -310,4 +314,16 @@ impl VolumeSet {
             None => error.hint("bring it to the other volumes, or name its file or folder too"),
         }
     }
+}
+
+/// Reads the bytes of a pack or index and compares their hash. Lengths were bounded when the
+/// manifest was parsed.
+pub(super) fn read_hashed(volume: &Volume, entry: &PackEntry, what: &str) -> Result<Vec<u8>> {
+    let stored = volume.read(entry.data_offset(), entry.size)?;
+    let found = Digest::of(&stored);
+    if found != entry.digest {
+        return Err(Error::damaged(format!("{what} is damaged: its digest is {found}, not {}", entry.digest))
+            .hint("copy the bundle again, or read the stick in another port; the sender's copy can be checked with `sealift verify`"));
+    }
+    Ok(stored)
 }

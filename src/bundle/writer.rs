@@ -8,11 +8,11 @@ use std::sync::Arc;
 use crossbeam_channel::bounded;
 
 use super::base::Base;
-use super::checkpoint::Checkpoints;
 use super::class::Class;
 use super::index::BlobEntry;
 use super::layer::{self, Prepared};
 use super::names::FileName;
+use super::notes::Checkpoints;
 use super::opener::open_layer;
 use super::output::{Form, Output, SMALLEST_VOLUME};
 use super::packs::Packs;

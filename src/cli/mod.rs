@@ -29,6 +29,7 @@ mod passphrase;
 mod password;
 mod places;
 mod progress;
+mod remake;
 mod repair;
 mod report;
 mod request;
@@ -76,9 +77,12 @@ fn execute(cli: Cli) -> Result<()> {
     let environment = Environment::of_process()?;
     let console = Console::new(cli.quiet);
     match cli.command {
-        Command::Export(args) => {
-            export::run(&request::Export::resolve(args, &environment)?, &console)
-        }
+        Command::Export(args) => match args.only_volume {
+            Some(number) => {
+                remake::run(&request::Remake::resolve(number, args, &environment)?, &console)
+            }
+            None => export::run(&request::Export::resolve(args, &environment)?, &console),
+        },
         Command::Verify(args) => {
             verify::run(&request::Verify::resolve(args, &environment)?, &console)
         }

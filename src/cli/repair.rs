@@ -201,18 +201,15 @@ fn check(state: &State, as_json: bool, console: &Console) -> Result<()> {
 
 /// How much is lost and whether that is within the budget, in half a sentence.
 fn within(state: &State) -> String {
-    let unit = size(state.coverage.stretch);
-    if state.can_be_repaired() {
-        format!(
-            "damaged, and can be repaired: {} of {} stretches of {unit} are lost, the parity makes up for {}",
-            state.lost, state.coverage.stretches, state.budget
-        )
-    } else {
-        format!(
-            "damaged beyond repair: {} of {} stretches of {unit} are lost, the parity makes up for {}",
-            state.lost, state.coverage.stretches, state.budget
-        )
-    }
+    let word = if state.can_be_repaired() { "and can be repaired" } else { "beyond repair" };
+    format!(
+        "damaged, {word}: {} of {} stretches of {} are lost, and the parity in {} makes up for {}",
+        state.lost,
+        state.coverage.stretches,
+        size(state.coverage.stretch),
+        names(&state.parity),
+        state.budget
+    )
 }
 
 /// Adds to what is wrong with a bundle whether parity beside it makes up for it, and how.
@@ -226,10 +223,8 @@ pub(super) fn with_outlook(error: Error, files: &[PathBuf], console: &Console) -
     drop(progress);
     match state {
         Some(state) if !state.is_whole() => {
-            let parity = names(&state.parity);
             if !state.can_be_repaired() {
-                return error
-                    .hint(format!("{} in {parity}: copy the bundle again", within(&state)));
+                return error.hint(format!("{}: copy the bundle again", within(&state)));
             }
             let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
             let output = match &state.volumes[..] {
@@ -237,7 +232,7 @@ pub(super) fn with_outlook(error: Error, files: &[PathBuf], console: &Console) -
                 _ => "repaired".to_owned(),
             };
             let command = format!("sealift repair {} -o {output}", files.join(" "));
-            error.hint(format!("{} in {parity}: {command}", within(&state)))
+            error.hint(format!("{}: {command}", within(&state)))
         }
         _ => error,
     }

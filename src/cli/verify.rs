@@ -10,7 +10,8 @@ use super::media::Person;
 use super::output::{Align, Output, Table, count, size};
 use super::repair;
 use super::request;
-use crate::bundle::{AtHand, Authentic, Bundle, Changer};
+use crate::bundle::{AtHand, Authentic, Bundle, Changer, files_of_set};
+use crate::codec::encryption::Identities;
 use crate::model::{Error, Kind, Result, moment};
 use crate::operation::evidence::Case;
 use crate::operation::freshness::{Purpose, Standing};
@@ -22,28 +23,40 @@ pub(super) fn run(request: &request::Verify, console: &Console) -> Result<()> {
     let filing = Filing::begin(&request.filing, "verify")?;
     let depth = if request.quick { Depth::Quick } else { Depth::Full };
     let mut case = Case::new(&request.files).looking(depth);
-    let outcome = look(request, depth, &mut case, console)
+    let identities = request.unlock.identities();
+    // What makes up a set can be told without believing it; where not even that, what was named.
+    let named = match &identities {
+        Ok(identities) => files_of_set(&request.files, identities),
+        Err(_) => request.files.clone(),
+    };
+    let outcome = identities
+        .and_then(|identities| look(request, depth, &identities, &mut case, console))
         .map_err(|error| repair::with_outlook(error, &request.files, console));
     if outcome.is_ok() && depth == Depth::Full && request.volume.is_none() {
         repair::warn_of_worn_parity(&request.files, console);
     }
     if filing.has_reports() {
-        case.see_files(&*console.progress("verify"));
+        case.see_files(&named, &*console.progress("verify"));
     }
     filing.close(&case, outcome, Vec::new(), console)
 }
 
 /// Proves the bundle, then looks at it; `case` hears what is found.
-fn look(request: &request::Verify, depth: Depth, case: &mut Case, console: &Console) -> Result<()> {
+fn look(
+    request: &request::Verify,
+    depth: Depth,
+    identities: &Identities,
+    case: &mut Case,
+    console: &Console,
+) -> Result<()> {
     let trust = request.trust.load_some()?;
-    let identities = request.unlock.identities()?;
     case.trusting(&trust);
     let person = Person::at(console);
     let changer = Changer { media: &person, temporary: &request.temporary };
     let changer = console.has_person(request.json).then_some(changer);
     let bundle = {
         let tail = request.tail.as_deref();
-        Bundle::open_asking(&request.files, tail, &identities, changer)?
+        Bundle::open_asking(&request.files, tail, identities, changer)?
     };
     case.opened(&bundle, &trust);
     let bundle = bundle.authenticate(&trust)?;

@@ -200,16 +200,9 @@ fn unescaped(text: &str) -> String {
     while let Some((&first, more)) = rest.split_first() {
         let digits = more.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
         let code = digits.and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        match code.filter(|_| first == b'\\') {
-            Some(code) => {
-                bytes.push(code);
-                rest = &more[3..];
-            }
-            None => {
-                bytes.push(first);
-                rest = more;
-            }
-        }
+        let code = code.filter(|_| first == b'\\');
+        bytes.push(code.unwrap_or(first));
+        rest = if code.is_some() { &more[3..] } else { more };
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -5,7 +5,8 @@
 //! come in; [`deflate`] finds out how other programs compressed, and makes the same bytes again;
 //! [`frame`] packs and opens single zstd frames, with a prefix or without; [`tarball`] writes and
 //! walks tars; [`split`] and [`chunk`] cut a tar into pieces that can be found again; [`number`]
-//! spells numbers in tables; [`atomic`] makes files that appear whole or not at all; [`owned`] tells
+//! spells numbers in tables; [`disk`] says what a disk can take, and [`imprint`] whether it gives it
+//! back; [`atomic`] makes files that appear whole or not at all; [`owned`] tells
 //! files that others can change; [`journal`] is a file that only grows, and shows where it was
 //! changed; [`lanes`] does several things at once and keeps their order; [`encryption`] writes and
 //! reads files for some eyes only; [`private`] reads those that only their owner may see.

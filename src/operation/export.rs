@@ -165,7 +165,8 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
     let base = request.base.map(Arc::new);
     let known: Vec<&Parcel> = parcels.iter().map(|(_, parcel)| parcel).collect();
     let packing = (options.preset, options.threads);
-    let need = Need::of_export(&known, announced, packing, base.as_deref());
+    let need = Need::of_export(&known, announced, packing, base.as_deref())
+        .with_parity(request.parity.as_ref().map_or(0, |parity| parity.percent));
     need.check(&disk, request.temporary, options.volume_size.is_none(), progress)?;
     let volume_size = options.volume_size;
     let partial = Partial::begin(&request.output)?.encrypted_to(request.recipients);

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use crate::bundle::parity::{Input, Layout, Media, Parity, Plan};
 use crate::bundle::{Finished, volume_path};
 use crate::codec::atomic::{AtomicFile, Synced, name_together};
+use crate::codec::disk::Disk;
 use crate::endpoint::{Event, How, Progress, Transfers};
-use crate::model::{Error, Kind, Result};
+use crate::model::{Error, Result};
 
 /// What parity makes up for, in numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +78,7 @@ pub struct Wanted {
 /// Makes parity for volumes, in files that `create` begins and that have no names yet.
 ///
 /// # Errors
-/// [`Kind::Usage`] where a file is in the way; [`Kind::Io`].
+/// [`Kind::Usage`](crate::model::Kind::Usage) where a file is in the way; [`Kind::Io`](crate::model::Kind::Io).
 pub fn make(
     volumes: Vec<Input>,
     wanted: &Wanted,
@@ -92,7 +93,7 @@ pub fn make(
     let coverage = Coverage::of(plan.layout());
     let bytes = plan.bytes();
     let total: u64 = coverage.volumes.iter().sum();
-    require_room(&wanted.output, bytes)?;
+    require_room(&wanted.output, "the parity", bytes)?;
     let files = phase("making parity", total, progress, |advance| plan.make(create, advance))?;
     Ok((Made { files: outputs, bytes, percent: wanted.percent, coverage }, files))
 }
@@ -100,7 +101,7 @@ pub fn make(
 /// Makes parity for volumes that have their names, and gives it its own.
 ///
 /// # Errors
-/// As for [`make`]; [`Kind::Usage`] for a file that is parity itself.
+/// As for [`make`]; [`Kind::Usage`](crate::model::Kind::Usage) for a file that is parity itself.
 pub fn make_beside(volumes: &[PathBuf], wanted: &Wanted, progress: &dyn Progress) -> Result<Made> {
     let mut media = Media::default();
     let mut inputs = Vec::new();
@@ -154,29 +155,16 @@ pub fn make_with(
     Ok((made, files))
 }
 
-/// Whether there is room for so many bytes where a file is to be written; a file system that does
-/// not say has it.
+/// Whether there is room for so many bytes of `what` where a file is to be written.
 ///
 /// # Errors
-/// [`Kind::Io`] where there is not.
-pub(super) fn require_room(output: &Path, bytes: u64) -> Result<()> {
+/// [`Kind::Io`](crate::model::Kind::Io) where there is not.
+pub(super) fn require_room(output: &Path, what: &str, bytes: u64) -> Result<()> {
     let folder = match output.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let Ok(state) = rustix::fs::statvfs(folder) else { return Ok(()) };
-    let room = state.f_bavail.saturating_mul(state.f_frsize);
-    if room < bytes {
-        return Err(Error::new(
-            Kind::Io,
-            format!(
-                "{} has room for {room} bytes, and {bytes} are to be written",
-                folder.display()
-            ),
-        )
-        .hint("make room, or write to another disk"));
-    }
-    Ok(())
+    Disk::of(folder)?.check_room(what, bytes, bytes).map(drop)
 }
 
 fn file_name(path: &Path) -> Result<String> {
@@ -216,6 +204,7 @@ pub(super) fn phase<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Kind;
 
     #[test]
     fn whole_volumes_count_from_the_largest() {
@@ -234,7 +223,7 @@ mod tests {
     fn what_does_not_fit_is_not_begun() {
         let folder = tempfile::tempdir().unwrap();
         let output = folder.path().join("x");
-        assert!(require_room(&output, 1).is_ok());
-        assert_eq!(require_room(&output, u64::MAX).unwrap_err().kind(), Kind::Io);
+        assert!(require_room(&output, "it", 1).is_ok());
+        assert_eq!(require_room(&output, "it", u64::MAX).unwrap_err().kind(), Kind::Io);
     }
 }

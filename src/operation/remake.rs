@@ -50,7 +50,8 @@ pub fn remake(request: Request<'_>, progress: &dyn Progress) -> Result<SealedVol
     }
     let around = Surroundings { progress, temporary: request.temporary, title: "making it again" };
     progress.event(Event::Phase { title: "reading what the images consist of", total: None });
-    let (mut feeds, mut places): (Vec<Box<dyn Feed>>, Vec<Box<dyn Source>>) = Default::default();
+    let mut feeds: Vec<Box<dyn Feed>> = Vec::new();
+    let mut places: Vec<Box<dyn Source>> = Vec::new();
     for origin in request.origins {
         match origin {
             Origin::Source(source) => {

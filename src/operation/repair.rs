@@ -291,7 +291,7 @@ pub fn repair(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> 
     let targets = targets(&state, &wanted, request)?;
     let bytes = wanted.iter().map(|&number| state.volumes[number].length).sum();
     if let Some(first) = targets.first() {
-        require_room(first, bytes)?;
+        require_room(first, "what is repaired", bytes)?;
     }
     let mut outputs = Vec::new();
     for (&number, target) in wanted.iter().zip(&targets) {

@@ -3,11 +3,13 @@
 //! What is signed is looked at first: that somebody who is trusted signed it before, and that every
 //! stored byte is the one that was signed for.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::verify::{self, Depth};
 use crate::bundle::{Authentic, Bundle, Unverified};
 use crate::codec::atomic::write_file;
+use crate::codec::encryption::is_encrypted;
 use crate::endpoint::{Event, Progress};
 use crate::model::{Error, Result};
 use crate::trust::{PublicKey, SIGNATURE_BYTES, SecretKey, Trust};
@@ -72,12 +74,28 @@ pub struct Report {
     pub added: Vec<PublicKey>,
 }
 
+/// A signature cannot be put into an encrypted file without writing it anew for recipients that
+/// nobody knows here.
+fn refuse_encrypted(path: &Path) -> Result<()> {
+    let what = path.display().to_string();
+    if !path.is_file() {
+        return Ok(());
+    }
+    let file = File::open(path).map_err(|e| Error::io(format!("cannot open {what}"), e))?;
+    if is_encrypted(&file, &what)? {
+        return Err(Error::usage(format!("{what} is encrypted: no signature can be added to it"))
+            .hint("decrypt it with `age -d`, sign that, and encrypt it again with `age`"));
+    }
+    Ok(())
+}
+
 /// Signs. Where all had signed before, nothing is written but a signature that was asked for.
 ///
 /// # Errors
 /// [`Kind::Untrusted`](crate::model::Kind::Untrusted) where nobody who is trusted signed before;
 /// whatever is wrong with the bundle; [`Kind::Io`](crate::model::Kind::Io).
 pub fn sign(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> {
+    refuse_encrypted(request.bundle)?;
     let mut opened = Bundle::<Unverified>::open(request.bundle)?;
     let Some(first) = request.hands.first() else {
         return Err(Error::usage("there is no key to sign with"));

@@ -36,6 +36,10 @@ pub(super) struct Need {
     pub(super) least: u64,
     /// and at most as many.
     pub(super) most: u64,
+    /// Parity has at least as many,
+    parity_least: u64,
+    /// and at most as many.
+    parity_most: u64,
     /// Temporary files have at least as many,
     aside_least: u64,
     /// and at most as many.
@@ -73,9 +77,21 @@ impl Need {
         Self {
             least: if base.is_none() { least } else { 0 },
             most: content + content / GROWTH + manifests + FRAME_BYTES,
+            parity_least: 0,
+            parity_most: 0,
             aside_least: layers.first().filter(|_| opens).copied().unwrap_or_default(),
             aside_most: layers.iter().take(at_once).sum(),
         }
+    }
+
+    /// The same with so many hundredths of parity, on the same disk.
+    pub(super) fn with_parity(mut self, percent: u8) -> Self {
+        if percent == 0 {
+            return self;
+        }
+        let share = |bytes: u64| bytes / 100 * u64::from(percent);
+        (self.parity_least, self.parity_most) = (share(self.least), share(self.most) + FRAME_BYTES);
+        self
     }
 
     /// Whether the disks have room. Says so where they may have too little.
@@ -96,12 +112,12 @@ impl Need {
         };
         let what = "the bundle";
         let aside = Disk::of(temporary)?;
+        let (least, most) = (self.least + self.parity_least, self.most + self.parity_most);
         if aside.is(disk) {
-            let least = self.least + self.aside_least;
             let what = "the bundle and the layers that are being packed";
-            warn(disk.check_room(what, least, self.most + self.aside_most)?);
+            warn(disk.check_room(what, least + self.aside_least, most + self.aside_most)?);
         } else {
-            warn(disk.check_room(what, self.least, self.most)?);
+            warn(disk.check_room(what, least, most)?);
             let what = "the layers that are being packed";
             let checked = aside.check_room(what, self.aside_least, self.aside_most);
             warn(
@@ -135,7 +151,7 @@ impl Need {
         };
         error.hint(format!(
             "up to {} are needed in {}, {free}: make room there, or write the bundle to another disk",
-            ByteSize::b(self.most),
+            ByteSize::b(self.most + self.parity_most),
             disk.folder().display(),
         ))
     }
@@ -207,4 +223,23 @@ pub(super) fn check_import(local: &Local<'_>, plan: &Plan) -> Result<()> {
         disk.check_room(&what, bytes, bytes)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_full_disk_is_explained() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Disk::of(folder.path()).unwrap();
+        let need = Need::of_export(&[], 10 << 20, (Preset::Balanced, 2), None).with_parity(10);
+        assert!(need.least == 0 && need.most > 10 << 20 && need.parity_most > 1 << 20);
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        let full = Error::io("cannot write x", full).context("cannot pack");
+        let explained = need.explain(full, &disk);
+        assert!(explained.get_hint().unwrap().contains("are needed in"), "{explained:?}");
+        let other = Error::io("cannot write x", io::Error::from(io::ErrorKind::NotFound));
+        assert_eq!(need.explain(other, &disk).get_hint(), None);
+    }
 }

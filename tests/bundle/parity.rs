@@ -234,7 +234,7 @@ fn one_whole_description_is_enough() {
     let bad = stick.hit([3, 30]);
     let length = stick.parity.len();
     let mut front = stick.parity.clone();
-    front[..2000].fill(0xff);
+    front[..3000].fill(0xff);
     stick.repairs("front", &[&bad, &front]);
     let mut back = stick.parity.clone();
     back[length - 4000..].fill(0xff);

@@ -48,7 +48,7 @@ impl Bench {
         export::export(self.request(memory, output, threads, volume_size), &Silent)
     }
 
-    fn request(
+    pub(crate) fn request(
         &self,
         memory: Memory,
         output: &Path,

@@ -5,3 +5,4 @@ mod help;
 mod interrupt;
 mod mapping;
 mod refusals;
+mod repair;

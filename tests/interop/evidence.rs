@@ -12,20 +12,20 @@ use crate::support::gallery::{self, Layer};
 use crate::support::pictures::{Layout, raw};
 use crate::support::registry::Registry;
 
-/// A registry with three images: `a` and `b`, which share nothing, and `c`, which has all of both and
-/// something of its own. Gives what it is called.
+/// A registry with three images: two that share nothing, and a newer version of the first, which has all
+/// of both and something of its own. Gives what they are called.
 fn three(from: &Registry) -> [String; 3] {
     let layout = Layout::new();
     let layer = |seed, bytes| Layer::gzip(&layout, &gallery::tar_of_noise(seed, bytes));
     let (first, second, own) = (layer(1, 400_000), layer(2, 400_000), layer(3, 40_000));
     let images = [
-        ("a", gallery::image(&layout, "amd64", std::slice::from_ref(&first))),
-        ("b", gallery::image(&layout, "amd64", std::slice::from_ref(&second))),
-        ("c", gallery::image(&layout, "amd64", &[first, second, own])),
+        ("app", "1", gallery::image(&layout, "amd64", std::slice::from_ref(&first))),
+        ("other", "1", gallery::image(&layout, "amd64", std::slice::from_ref(&second))),
+        ("app", "2", gallery::image(&layout, "amd64", &[first, second, own])),
     ];
-    images.map(|(name, image)| {
-        layout.put(from, name, "1", &image);
-        format!("{}/{name}:1", from.host())
+    images.map(|(name, tag, image)| {
+        layout.put(from, name, tag, &image);
+        format!("{}/{name}:{tag}", from.host())
     })
 }
 
@@ -60,8 +60,9 @@ fn only_what_arrived_is_left_out_of_the_next_delta() {
     let import = import_of(&far, "part.receipt");
     let [image] = &import["images"].as_array().unwrap()[..] else { panic!("{import}") };
     assert_eq!(image["image"], a);
-    assert_eq!(image["target"], format!("{}/a:1", to.host()));
-    let there = sealift::model::Digest::of(&raw(&format!("{}/a:1", to.host()))).to_string();
+    let target = format!("{}/app:1", to.host());
+    assert_eq!(image["target"], target);
+    let there = sealift::model::Digest::of(&raw(&target)).to_string();
     assert_eq!((&image["readBack"], &image["already"]), (&there.clone().into(), &false.into()));
     assert_eq!(image["targetDigest"], there);
     assert_eq!(import["signatures"][0]["trusted"], true);
@@ -92,7 +93,7 @@ fn only_what_arrived_is_left_out_of_the_next_delta() {
     }
     far.sealift(["import", "-q", "bold.sealift", "--to", &to.host()]).refused(4);
     far.import("2.sealift", &to.host(), ["--receipt", "2.receipt"]);
-    assert_eq!(raw(&format!("{}/c:1", to.host())), raw(&c));
+    assert_eq!(raw(&format!("{}/app:2", to.host())), raw(&c));
     far.sealift(["log", "--check"]).succeeds();
 }
 

@@ -18,3 +18,4 @@ mod round_trip;
 mod routes;
 mod sign_in;
 mod uploads;
+mod volumes;

@@ -10,8 +10,9 @@ use reed_solomon_simd::rate::{HighRateDecoder, HighRateEncoder, RateDecoder, Rat
 use super::layout::Layout;
 use crate::model::{Error, Kind, Result};
 
-/// Bytes of all shards that are worked on at once. The tables of the code take 9 MiB more.
-const WORK_BYTES: u64 = 64 << 20;
+/// Bytes of all shards that are worked on at once. With the tables of the code, 9 MiB, and what is
+/// read and hashed beside it, a process stays below 96 MiB.
+const WORK_BYTES: u64 = 48 << 20;
 
 /// Columns are this wide.
 const COLUMN: u64 = 64;

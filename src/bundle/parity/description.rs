@@ -89,6 +89,13 @@ impl Description {
         out
     }
 
+    /// What `bytes` begin with, read and written again, where it is a description. For fuzz targets:
+    /// who repairs reads it with all that says where it lies.
+    #[doc(hidden)]
+    pub fn again(bytes: &[u8]) -> Option<Vec<u8>> {
+        Self::parse(bytes).ok().map(|read| read.to_bytes())
+    }
+
     /// Reads the description that `bytes` begin with; anything may follow it.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Flaw> {
         let mut cursor = Cursor::new(bytes);

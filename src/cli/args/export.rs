@@ -37,7 +37,7 @@ pub(in crate::cli) enum Preset {
 pub(in crate::cli) struct ExportArgs {
     /// Images to carry, written as registry/name:tag, docker-daemon:NAME, oci:DIR[:TAG],
     /// oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME]
-    #[arg(required = true, value_name = "SOURCE")]
+    #[arg(required_unless_present = "only_volume", value_name = "SOURCE")]
     pub(in crate::cli) sources: Vec<String>,
 
     /// The bundle to write
@@ -73,6 +73,16 @@ pub(in crate::cli) struct ExportArgs {
     /// When all is written, read it from the medium again and compare
     #[arg(long)]
     pub(in crate::cli) read_back: bool,
+
+    /// Make only this volume of a bundle again, byte for byte, as its last volume says, which lies
+    /// beside -o, or --tail; nothing is signed. Without SOURCE the images come from where their
+    /// names say. --key then names a public key
+    #[arg(long, value_name = "N", conflicts_with_all = ["encrypt_to", "encrypt_passphrase", "volume_size", "resume", "dry_run", "platform", "no_attachments", "compression", "passphrase_file"])]
+    pub(in crate::cli) only_volume: Option<u64>,
+
+    /// With --only-volume: the last volume, or a receipt of the bundle
+    #[arg(long, value_name = "FILE", requires = "only_volume")]
+    pub(in crate::cli) tail: Option<PathBuf>,
 
     /// How hard to pack: fast carries gzip layers as they are; balanced and max open them, share
     /// what they have in common, and rebuild them byte for byte on the far side

@@ -8,8 +8,7 @@ use super::report::{
     AttachedArtifact, BundleFacts, Check, Finding, ImageFacts, Key, NotChecked, Report, RevokedKey,
     Signature, TrustFacts, Verdict,
 };
-use crate::bundle::{AtHand, Authentic, Bundle, ImageEntry, Unverified, files_of_set};
-use crate::codec::encryption::Identities;
+use crate::bundle::{AtHand, Authentic, Bundle, ImageEntry, Unverified};
 use crate::endpoint::Progress;
 use crate::model::moment::spell;
 use crate::model::{Digest, Error, Kind, Result};
@@ -66,11 +65,10 @@ impl Case {
     }
 
     /// Reads the files to their end, for whoever wants to compare them: the volumes, if it is proved
-    /// which these are, else what was named, and what says that it belongs to it.
-    pub fn see_files(&mut self, progress: &dyn Progress) {
+    /// which these are, else these.
+    pub fn see_files(&mut self, paths: &[PathBuf], progress: &dyn Progress) {
         let named = |path: &PathBuf| Wanted { volume: None, path: Some(path.clone()), name: None };
-        let named: Vec<Wanted> =
-            files_of_set(&self.named, &Identities::default()).iter().map(named).collect();
+        let named: Vec<Wanted> = paths.iter().map(named).collect();
         let wanted = if self.volumes.is_empty() { &named } else { &self.volumes };
         self.files = look(wanted, progress);
     }

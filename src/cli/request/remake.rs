@@ -1,0 +1,101 @@
+//! What `sealift export --only-volume` is asked for.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use super::connection::Connection;
+use super::is_there;
+use super::trust::Trust;
+use super::unlock::Unlock;
+use crate::bundle::{files_of, volume_path};
+use crate::cli::args;
+use crate::cli::environment::Environment;
+use crate::model::{Error, Location, Result};
+
+/// One volume of a bundle that is to be made again.
+#[derive(Debug)]
+pub(in crate::cli) struct Remake {
+    /// Which, counted from 1.
+    pub(in crate::cli) number: u64,
+    /// Where the images are; empty for where they were.
+    pub(in crate::cli) sources: Vec<Location>,
+    /// The bundle.
+    pub(in crate::cli) output: PathBuf,
+    /// What holds its signed tail, where its last volume is not there.
+    pub(in crate::cli) tail: Option<PathBuf>,
+    /// Whose signature counts.
+    pub(in crate::cli) trust: Trust,
+    /// One's own public key, if it is there.
+    pub(in crate::cli) own_key: Option<PathBuf>,
+    /// What opens an encrypted base.
+    pub(in crate::cli) unlock: Unlock,
+    /// The bases of a delta.
+    pub(in crate::cli) bases: Vec<PathBuf>,
+    /// Threads.
+    pub(in crate::cli) jobs: NonZeroUsize,
+    /// Whether to read it from its medium afterwards.
+    pub(in crate::cli) read_back: bool,
+    /// Folder for temporary files.
+    pub(in crate::cli) temporary: PathBuf,
+    /// Result as JSON.
+    pub(in crate::cli) json: bool,
+    /// How to get there.
+    pub(in crate::cli) connection: Connection,
+}
+
+impl Remake {
+    pub(in crate::cli) fn resolve(
+        number: u64,
+        args: args::ExportArgs,
+        environment: &Environment,
+    ) -> Result<Self> {
+        let sources: Vec<Location> =
+            args.sources.iter().map(|text| text.parse()).collect::<Result<_>>()?;
+        let Some(output) = args.output else {
+            return Err(Error::usage("--only-volume needs the name of the bundle")
+                .hint("name it with -o, as when it was exported"));
+        };
+        if output.extension().is_some_and(|extension| extension == "age") {
+            return Err(Error::usage("an encrypted volume is never the same twice")
+                .hint("name the bundle without .age: a volume that is not encrypted serves readers as well; age encrypts it"));
+        }
+        if !args.force {
+            // As many digits as the names that are there.
+            let there = files_of(&output)?;
+            let own = [999, 9999].map(|count| volume_path(&output, number, count));
+            if let Some(there) = there.iter().find(|file| own.contains(file)) {
+                return Err(Error::usage(format!("{} is already there", there.display()))
+                    .hint("add --force to replace it"));
+            }
+        }
+        let own_key = environment.default_signing_key().ok().map(|key| key.with_extension("pub"));
+        let own_key = match own_key {
+            Some(file) => is_there(&file)?.then_some(file),
+            None => None,
+        };
+        let registries = sources
+            .iter()
+            .filter_map(|source| match source {
+                Location::Registry(name) => Some(name.registry().to_owned()),
+                _ => None,
+            })
+            .collect();
+        let trust = args::TrustArgs { key: args.key, trust: None, threshold: None };
+        Ok(Self {
+            number,
+            sources,
+            output,
+            tail: args.tail,
+            trust: Trust::find(trust, environment)?,
+            own_key,
+            unlock: Unlock::resolve(args.unlock, environment)?,
+            bases: args.base,
+            jobs: args.jobs.unwrap_or(environment.jobs),
+            read_back: args.read_back,
+            temporary: environment.temporary.clone(),
+            json: args.json,
+            connection: Connection::resolve(args.registry, environment, &registries)?
+                .reading(args.mirrors),
+        })
+    }
+}
