@@ -93,7 +93,7 @@ impl Description {
     /// who repairs reads it with all that says where it lies.
     #[doc(hidden)]
     pub fn again(bytes: &[u8]) -> Option<Vec<u8>> {
-        Self::parse(bytes).ok().map(|read| read.to_bytes())
+        Self::parse(bytes).ok().as_ref().map(Self::to_bytes)
     }
 
     /// Reads the description that `bytes` begin with; anything may follow it.
