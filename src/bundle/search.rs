@@ -139,7 +139,7 @@ impl Search {
         let all: Vec<_> = folders.chain(beside).collect();
         // Of several folders, all but one may be on media that are not in.
         let scanned = all.into_iter().map(|(folder, origin)| self.scan(&folder, origin));
-        scanned.reduce(|one, other| one.or(other)).unwrap_or(Ok(()))
+        scanned.reduce(Result::or).unwrap_or(Ok(()))
     }
 
     /// Where somebody would put a volume that is missing.

@@ -127,9 +127,8 @@ pub fn files_of_set(paths: &[PathBuf], identities: &Identities) -> Vec<PathBuf> 
     let sets: BTreeSet<&str> =
         claims(&[Origin::Named, Origin::Folder]).iter().map(|claim| claim.set.as_str()).collect();
     let counts = |candidate: &&Candidate| match (candidate.origin, &candidate.claim) {
-        (Origin::Named | Origin::Tail, _) => true,
+        (Origin::Named | Origin::Tail, _) | (Origin::Folder, Some(_)) => true,
         (_, None) => false,
-        (Origin::Folder, Some(_)) => true,
         (Origin::Beside, Some(claim)) => {
             sets.contains(claim.set.as_str()) && !named.contains(claim)
         }
