@@ -25,7 +25,7 @@
 //! | Floor | Module | What lives there |
 //! |---|---|---|
 //! | 4 | [`cli`] | arguments, one function per command, progress drawing, rendering, exit codes |
-//! | 3 | [`operation`] | export, verify, import, map, inspect, diff; `copy`, the only transfer loop |
+//! | 3 | [`operation`] | export, verify, import, map, inspect, diff, repair; `copy`, the only transfer loop |
 //! | 2 | [`bundle`] | the file: volumes, packs, index, manifest, writer, reader, bases, receipts |
 //! | 2 | [`transport`] | the world: registries, daemons, layouts, archives |
 //! | 1 | [`codec`] | checked readers, zstd frames, tar splitting, chunking, exact deflate, atomic files |

@@ -17,20 +17,21 @@ pub use archive::archive;
 pub use gzip::{gzip_recipe, gzip_stream};
 pub use places::{reference, registry, trust};
 pub use sealed::{bundle, looked_at, sealed};
-pub use tables::{index, manifest};
+pub use tables::{index, manifest, parity};
 pub use tars::tar;
 
 /// A body: it takes any bytes and must return.
 pub type Body = fn(&[u8]);
 
 /// All bodies by name: that of the target, and of the folder with its seeds.
-pub const BODIES: [(&str, Body); 11] = [
+pub const BODIES: [(&str, Body); 12] = [
     ("archive", archive),
     ("bundle", bundle),
     ("gzip_recipe", gzip_recipe),
     ("gzip_stream", gzip_stream),
     ("index", index),
     ("manifest", manifest),
+    ("parity", parity),
     ("reference", reference),
     ("registry", registry),
     ("sealed", sealed),

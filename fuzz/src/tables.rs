@@ -1,6 +1,8 @@
-//! The tables of a bundle: manifest and index.
+//! The tables of a bundle: manifest and index; and what parity says that it covers.
 
+use sealift::bundle::parity::Description;
 use sealift::bundle::{Index, Manifest};
+use sealift::model::Digest;
 
 use super::take;
 
@@ -32,5 +34,13 @@ pub fn index(mut data: &[u8]) {
         {
             assert!((chunk as usize) < parsed.chunk_count() && (pack as usize) < packs.len());
         }
+    }
+}
+
+/// The description in a volume of parity, without the digest at its end, which is made here.
+pub fn parity(data: &[u8]) {
+    let whole = [data, Digest::of(data).bytes()].concat();
+    if let Some(again) = Description::again(&whole) {
+        assert!(again == whole);
     }
 }

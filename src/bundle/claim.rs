@@ -6,11 +6,6 @@ use std::path::Path;
 use super::volume::{self, Volume, member_bytes};
 use crate::model::{Result, limits};
 
-/// What tells a receipt from a bundle: its second member.
-pub(super) const RECEIPT: &str = "receipt";
-/// What is in that.
-pub(super) const RECEIPT_TEXT: &[u8] = b"sealift receipt 1\n";
-
 /// What the member `volume` of a file says.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Claim {
@@ -53,8 +48,13 @@ impl Claim {
     }
 }
 
+/// Name and content of the second member of a receipt, which tell it from a volume.
+pub(super) const RECEIPT: &str = "receipt";
+/// See [`RECEIPT`].
+pub(super) const RECEIPT_TEXT: &[u8] = b"sealift receipt 1\n";
+
 /// Where the member lies that makes a file a receipt.
-pub(super) fn receipt(file: &Volume) -> Result<Option<u64>> {
+pub(super) fn receipt_member(file: &Volume) -> Result<Option<u64>> {
     if file.length() < volume::BLOCK {
         return Ok(None);
     }
@@ -68,9 +68,14 @@ pub(super) fn receipt(file: &Volume) -> Result<Option<u64>> {
         return Ok(None);
     }
     let member = volume::parse_header(&file.block(at)?);
-    Ok(member
-        .is_some_and(|(name, size, _)| name == RECEIPT && size == RECEIPT_TEXT.len() as u64)
-        .then_some(at))
+    let is_one =
+        member.is_some_and(|(name, size, _)| name == RECEIPT && size == RECEIPT_TEXT.len() as u64);
+    Ok(is_one.then_some(at))
+}
+
+/// Whether a file begins as a receipt.
+pub(super) fn begins_as_receipt(file: &Volume) -> Result<bool> {
+    Ok(receipt_member(file)?.is_some())
 }
 
 /// The beginning of the name of a set, for people.

@@ -139,9 +139,9 @@ impl Bundle<Authentic> {
     pub fn fetch(&self, wanted: &BTreeSet<u64>, changer: Changer<'_>) -> Result<()> {
         let manifest = &self.contents().manifest;
         let mut trouble = None;
-        let mut hashed = BTreeSet::new();
+        // Copies that were hashed, and those that are not what was signed.
+        let (mut hashed, mut bad) = (BTreeSet::new(), BTreeSet::new());
         loop {
-            let mut bad = BTreeSet::new();
             for &number in wanted {
                 let copied = self.volumes.candidates(number).iter().any(|file| file.copy.is_some());
                 if !copied || !hashed.insert(number) {
@@ -179,6 +179,8 @@ impl Bundle<Authentic> {
                 places: self.volumes.places(),
                 trouble: trouble.take(),
             };
+            // Of a bad copy, the other files that claim to be that volume were looked at too.
+            self.volumes.handles.close();
             let more = match changer.media.ask(&wanted) {
                 Answer::GiveUp => return Ok(()),
                 Answer::Look => None,
@@ -187,6 +189,7 @@ impl Bundle<Authentic> {
             // A bad copy makes room for what is on the next medium.
             hashed.retain(|number| !bad.contains(number));
             trouble = self.volumes.again(more, manifest, &bad).err();
+            bad.clear();
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Floor 2: the bundle, the file that crosses the gap.
 //!
-//! A bundle is a set of volumes (version 1 writes one), each a plain POSIX tar. What is in it, in
-//! this order:
+//! A bundle is a set of volumes, each a plain POSIX tar; the last has index, manifest and what
+//! follows. What is in it, in this order:
 //!
 //! ```text
 //! README.txt              what this is, for whoever finds it
@@ -36,6 +36,10 @@
 //! [`Bundle`] reads it. `Bundle<Unverified>` is bytes from a stick; only
 //! [`Bundle::authenticate`](Bundle::authenticate) makes it a `Bundle<Authentic>`, and only that is
 //! a [`Source`](crate::endpoint::Source). `docs/format.md` is the normative text.
+//!
+//! To read a set, files are looked at for what they claim to be, one bundle is selected with the tail
+//! that is signed, and once that is proved the files are put in order by number; what is read is hashed
+//! each time. [`Media`] brings volumes one after another.
 
 mod account;
 mod backing;

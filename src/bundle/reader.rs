@@ -196,7 +196,7 @@ impl Bundle<Unverified> {
             let mut others = std::mem::take(&mut self.state.others).into_iter();
             if let Some(Found { tail, file, is_receipt }) = others.find(|other| counts(&other.tail))
             {
-                self.path = file.path().to_owned();
+                file.path().clone_into(&mut self.path);
                 self.volumes.change_last(Some(&*file).filter(|_| !is_receipt));
                 self.tail = tail;
                 self.state = Unverified { others: Vec::new(), file, is_receipt };

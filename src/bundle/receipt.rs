@@ -9,7 +9,7 @@ use std::fs::File;
 use std::path::Path;
 
 use super::base::Known;
-use super::claim;
+use super::claim::{RECEIPT, RECEIPT_TEXT, begins_as_receipt, receipt_member};
 use super::output::VolumeWriter;
 use super::reader::{Authentic, Bundle, Contents, Unverified};
 use super::statement::Statement;
@@ -54,10 +54,7 @@ impl Receipt {
             return Ok(false);
         }
         // Nor is it ever encrypted.
-        match Volume::open_plain(path)? {
-            Some(file) => Ok(claim::receipt(&file)?.is_some()),
-            None => Ok(false),
-        }
+        Volume::open_plain(path)?.as_ref().map_or(Ok(false), begins_as_receipt)
     }
 
     /// Opens a receipt.
@@ -67,8 +64,8 @@ impl Receipt {
     pub fn open(path: &Path) -> Result<Self> {
         let bundle = Bundle::open_set(&[], Some(path), &Identities::default())?;
         let file = bundle.tail_file();
-        let import = match claim::receipt(file)? {
-            Some(at) => Import::read(file, at + member_bytes(claim::RECEIPT_TEXT.len() as u64))?,
+        let import = match receipt_member(file)? {
+            Some(at) => Import::read(file, at + member_bytes(RECEIPT_TEXT.len() as u64))?,
             None => None,
         };
         Ok(Self { bundle, import })
@@ -131,7 +128,10 @@ impl Receipt {
         let mut held = None;
         if let Some(import) = &import {
             import.expect_index(&contents, manifest_at, &path)?;
-            import.attested(trust, &path)?;
+            if !import.signatures.is_empty() {
+                let what = format!("what {path} says of an import");
+                trust.require(&import.bytes, &import.signatures, &what)?;
+            }
             held = Some(Statement::parse(&import.bytes, &digest)?.held(&contents.index)?);
         }
         Ok(Known::Receipt { digest, contents: Box::new(contents), held })
@@ -147,20 +147,6 @@ impl Import {
         Err(Error::malformed(format!(
             "{path}: something lies between what it says of an import and its index"
         )))
-    }
-
-    /// Where anybody signed it, one whom we trust must have.
-    fn attested(&self, trust: &Trust, path: &str) -> Result<()> {
-        let signers = trust.judge(&self.bytes, &self.signatures);
-        if signers.is_empty() || signers.iter().any(|signer| signer.trusted.is_some()) {
-            return Ok(());
-        }
-        let who: Vec<String> = signers.iter().map(Signer::describe).collect();
-        Err(Error::untrusted(format!(
-            "what {path} says of an import is signed by {}, which is not trusted here, or does not fit",
-            who.join(", ")
-        ))
-        .hint("compare the key with the receiver over another channel, then trust it; or ask for another copy"))
     }
 
     /// Reads the members that begin at `at`; `None` where something else begins there.
@@ -230,7 +216,7 @@ impl Bundle<Authentic> {
         let manifest = &self.contents().manifest;
         let stored = self.volumes.read(&manifest.index, "the index", manifest)?;
         output.member(volume::README, README)?;
-        output.member(claim::RECEIPT, claim::RECEIPT_TEXT)?;
+        output.member(RECEIPT, RECEIPT_TEXT)?;
         if let Some((statement, keys)) = import {
             output.member(IMPORT, &statement)?;
             let mut signatures: Vec<_> =

@@ -24,6 +24,8 @@ pub(super) enum Origin {
     Folder,
     /// A file in its folder was named.
     Beside,
+    /// It was named for what is signed in it: it is a volume only where no other file is.
+    Tail,
 }
 
 /// A file that may be a volume.
@@ -137,7 +139,7 @@ impl Search {
         let all: Vec<_> = folders.chain(beside).collect();
         // Of several folders, all but one may be on media that are not in.
         let scanned = all.into_iter().map(|(folder, origin)| self.scan(&folder, origin));
-        scanned.reduce(|one, other| one.or(other)).unwrap_or(Ok(()))
+        scanned.reduce(Result::or).unwrap_or(Ok(()))
     }
 
     /// Where somebody would put a volume that is missing.
@@ -156,9 +158,9 @@ impl Search {
         self.files.iter().map(parent).collect()
     }
 
-    /// Takes in a file that was named in another way.
+    /// Takes in the file that was named for what is signed in it.
     pub(super) fn include(&mut self, volume: &Volume) {
-        self.add(volume, Origin::Named);
+        self.add(volume, Origin::Tail);
     }
 
     fn add(&mut self, volume: &Volume, origin: Origin) {
@@ -195,7 +197,7 @@ impl Search {
         // Nobody is asked for the passphrase of a file that only happens to lie there.
         let identities = match origin {
             Origin::Beside => self.identities.without_asking(),
-            Origin::Named | Origin::Folder => self.identities.clone(),
+            Origin::Named | Origin::Folder | Origin::Tail => self.identities.clone(),
         };
         for (_, name) in names {
             // As people write it: what lies in `.` has no folder before its name.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::claim::{self, Claim, Series, short};
+use super::claim::{Claim, Series, begins_as_receipt, short};
 use super::handles::Handles;
 use super::search::{Candidate, Origin, Search, nothing_there};
 use super::tail::Tail;
@@ -127,9 +127,8 @@ pub fn files_of_set(paths: &[PathBuf], identities: &Identities) -> Vec<PathBuf> 
     let sets: BTreeSet<&str> =
         claims(&[Origin::Named, Origin::Folder]).iter().map(|claim| claim.set.as_str()).collect();
     let counts = |candidate: &&Candidate| match (candidate.origin, &candidate.claim) {
-        (Origin::Named, _) => true,
+        (Origin::Named | Origin::Tail, _) | (Origin::Folder, Some(_)) => true,
         (_, None) => false,
-        (Origin::Folder, Some(_)) => true,
         (Origin::Beside, Some(claim)) => {
             sets.contains(claim.set.as_str()) && !named.contains(claim)
         }
@@ -141,7 +140,7 @@ pub fn files_of_set(paths: &[PathBuf], identities: &Identities) -> Vec<PathBuf> 
 pub(super) fn tail_in(path: &Path, handles: &Handles) -> Result<Found> {
     let file = handles.open(path)?;
     match Tail::find(&file)? {
-        Some(tail) => Ok(Found { tail, is_receipt: claim::receipt(&file)?.is_some(), file }),
+        Some(tail) => Ok(Found { tail, is_receipt: begins_as_receipt(&file)?, file }),
         None => Err(Error::usage(format!("{} is not the last volume of its set", path.display()))
             .hint("name the last volume, or a receipt of the bundle, with --tail")),
     }
@@ -274,7 +273,7 @@ fn unclaimed(search: &Search, handles: &Handles) -> Result<Option<Found>> {
     let mut found: Option<Found> = None;
     for candidate in search.found.iter().filter(|candidate| candidate.claim.is_none()) {
         let Ok(file) = opened(candidate, handles) else { continue };
-        if !Tail::is_hinted(&file) || claim::receipt(&file)?.is_some() {
+        if !Tail::is_hinted(&file) || begins_as_receipt(&file)? {
             continue;
         }
         let Ok(Some(tail)) = Tail::find(&file) else { continue };

@@ -123,7 +123,12 @@ impl VolumeSet {
                 .iter()
                 .filter(|candidate| candidate.is(set, number) || is_last(candidate))
                 .collect();
-            own.sort_by_key(|candidate| (!is_last(candidate), candidate.origin));
+            own.sort_by_key(|candidate| {
+                (candidate.origin == Origin::Tail, !is_last(candidate), candidate.origin)
+            });
+            if own.first().is_some_and(|first| first.origin != Origin::Tail) {
+                own.retain(|candidate| candidate.origin != Origin::Tail);
+            }
             if own.first().is_some_and(|first| first.origin == Origin::Named) {
                 own.retain(|candidate| candidate.origin != Origin::Beside);
             }

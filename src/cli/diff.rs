@@ -13,7 +13,8 @@ pub(super) fn run(request: &request::Diff) -> Result<()> {
     let trust = request.trust.load()?;
     let identities = request.unlock.identities()?;
     let known = bases::known(&request.old, &trust, &identities)?;
-    let new = Bundle::open_set(&[request.new.clone()], None, &identities)?.authenticate(&trust)?;
+    let new = Bundle::open_set(std::slice::from_ref(&request.new), None, &identities)?
+        .authenticate(&trust)?;
     let images = match Base::new(&known)? {
         Some(old) => diff::diff(&old, new.contents())?,
         None => Vec::new(),

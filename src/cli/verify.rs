@@ -56,7 +56,7 @@ fn look(
     let changer = console.has_person(request.json).then_some(changer);
     let bundle = {
         let tail = request.tail.as_deref();
-        Bundle::open_asking(&request.files, tail, &identities, changer)?
+        Bundle::open_asking(&request.files, tail, identities, changer)?
     };
     case.opened(&bundle, &trust);
     let bundle = bundle.authenticate(&trust)?;

@@ -173,9 +173,9 @@ fn at_hand(bundle: &Bundle<Authentic>, parcels: &[Parcel]) -> Result<()> {
             blobs(bundle, parcel).flat_map(|blob| bundle.missing_for(blob)).collect();
         let name = display_name(&parcel.root);
         if needed.is_empty() {
-            whole.push(name)
+            whole.push(name);
         } else {
-            hit.push(name)
+            hit.push(name);
         }
         missing.extend(needed);
     }

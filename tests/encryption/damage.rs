@@ -25,7 +25,8 @@ fn no_flipped_bit_gets_through() {
     let trust = Trust::from_files(&[hands.station.public_key()]).unwrap();
     let identities = Identities::load([hands.path("key.txt")]).unwrap();
     let look = || {
-        let bundle = Bundle::open_set(&[path.clone()], None, &identities)?.authenticate(&trust)?;
+        let bundle = Bundle::open_set(std::slice::from_ref(&path), None, &identities)?
+            .authenticate(&trust)?;
         Ok(verify(&bundle, Depth::Quick, 1, &Silent)?.worst())
     };
     assert_eq!(look().unwrap_or_else(|e: sealift::model::Error| panic!("{e}")), None);

@@ -64,7 +64,8 @@ pub(crate) fn station() -> Station {
 }
 
 fn text(seed: u64, lines: usize) -> Vec<u8> {
-    (0..lines).map(|n| format!("line {n} of {seed}: {}\n", n * n % 97)).collect::<String>().into()
+    let line = |n: usize| format!("line {n} of {seed}: {}\n", n * n % 97).into_bytes();
+    (0..lines).flat_map(line).collect()
 }
 
 fn make() -> Sample {

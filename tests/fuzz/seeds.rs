@@ -7,6 +7,7 @@ use std::path::Path;
 use sealift::bundle::{Base, Bundle, Known, Preset, WriterOptions};
 use sealift::codec::compression;
 use sealift::codec::deflate::{Proof, prove};
+use sealift::codec::number;
 use sealift::codec::tarball::Writer;
 use sealift::endpoint::{Origin, Silent};
 use sealift::model::manifest::media;
@@ -305,4 +306,26 @@ fn seeds_of_texts() {
     let endorsement = Endorsement::new(key, &signer, 1_700_000_000, true).unwrap();
     put("trust", "endorsement", endorsement.to_text().unwrap().as_bytes());
     put("trust", "weak", b"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n-----END PUBLIC KEY-----\n");
+}
+
+#[test]
+#[ignore = "it writes the seeds into testdata"]
+fn seeds_of_parity() {
+    for (name, set) in [("set", (0..16).collect()), ("files", Vec::new())] {
+        let mut seed = b"sealift parity 1\n".to_vec();
+        number::put(&mut seed, set.len() as u64);
+        seed.extend::<Vec<u8>>(set);
+        number::put(&mut seed, 4096);
+        number::put(&mut seed, 2);
+        for (length, name) in [(10_000, "app.001.sealift"), (5_000, "app.002.sealift")] {
+            number::put(&mut seed, length);
+            number::put(&mut seed, name.len() as u64);
+            seed.extend_from_slice(name.as_bytes());
+        }
+        number::put(&mut seed, 2);
+        for shard in 0..3 + 2 + 2 {
+            seed.extend([shard; 40]);
+        }
+        put("parity", name, &seed);
+    }
 }

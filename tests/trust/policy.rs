@@ -158,9 +158,13 @@ fn looking_asks_for_nothing_and_says_what_is_missing() {
     desk.export("one", &[]);
     let run = desk.run(&["inspect", "-q", "one"]);
     assert_eq!(run.code, Some(0));
-    assert_snapshot!(desk.plain(&run.stderr), @"");
+    assert_snapshot!(desk.plain(&run.stderr), @"warning: one is signed by 1 of the 2 trusted keys that it takes: Anna (ANNA): what follows is what it says of itself");
     let receipt = ["inspect", "-q", "one", "--receipt", "receipt"];
-    assert_snapshot!(desk.refused(&receipt), @"");
+    assert_snapshot!(desk.refused(&receipt), @r"
+    5
+    error: one is signed by 1 of the 2 trusted keys that it takes: Anna (ANNA): no receipt is made of it
+      hint: name the sender's key with --key
+    ");
     assert!(!desk.path("receipt").exists());
 }
 
@@ -169,7 +173,11 @@ fn a_policy_that_leads_nowhere_is_no_licence() {
     let desk = Desk::new().trusting(&["anna"]);
     desk.export("one", &[]);
     std::os::unix::fs::symlink("/nowhere/trust.toml", desk.trust().join("trust.toml")).unwrap();
-    assert_snapshot!(desk.refused(&["verify", "-q", "one"]), @"");
+    assert_snapshot!(desk.refused(&["verify", "-q", "one"]), @r"
+    3
+    error: cannot read HOME/.config/sealift/trust/trust.toml
+      caused by: No such file or directory (os error 2)
+    ");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use insta::assert_snapshot;
 
 use crate::desk::{Desk, MADE};
 use crate::support::command::Run;
+use crate::support::images::{Packing, image_of, layer, noise, write_layout};
 
 fn desk() -> Desk {
     Desk::new().trusting(&["anna"])
@@ -96,6 +97,37 @@ fn openssl_can_sign() {
     tool("openssl", &[&sign[..], &["-out", "ben.sig"]].concat());
     desk.run(&["sign", "-q", "one", "--add", "ben.sig", "--public", "ben.pub"]).succeeds();
     assert!(fs::read(desk.path("one")).unwrap() == fs::read(desk.path("both")).unwrap());
+}
+
+/// Of a set only the last volume changes, whichever was named.
+#[test]
+fn a_set_of_volumes_is_signed_in_its_last_one() {
+    let desk = desk();
+    let large = layer(&[("noise", &noise(7, 3 << 20))]);
+    let large = image_of(&[large], Packing::Plain, "amd64", "large");
+    write_layout(&desk.path("large"), &[("h.example/large:1", &large)]);
+    let cut = ["oci:large", "--volume-size", "1MiB"];
+    for (folder, keys) in
+        [("one", &["--key", "anna.pem"][..]), ("both", &["--key", "anna.pem", "--key", "ben.pem"])]
+    {
+        fs::create_dir(desk.path(folder)).unwrap();
+        desk.export(&format!("{folder}/set.sealift"), &[&cut[..], keys].concat());
+    }
+    desk.run(&["sign", "-q", "one/set.001.sealift", "--key", "ben.pem"]).succeeds();
+    let volumes = |folder: &str| -> Vec<(String, Vec<u8>)> {
+        let mut volumes: Vec<_> = fs::read_dir(desk.path(folder))
+            .unwrap()
+            .map(|entry| {
+                let entry = entry.unwrap();
+                let name = entry.file_name().into_string().unwrap();
+                (name, fs::read(entry.path()).unwrap())
+            })
+            .collect();
+        volumes.sort();
+        volumes
+    };
+    assert!(volumes("one").len() > 2);
+    assert!(volumes("one") == volumes("both"));
 }
 
 #[test]

@@ -34,4 +34,4 @@ pub use layout::{Covered, Layout};
 pub use make::{Input, Plan};
 pub use medium::{Media, Medium};
 pub use survey::{FileState, Parity, Survey};
-pub use volume::beside;
+pub use volume::{beside, first_of_several};

@@ -118,6 +118,11 @@ pub fn beside(bundle: &Path) -> PathBuf {
     bundle.with_file_name(format!("{stem}.parity.sealift"))
 }
 
+/// The first of the names that several parity volumes get.
+pub fn first_of_several(single: &Path) -> PathBuf {
+    numbered(single, 2).swap_remove(0)
+}
+
 /// The names of several parity volumes, given that of a single one: `app.parity-001.sealift` and so
 /// on.
 pub(super) fn numbered(single: &Path, count: usize) -> Vec<PathBuf> {
@@ -152,6 +157,7 @@ mod tests {
         assert_eq!(numbered(single, 1), [single]);
         let names = ["d/app.parity-001.sealift", "d/app.parity-002.sealift"].map(PathBuf::from);
         assert_eq!(numbered(single, 2), names);
+        assert_eq!(first_of_several(single), names[0]);
     }
 
     #[test]

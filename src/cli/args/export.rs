@@ -77,7 +77,7 @@ pub(in crate::cli) struct ExportArgs {
     /// Make only this volume of a bundle again, byte for byte, as its last volume says, which lies
     /// beside -o, or --tail; nothing is signed. Without SOURCE the images come from where their
     /// names say. --key then names a public key
-    #[arg(long, value_name = "N", conflicts_with_all = ["volume_size", "resume", "dry_run", "platform", "no_attachments", "compression", "passphrase_file"])]
+    #[arg(long, value_name = "N", conflicts_with_all = ["encrypt_to", "encrypt_passphrase", "volume_size", "resume", "dry_run", "platform", "no_attachments", "compression", "passphrase_file"])]
     pub(in crate::cli) only_volume: Option<u64>,
 
     /// With --only-volume: the last volume, or a receipt of the bundle

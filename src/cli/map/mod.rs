@@ -34,8 +34,8 @@ const TOLD: usize = 8;
 pub(super) fn run(request: &request::Map, console: &Console) -> Result<()> {
     let trust = request.trust.load()?;
     let identities = request.unlock.identities()?;
-    let bundle =
-        Bundle::open_set(&[request.bundle.clone()], None, &identities)?.authenticate(&trust)?;
+    let bundle = Bundle::open_set(std::slice::from_ref(&request.bundle), None, &identities)?
+        .authenticate(&trust)?;
     let progress = console.progress("map");
     let report = map::map(
         &map::Request {

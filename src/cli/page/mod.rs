@@ -114,7 +114,7 @@ fn check(page: &mut Markup, report: &Report) {
             "full: signatures, every stored byte, every blob rebuilt and hashed, every image complete"
         }
     };
-    fact(page, "Depth", how);
+    fact(page, "Depth asked for", how);
     fact(page, "Command", format!("sealift {}", report.check.command));
     if let Some(digest) = &report.digest {
         code(page, "Bundle", digest.to_string());
@@ -175,8 +175,14 @@ fn bundle(page: &mut Markup, report: &Report) {
 
 fn signatures(page: &mut Markup, report: &Report) {
     page.raw("<h2>Who sealed it</h2>\n");
-    let threshold = count(report.trust.threshold, "different key");
-    page.between("<p>It takes the signatures of ", threshold, " of those that count.</p>\n");
+    match report.trust.threshold {
+        0 | 1 => page.raw("<p>One of the keys that count must have signed.</p>\n"),
+        several => page.between(
+            "<p>",
+            several.to_string(),
+            " different keys of those that count must have signed.</p>\n",
+        ),
+    };
     page.raw("<table>\n<caption>Keys that count on this machine</caption>\n<thead><tr><th scope=\"col\">Key, and the file that says so</th><th scope=\"col\">Name</th><th scope=\"col\">May sign</th></tr></thead>\n<tbody>\n");
     for key in &report.trust.keys {
         page.between("<tr><td><code>", &key.id, "</code><br>")

@@ -12,6 +12,7 @@ use super::stream::dating;
 use super::trust::Trust;
 use super::unlock::Unlock;
 use super::{is_there, signing_keys};
+use crate::bundle::parity::{beside, first_of_several};
 use crate::bundle::{Occupied, Preset, SMALLEST_VOLUME};
 use crate::cli::args;
 use crate::cli::environment::Environment;
@@ -102,15 +103,15 @@ impl Sealing {
             return Err(Error::usage(format!("{} is already there", first.display()))
                 .hint("choose another name, or add --force to replace it"));
         }
-        let parity = parity.map(|percent| {
-            let beside = crate::bundle::parity::beside(&output);
-            Wanted { percent, output: beside, limit: None, force }
-        });
-        if let (Some(wanted), false) = (&parity, force)
-            && is_there(&wanted.output)?
-        {
-            return Err(Error::usage(format!("{} is already there", wanted.output.display()))
-                .hint("choose another name, or add --force to replace it"));
+        let parity =
+            parity.map(|percent| Wanted { percent, output: beside(&output), limit: None, force });
+        if let (Some(Wanted { output, .. }), false) = (&parity, force) {
+            for name in [output.clone(), first_of_several(output)] {
+                if is_there(&name)? {
+                    return Err(Error::usage(format!("{} is already there", name.display()))
+                        .hint("choose another name, or add --force to replace it"));
+                }
+            }
         }
         let keys = signing_keys(keys, environment)?;
         Ok(Self { output, keys, passphrase, encryption, parity })

@@ -68,7 +68,7 @@ pub struct Fresh {
     /// What somebody should know about it.
     pub notes: Vec<String>,
     record: Option<(Place, Record)>,
-    _held: Option<Held>,
+    held: Option<Held>,
 }
 
 /// Judges whether a bundle is still to be taken.
@@ -86,7 +86,7 @@ pub fn judge(bundle: &Bundle<Authentic>, asked: &Asked<'_>) -> Result<Fresh> {
         standing: Standing::Alone,
         notes: Vec::new(),
         record: None,
-        _held: None,
+        held: None,
     };
     if position.is_some() || manifest.expires.is_some() {
         right_clock(asked.clock, manifest.created, &path)?;
@@ -111,7 +111,7 @@ pub fn judge(bundle: &Bundle<Authentic>, asked: &Asked<'_>) -> Result<Fresh> {
         place.prepare()?;
     }
     if asked.purpose == Purpose::Import {
-        fresh._held = Some(place.hold()?);
+        fresh.held = Some(place.hold()?);
     }
     let known = place.read()?;
     if let Some(known) = &known {
