@@ -34,8 +34,7 @@ pub fn reference(data: &[u8]) {
 pub fn trust(data: &[u8]) {
     let path = scratch::file("key.pub", data);
     let loaded = PublicKey::load(&path);
-    let rules = Trust::from_policy(&path);
-    assert!(loaded.is_err() || rules.is_err());
+    let _ = Trust::from_policy(&path);
     let Ok(text) = std::str::from_utf8(data) else {
         assert!(loaded.is_err());
         return;
