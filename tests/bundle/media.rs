@@ -13,11 +13,14 @@ use sealift::operation::verify::{Depth, verify};
 use crate::contents::restores;
 use crate::split::Set;
 
+/// Volumes by number, and their bytes.
+type Stick = Vec<(usize, Vec<u8>)>;
+
 /// Somebody with several sticks and one place to put them.
 struct Person<'a> {
     set: &'a Set,
     /// What is on the sticks that come next; `None` where the person has no more.
-    sticks: RefCell<Vec<Vec<(usize, Vec<u8>)>>>,
+    sticks: RefCell<Vec<Stick>>,
     asked: RefCell<Vec<String>>,
     troubles: RefCell<Vec<String>>,
     kept: Cell<u64>,
@@ -25,7 +28,7 @@ struct Person<'a> {
 
 impl<'a> Person<'a> {
     /// The first stick is in.
-    fn with(set: &'a Set, mut sticks: Vec<Vec<(usize, Vec<u8>)>>) -> Self {
+    fn with(set: &'a Set, mut sticks: Vec<Stick>) -> Self {
         sticks.reverse();
         let person = Self {
             set,
@@ -71,7 +74,7 @@ impl Media for Person<'_> {
         let number =
             wanted.number.map_or_else(|| "last".to_owned(), |(number, _)| number.to_string());
         assert!(wanted.title.ends_with("/app.sealift"), "{wanted:?}");
-        assert_eq!(wanted.places, [self.set.folder.clone()]);
+        assert_eq!(wanted.places, std::slice::from_ref(&self.set.folder));
         self.asked.borrow_mut().push(number);
         self.troubles.borrow_mut().extend(wanted.trouble.as_ref().map(ToString::to_string));
         if self.change() { Answer::Look } else { Answer::GiveUp }

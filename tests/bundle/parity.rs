@@ -255,7 +255,7 @@ fn what_comes_out_is_trusted_no_more_than_what_arrives() {
     std::fs::write(folder.join("app.sealift"), stick.hit([9])).unwrap();
     let output = folder.join("new");
     let trust = || Ok(other.trust.clone());
-    let error = repair_with(&[folder.clone()], &output, &trust).unwrap_err();
+    let error = repair_with(std::slice::from_ref(&folder), &output, &trust).unwrap_err();
     assert_eq!(error.kind(), Kind::Untrusted);
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2, "something was left behind");
 }
@@ -353,7 +353,7 @@ fn a_missing_volume_of_a_set_comes_back() {
             }
         }
         let output = bench.path("whole");
-        let report = bench.repair(&[arrived.clone()], &output).unwrap();
+        let report = bench.repair(std::slice::from_ref(&arrived), &output).unwrap();
         let name = lost.path.file_name().unwrap();
         assert_eq!(report.written, [output.join(name)]);
         assert_eq!(report.proof, Proof::Signed);

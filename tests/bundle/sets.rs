@@ -33,7 +33,7 @@ impl Set {
     }
 
     #[track_caller]
-    fn only(&self, report: Report) -> sealift::operation::verify::Problem {
+    fn only(report: Report) -> sealift::operation::verify::Problem {
         assert_eq!(report.problems.len(), 1, "{:?}", report.problems);
         report.problems.into_iter().next().unwrap()
     }
@@ -120,7 +120,7 @@ fn a_missing_volume_is_named_with_the_images_that_it_hits() {
     let report = set.folder_report();
     let whole: Vec<bool> = report.images.iter().map(|image| image.whole).collect();
     assert_eq!(whole, [true, false, false]);
-    let problem = set.only(report);
+    let problem = Set::only(report);
     assert_eq!((problem.volume, problem.file, problem.offset), (2, None, None));
     assert_eq!(problem.images, [Set::name(1), Set::name(2)]);
     assert_eq!(problem.error.kind(), Kind::Damaged);
@@ -137,7 +137,7 @@ fn a_missing_volume_is_named_with_the_images_that_it_hits() {
 
     set.write();
     std::fs::remove_file(set.file(1)).unwrap();
-    let problem = set.only(set.report(&[set.file(3)], Depth::Full));
+    let problem = Set::only(set.report(&[set.file(3)], Depth::Full));
     assert_eq!(problem.volume, 1);
     assert!(problem.error.message().contains("app.001.sealift"), "{}", problem.error);
 
@@ -185,7 +185,7 @@ fn a_volume_of_another_set_is_told_as_that() {
     std::fs::write(set.file(2), &set.other()[1]).unwrap();
     let all: Vec<PathBuf> = (1..=3).map(|number| set.file(number)).collect();
     for paths in [vec![set.folder.clone()], vec![set.file(1)], all] {
-        let problem = set.only(set.report(&paths, Depth::Full));
+        let problem = Set::only(set.report(&paths, Depth::Full));
         assert_eq!(problem.error.kind(), Kind::Untrusted);
         assert_eq!((problem.volume, problem.images.len()), (2, 2));
         let said = problem.error.message();
@@ -236,13 +236,13 @@ fn of_two_copies_either_may_serve() {
     }
     // The first volume has two packs, and of each one copy is right. The second has one, and none is.
     let report = set.folder_report();
-    let problem = set.only(report);
+    let problem = Set::only(report);
     assert_eq!(problem.volume, 2, "{}", problem.error);
     std::fs::write(set.folder.join("third copy"), &set.volumes[1]).unwrap();
     assert!(set.folder_report().problems.is_empty());
     restores(&set.open(std::slice::from_ref(&set.folder)).unwrap(), &set.images);
     // A file that is named stands for its volume.
-    let problem = set.only(set.report(&[set.file(1)], Depth::Quick));
+    let problem = Set::only(set.report(&[set.file(1)], Depth::Quick));
     assert_eq!((problem.volume, problem.file), (1, Some(set.file(1))));
 }
 
@@ -269,7 +269,7 @@ fn every_byte_of_every_volume_is_accounted_for() {
         for more in [&b"x"[..], &[0; 512], &[0; 4096]] {
             set.change(number, |bytes| bytes.extend(more));
             let report = set.folder_report();
-            let problem = set.only(report);
+            let problem = Set::only(report);
             assert_eq!(problem.error.kind(), Kind::Malformed, "{}", problem.error);
             assert_eq!(problem.volume, number as u64);
         }
@@ -353,7 +353,7 @@ fn hostile_folders_neither_stop_nor_deceive() {
     assert!(set.folder_report().problems.is_empty());
     assert!(set.report(&[set.file(1)], Depth::Quick).problems.is_empty());
     std::fs::remove_file(set.file(2)).unwrap();
-    assert_eq!(set.only(set.folder_report()).volume, 2);
+    assert_eq!(Set::only(set.folder_report()).volume, 2);
     let error = Bundle::open(&path("00 fifo")).unwrap_err();
     assert_eq!(error.kind(), Kind::Io);
 }
@@ -368,7 +368,7 @@ fn a_volume_that_is_swapped_after_it_was_checked_is_found_out_when_it_is_used() 
     // In place, so that an open file sees it too.
     std::fs::write(set.file(2), bytes).unwrap();
     let report = verify(&bundle, Depth::Quick, 1, &Silent).unwrap();
-    let problem = set.only(report);
+    let problem = Set::only(report);
     assert_eq!((problem.error.kind(), problem.volume), (Kind::Damaged, 2));
     let error = problem.error.message();
     assert!(error.contains("app.002.sealift"), "{error}");

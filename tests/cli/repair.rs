@@ -55,7 +55,9 @@ impl Stick {
     /// Changes bytes of a file.
     fn hit(&self, name: &str, places: &[usize]) {
         let mut bytes = self.read(name);
-        places.iter().for_each(|&at| bytes[at] ^= 1);
+        for &at in places {
+            bytes[at] ^= 1;
+        }
         std::fs::write(self.folder.path().join(name), bytes).unwrap();
     }
 }

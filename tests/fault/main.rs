@@ -6,6 +6,11 @@
 //! signatures against those of others, [`document`] keeps `docs/security.md` true, and [`peers`]
 //! puts other tools through the same (`make peers`).
 
+#![expect(
+    clippy::print_stdout,
+    reason = "tables and seeds, for who asks for them with --nocapture"
+)]
+
 #[path = "../support/mod.rs"]
 mod support;
 

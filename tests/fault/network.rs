@@ -167,15 +167,12 @@ fn foreign_location(case: &mut Case) {
 }
 
 fn endless(case: &mut Case) {
-    let server = Server::start(|seen| match seen.path.as_str() {
-        "/v2/" => reply(200),
-        _ => {
-            let body = vec![b' '; 64 << 10];
-            Reply {
-                endless: true,
-                ..reply(200).with("Content-Type", media::OCI_MANIFEST).body(body)
-            }
+    let server = Server::start(|seen| {
+        if seen.path == "/v2/" {
+            return reply(200);
         }
+        let body = vec![b' '; 64 << 10];
+        Reply { endless: true, ..reply(200).with("Content-Type", media::OCI_MANIFEST).body(body) }
     });
     refused(case, "a manifest", &format!("{}/a:1", server.host()), &[], 8);
     case.shown(FAULTS, "endless_answers_are_cut_short");

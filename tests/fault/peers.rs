@@ -172,7 +172,7 @@ fn the_same_harm_to_other_tools() {
     let image = image_of(&[lower, upper], Packing::Plain, "amd64", "app");
     images::write_layout(&station.path("layout"), &[(NAME, &image)]);
     let make = |to: String| {
-        assert!(run(&station, "skopeo", &["copy", "-q", &format!("oci:layout:{NAME}"), &to]))
+        assert!(run(&station, "skopeo", &["copy", "-q", &format!("oci:layout:{NAME}"), &to]));
     };
     make(format!("docker-archive:docker.tar:{NAME}"));
     make(format!("oci-archive:oci.tar:{NAME}"));

@@ -1,6 +1,8 @@
 //! The bodies of the fuzz targets, over their seeds and over mutants of them: what fuzzing has once
 //! found stays found, and each target is run where there is no fuzzer.
 
+#![expect(clippy::print_stdout, reason = "the seed at work, for who has to find what stopped it")]
+
 #[path = "../../fuzz/src/lib.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod bodies;

@@ -46,7 +46,8 @@ fn a_fat_that_is_full_keeps_nothing_of_a_bundle() {
     let filler = fs::File::create(stick.at("filler")).unwrap();
     // All but 128 KiB.
     let mut written = 0;
-    while std::io::Write::write(&mut (&filler), &[7; 64 << 10]).is_ok_and(|n| n > 0) {
+    let sevens = vec![7; 64 << 10];
+    while std::io::Write::write(&mut (&filler), &sevens).is_ok_and(|n| n > 0) {
         written += 64 << 10;
     }
     filler.set_len(written - (128 << 10)).unwrap();
