@@ -250,7 +250,8 @@ mod tests {
     }
 
     fn home(folder: &tempfile::TempDir) -> Environment {
-        Environment::fake(&[("XDG_CONFIG_HOME", folder.path().to_str().unwrap())]).unwrap()
+        let folder = folder.path().to_str().unwrap();
+        Environment::fake(&[("XDG_CONFIG_HOME", folder), ("XDG_STATE_HOME", folder)]).unwrap()
     }
 
     #[test]
@@ -296,7 +297,8 @@ mod tests {
             let Command::Verify(args) = args.command else { unreachable!() };
             Verify::resolve(args, &environment)
         };
-        assert_eq!(verify(&[]).unwrap_err().kind(), Kind::Untrusted);
+        let untrusted = verify(&[]).unwrap().trust.load_some().unwrap_err();
+        assert_eq!(untrusted.kind(), Kind::Untrusted);
         verify(&["--key", "k"]).unwrap();
         let args = Cli::try_parse_from(["sealift", "inspect", "b"]).unwrap();
         let Command::Inspect(args) = args.command else { unreachable!() };
