@@ -15,7 +15,9 @@
 //!
 //! Gzip layers are opened on the way in and made again, byte for byte, on the way out
 //! ([`codec::deflate`]). A delta leaves out what an earlier bundle holds ([`bundle::Base`]); on the
-//! far side that comes from the earlier bundle or from the target ([`bundle::Held`]).
+//! far side that comes from the earlier bundle or from the target ([`bundle::Held`]). Parity lies in
+//! files of its own beside a bundle ([`bundle::parity`]), and encryption around each of its files
+//! ([`codec::encryption`]); neither changes what is signed.
 //!
 //! # The floors
 //!
@@ -25,11 +27,11 @@
 //! | Floor | Module | What lives there |
 //! |---|---|---|
 //! | 4 | [`cli`] | arguments, one function per command, progress drawing, rendering, exit codes |
-//! | 3 | [`operation`] | export, verify, import, map, inspect, diff, repair; `copy`, the only transfer loop |
-//! | 2 | [`bundle`] | the file: volumes, packs, index, manifest, writer, reader, bases, receipts |
+//! | 3 | [`operation`] | export, verify, import, map, inspect, diff, sign, parity and repair; freshness and evidence; `copy`, the only transfer loop |
+//! | 2 | [`bundle`] | the files: volumes and sets of them, packs, index, manifest, writer, reader, bases, receipts, parity |
 //! | 2 | [`transport`] | the world: registries, daemons, layouts, archives |
-//! | 1 | [`codec`] | checked readers, zstd frames, tar splitting, chunking, exact deflate, atomic files |
-//! | 1 | [`trust`] | keys and signatures |
+//! | 1 | [`codec`] | checked readers, zstd frames, tar splitting, chunking, exact deflate, encryption, atomic files, the log |
+//! | 1 | [`trust`] | keys and signatures, who may sign what, successors of keys |
 //! | 1 | [`endpoint`] | the traits at which the floors above meet: `Source`, `Feed`, `Target`, `Progress` |
 //! | 0 | [`model`] | pure values: digest, reference, location, platform, manifest graph, limits, errors |
 

@@ -49,8 +49,8 @@ impl Receipt {
     /// # Errors
     /// [`Kind::Io`](crate::model::Kind::Io) where it cannot be read.
     pub fn is_one(path: &Path) -> Result<bool> {
-        // Volumes may be in a folder, a receipt is a file.
-        if path.is_dir() {
+        // Volumes may be in a folder, and a set may be named as it was exported; a receipt is a file.
+        if path.is_dir() || path.symlink_metadata().is_err() {
             return Ok(false);
         }
         // Nor is it ever encrypted.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::claim::Claim;
+use super::naming::volumes_of;
 use super::volume::Volume;
 use crate::codec::encryption::Identities;
 use crate::model::{Error, Kind, Result, limits};
@@ -94,7 +95,9 @@ impl Search {
     /// [`Kind::Io`] where one is not there or cannot be read, [`Kind::Usage`] for a folder with more
     /// files than are looked at.
     pub(super) fn of(paths: &[PathBuf], identities: &Identities) -> Result<Self> {
-        let (folders, files) = paths.iter().cloned().partition(|path: &PathBuf| path.is_dir());
+        let (folders, files): (Vec<_>, Vec<_>) =
+            paths.iter().cloned().partition(|path: &PathBuf| path.is_dir());
+        let files = files.into_iter().map(or_first_volume).collect::<Result<_>>()?;
         let mut search = Self {
             files,
             folders,
@@ -210,6 +213,15 @@ impl Search {
         }
         Ok(())
     }
+}
+
+/// A file; where there is none, the first volume of the set that was exported under this name.
+fn or_first_volume(path: PathBuf) -> Result<PathBuf> {
+    if path.symlink_metadata().is_ok() {
+        return Ok(path);
+    }
+    let first = volumes_of(&path)?.into_iter().next();
+    Ok(first.unwrap_or(path))
 }
 
 /// Whether a name stands for a file, itself or as a link. Nothing is opened for that: opening a

@@ -1,12 +1,15 @@
 //! `sealift key generate`, `sealift key show` and `sealift key list`.
 
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
 use serde_json::json;
 
 use super::console::Console;
 use super::output::{Align, Output, Table};
 use super::request;
-use crate::codec::atomic::{make_private_folder, write_file};
-use crate::model::Result;
+use crate::codec::atomic::{AtomicFile, Synced, make_private_folder, name_together};
+use crate::model::{Error, Result};
 use crate::trust::{PublicKey, SecretKey};
 
 pub(super) fn generate(request: &request::Generate, console: &Console) -> Result<()> {
@@ -17,8 +20,10 @@ pub(super) fn generate(request: &request::Generate, console: &Console) -> Result
         make_private_folder(path)?;
     }
     let pem = key.to_pem(passphrase.as_ref().map(|secret| secret.as_str()))?;
-    write_file(&request.signing_key, 0o600, pem.as_bytes())?;
-    write_file(&request.public_key, 0o644, key.public().to_pem()?.as_bytes())?;
+    let public = finished(&request.public_key, 0o644, key.public().to_pem()?.as_bytes())?;
+    let secret = finished(&request.signing_key, 0o600, pem.as_bytes())?;
+    // A secret key without its public half is of no use.
+    name_together(vec![public, secret])?;
     let mut out = Output::stdout();
     out.line(format!("key      {}", key.public().id()))?;
     out.line(format!("secret   {} (keep it here)", request.signing_key.display()))?;
@@ -27,6 +32,13 @@ pub(super) fn generate(request: &request::Generate, console: &Console) -> Result
         console.say("the signing key has no passphrase; make one with --passphrase if others use this machine");
     }
     Ok(())
+}
+
+/// A small file that is whole and waits for its name.
+fn finished(path: &Path, mode: u32, bytes: &[u8]) -> Result<(Synced, PathBuf)> {
+    let mut file = AtomicFile::create(path, mode)?;
+    file.write_all(bytes).map_err(|e| Error::io(format!("cannot write {}", path.display()), e))?;
+    Ok((file.sync()?, path.to_owned()))
 }
 
 pub(super) fn show(request: &request::Show, console: &Console) -> Result<()> {

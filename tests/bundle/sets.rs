@@ -67,6 +67,8 @@ fn a_set_is_one_bundle_wherever_its_files_lie_and_whatever_they_are_called() {
     let mut ways = vec![vec![set.folder.clone()], vec![names[2].clone(), names[0].clone()]];
     ways.extend(names.iter().map(|name| vec![name.clone()]));
     ways.push([&names[..], &[set.folder.clone(), set.folder.clone()]].concat());
+    // What the set was exported as, where no file is called so.
+    ways.push(vec![set.folder.join("app.sealift")]);
     for way in &ways {
         let report = set.report(way, Depth::Quick);
         assert!(report.problems.is_empty(), "{way:?}: {:?}", report.problems);
