@@ -275,3 +275,30 @@ fn a_second_signature() {
         fs::write(yard.path("whole.sealift"), &once).unwrap();
     });
 }
+
+#[test]
+fn a_repair() {
+    let yard = Yard::with_layer(1 << 20);
+    let whole = yard.whole();
+    fs::create_dir(yard.path("stick")).unwrap();
+    fs::write(yard.path("stick/b.sealift"), &whole).unwrap();
+    yard.sealift(["parity", "-q", "stick/b.sealift"]).succeeds();
+    let mut damaged = whole.clone();
+    damaged[whole.len() / 2..][..4096].fill(0);
+    fs::write(yard.path("stick/b.sealift"), &damaged).unwrap();
+    let stick = contents(&yard.path("stick"));
+    fs::create_dir(yard.path("out")).unwrap();
+    let repair = ["repair", "-q", "stick", "-o", "out/b.sealift", "--force"];
+    at_every_step("repair", &yard, &repair, |step| {
+        let found = fs::read(yard.path("out/b.sealift"));
+        assert!(
+            found.is_err() || found.unwrap() == whole,
+            "{step}: something half-done has a name"
+        );
+        assert!(contents(&yard.path("stick")) == stick, "{step}: the stick was written to");
+        yard.sealift(repair).succeeds();
+        assert_eq!(names(&yard.path("out")), ["b.sealift"], "{step}: leftovers");
+        assert!(fs::read(yard.path("out/b.sealift")).unwrap() == whole, "{step}");
+        fs::remove_file(yard.path("out/b.sealift")).unwrap();
+    });
+}
