@@ -55,11 +55,11 @@ pub struct Report {
 /// [`Plan::findings`] after a dry run; else notes are announced as warnings.
 ///
 /// # Errors
-/// [`Kind::Remote`](crate::model::Kind::Remote) for a plan that the target hinders, with every
+/// [`Kind::Remote`] for a plan that the target hinders, with every
 /// hindrance as a part, unless it is a dry run;
-/// [`Kind::Usage`](crate::model::Kind::Usage) for an image that the bundle does not hold, and for
+/// [`Kind::Usage`] for an image that the bundle does not hold, and for
 /// names that cannot be;
-/// [`Kind::Damaged`](crate::model::Kind::Damaged) where a volume is missing that the images need, or
+/// [`Kind::Damaged`] where a volume is missing that the images need, or
 /// a blob turns out bad, at the latest at its
 /// end and before anything names it; what the target reports.
 pub fn import(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> {
@@ -116,7 +116,7 @@ pub fn import(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> 
 /// Asks the target what it has under each name, now that all is done.
 ///
 /// # Errors
-/// [`Kind::Remote`](crate::model::Kind::Remote) where it is something else.
+/// [`Kind::Remote`] where it is something else.
 fn read_back(target: &dyn Target, plan: &Plan) -> Result<Vec<Option<Digest>>> {
     in_order(&plan.arrivals, target.lanes(), |arrival| {
         let found = target.read_back(arrival)?;
@@ -162,8 +162,8 @@ fn blobs<'a>(
 /// Whether all volumes are there that the images need: known before anything is sent.
 ///
 /// # Errors
-/// [`Kind::Damaged`](crate::model::Kind::Damaged) with every volume that is missing as a part, or
-/// [`Kind::Untrusted`](crate::model::Kind::Untrusted) where what is in its place belongs to another
+/// [`Kind::Damaged`] with every volume that is missing as a part, or
+/// [`Kind::Untrusted`] where what is in its place belongs to another
 /// set.
 fn at_hand(bundle: &Bundle<Authentic>, parcels: &[Parcel]) -> Result<()> {
     let mut missing = BTreeSet::new();
@@ -201,7 +201,7 @@ fn at_hand(bundle: &Bundle<Authentic>, parcels: &[Parcel]) -> Result<()> {
 /// Whether a plan can be carried out.
 ///
 /// # Errors
-/// [`Kind::Remote`](crate::model::Kind::Remote) where the target hinders it, with every hindrance as
+/// [`Kind::Remote`] where the target hinders it, with every hindrance as
 /// a part.
 fn hindered(target: &dyn Target, plan: &Plan) -> Result<()> {
     let parts: Vec<Error> = plan
@@ -222,7 +222,7 @@ fn hindered(target: &dyn Target, plan: &Plan) -> Result<()> {
 /// the target itself.
 ///
 /// # Errors
-/// [`Kind::Damaged`](crate::model::Kind::Damaged) where something is not, before anything is sent.
+/// [`Kind::Damaged`] where something is not, before anything is sent.
 fn find_base(request: &Request<'_>, plan: &Plan, progress: &dyn Progress) -> Result<()> {
     let bundle = request.bundle;
     let Some(base) = bundle.contents().manifest.base else { return Ok(()) };

@@ -2,7 +2,7 @@
 //!
 //! A signature says who made a bundle, not when it came: whoever carries the stick could bring last
 //! year's. So a sender may number the bundles of a stream ([`Numbering`]) and say when one expires, and
-//! a receiver remembers the highest number and refuses what is lower ([`judge`]).
+//! a receiver remembers the highest number and refuses what is lower ([`judge()`]).
 //!
 //! What is remembered lies in the state folder, a folder for each stream:
 //!
