@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use crate::round_trip::changes;
 use crate::support::command::{Run, Station};
+use crate::support::dockerd::Dockerd;
 use crate::support::gallery::Gallery;
+use crate::support::images::{self, Packing};
 use crate::support::registry::Registry;
 use crate::support::{crowd, judge};
 
@@ -145,5 +147,62 @@ fn a_killed_import_leaves_no_half_image_under_a_tag_and_the_next_completes_it() 
         let before = to.accesses().len();
         Run::of(&mut import(&to)).succeeds();
         assert_eq!(changes(&to.accesses_since(before)), Vec::<&_>::new(), "a third sends nothing");
+    }
+}
+
+#[test]
+fn a_killed_import_leaves_whole_images_at_a_daemon_and_the_next_completes_it() {
+    let daemon = Dockerd::start();
+    let station = Station::new();
+    let names = ["h.example/one:1", "h.example/two:2", "h.example/three:3"];
+    let built: Vec<_> = names
+        .iter()
+        .zip(1..)
+        .map(|(name, seed)| {
+            let noise = images::noise(seed, 3 << 20);
+            let layers =
+                [images::base(), images::layer(&[("message", name.as_bytes()), ("noise", &noise)])];
+            images::image_of(&layers, Packing::Gzip, "amd64", name)
+        })
+        .collect();
+    let named: Vec<_> = names.iter().copied().zip(&built).collect();
+    images::write_layout(&station.path("images"), &named);
+    station.export("b.sealift", ["oci:images"]);
+    let import = || {
+        let mut command = station.program();
+        command.env("DOCKER_HOST", daemon.host());
+        command.args(["import", "-q", "b.sealift", "--to", "docker-daemon:"]);
+        command
+    };
+    let forget = || {
+        for image in daemon.images() {
+            let name = image.split(' ').next().unwrap();
+            // What has no name was never finished by the daemon.
+            let by = if name.contains("<none>") { image.split(' ').nth(1).unwrap() } else { name };
+            daemon.ok(&["rmi", "-f", by]);
+        }
+    };
+    let (mut moments, kills) = Moments::of("import into a daemon", || {
+        forget();
+        drop(Run::of(&mut import()).succeeds());
+    });
+    let expected = daemon.images();
+    assert_eq!(expected.len(), names.len());
+    for at in 0..kills {
+        forget();
+        let moment = moments.next(at, kills);
+        let ended = kill_after(&mut import(), moment);
+        let there = daemon.images();
+        println!("import killed after {moment:?}, ended {ended}, {} images there", there.len());
+        for image in &there {
+            assert!(expected.contains(image), "{image} is something else");
+            let name = image.split(' ').next().unwrap();
+            assert_eq!(daemon.run(name), name, "an image with a name runs");
+        }
+        assert_eq!(fs::read_dir(station.temporary()).unwrap().count(), 0);
+        Run::of(&mut import()).succeeds();
+        assert_eq!(daemon.images(), expected, "the next run completes it");
+        let third = Run::of(&mut import()).succeeds();
+        assert!(third.contains("sent 0 blobs"), "a third run sends something: {third}");
     }
 }
