@@ -97,7 +97,7 @@ pub use index::{BaseBlob, BlobEntry, Borrowed, Index, Piece};
 pub use layer::SMALLEST_OPENED;
 pub use manifest::{Attached, BaseEntry, ImageEntry, Manifest, PackEntry, Stored};
 pub use media::{Answer, Changer, Media, Wanted};
-pub use naming::volume_path;
+pub use naming::{files_named, volume_path};
 pub use occupied::Occupied;
 pub use output::SMALLEST_VOLUME;
 pub use partial::{Kept, Partial};

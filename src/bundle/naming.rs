@@ -55,6 +55,18 @@ pub(super) fn volumes_of(bundle: &Path) -> Result<Vec<PathBuf>> {
     Ok(found.into_iter().map(|(_, path)| path).collect())
 }
 
+/// A file; where there is none, the volumes of the set that was exported under this name.
+///
+/// # Errors
+/// [`Kind::Io`](crate::model::Kind::Io) where the folder cannot be read.
+pub fn files_named(path: &Path) -> Result<Vec<PathBuf>> {
+    let volumes = match path.symlink_metadata() {
+        Ok(_) => Vec::new(),
+        Err(_) => volumes_of(path)?,
+    };
+    Ok(if volumes.is_empty() { vec![path.to_owned()] } else { volumes })
+}
+
 /// The name without its extension, and the extension with its dot. What says that a file is
 /// encrypted is part of it.
 fn parts(name: &OsStr) -> (&OsStr, OsString) {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::claim::Claim;
-use super::naming::volumes_of;
+use super::naming::files_named;
 use super::volume::Volume;
 use crate::codec::encryption::Identities;
 use crate::model::{Error, Kind, Result, limits};
@@ -97,7 +97,11 @@ impl Search {
     pub(super) fn of(paths: &[PathBuf], identities: &Identities) -> Result<Self> {
         let (folders, files): (Vec<_>, Vec<_>) =
             paths.iter().cloned().partition(|path: &PathBuf| path.is_dir());
-        let files = files.into_iter().map(or_first_volume).collect::<Result<_>>()?;
+        // Of a set, one leads to the others.
+        let first = |path: PathBuf| -> Result<PathBuf> {
+            Ok(files_named(&path)?.into_iter().next().unwrap_or(path))
+        };
+        let files = files.into_iter().map(first).collect::<Result<_>>()?;
         let mut search = Self {
             files,
             folders,
@@ -213,15 +217,6 @@ impl Search {
         }
         Ok(())
     }
-}
-
-/// A file; where there is none, the first volume of the set that was exported under this name.
-fn or_first_volume(path: PathBuf) -> Result<PathBuf> {
-    if path.symlink_metadata().is_ok() {
-        return Ok(path);
-    }
-    let first = volumes_of(&path)?.into_iter().next();
-    Ok(first.unwrap_or(path))
 }
 
 /// Whether a name stands for a file, itself or as a link. Nothing is opened for that: opening a

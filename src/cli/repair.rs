@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::console::Console;
+use super::map::quoted;
 use super::output::{Align, Output, Table, count, size};
 use super::request;
 use crate::model::{Error, Kind, Result};
@@ -119,6 +120,9 @@ fn worn(left: usize, whole: usize) -> String {
 fn show(report: &Report) -> Result<()> {
     let mut out = Output::stdout();
     let state = &report.state;
+    if report.outgrown {
+        return out.line("the bundle is whole and signed, but not what it was when its parity was made: a signature was added since; make the parity anew with sealift parity --force; nothing was written");
+    }
     if report.written.is_empty() {
         return out.line(nothing(state));
     }
@@ -192,6 +196,10 @@ fn check(state: &State, as_json: bool, console: &Console) -> Result<()> {
     if state.is_whole() {
         return if as_json { Ok(()) } else { out.line("ok: nothing is damaged") };
     }
+    if state.lost == 0 {
+        return Err(Error::new(Kind::Damaged, "the volumes are not as they were when the parity was made, although no stretch of them is lost")
+            .hint("if a signature was added since, make the parity anew with sealift parity --force; else sealift repair with -o puts them together"));
+    }
     Err(Error::new(Kind::Damaged, within(state)).hint(if state.can_be_repaired() {
         "sealift repair with -o writes it anew"
     } else {
@@ -222,20 +230,34 @@ pub(super) fn with_outlook(error: Error, files: &[PathBuf], console: &Console) -
     let state = repair::outlook(files, &*progress);
     drop(progress);
     match state {
-        Some(state) if !state.is_whole() => {
+        // Where nothing is lost, something else is wrong.
+        Some(state) if state.lost > 0 => {
             if !state.can_be_repaired() {
                 return error.hint(format!("{}: copy the bundle again", within(&state)));
             }
-            let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+            let files: Vec<String> =
+                files.iter().map(|file| typed(&file.to_string_lossy())).collect();
             let output = match &state.volumes[..] {
-                [one] => format!("repaired-{}", one.name),
+                [one] => typed(&format!("repaired-{}", one.name)),
                 _ => "repaired".to_owned(),
             };
             let command = format!("sealift repair {} -o {output}", files.join(" "));
-            error.hint(format!("{}: {command}", within(&state)))
+            // The signature may be wrong for want of a key, too: that advice stays.
+            let hint = match error.get_hint() {
+                Some(hint) if error.kind() == Kind::Untrusted => {
+                    format!("{hint}; if it was changed on its way, it can be repaired: {command}")
+                }
+                _ => format!("{}: {command}", within(&state)),
+            };
+            error.hint(hint)
         }
         _ => error,
     }
+}
+
+/// The name of a file as it can be typed.
+fn typed(name: &str) -> String {
+    if name.starts_with('-') { quoted(&format!("./{name}")).into() } else { quoted(name).into() }
 }
 
 /// Warns where parity beside a whole bundle is damaged.

@@ -12,6 +12,7 @@ use super::request::{self, Pen};
 use crate::bundle::{Authentic, Bundle};
 use crate::codec::checked::read_bounded;
 use crate::model::{Error, Result, moment};
+use crate::operation::repair;
 use crate::operation::sign::{self, Hand, Paper, Report};
 use crate::trust::{PublicKey, SIGNATURE_BYTES, SecretKey, Trust};
 
@@ -44,6 +45,10 @@ pub(super) fn run(request: &request::Sign, console: &Console) -> Result<()> {
             ));
         }
         show(&report, &paper, request.json)?;
+        let in_place = matches!(&paper, Paper::Bundle(file) if file == bundle);
+        if in_place && repair::is_there(std::slice::from_ref(bundle)) {
+            console.warn("its parity does not cover the new signature: make it anew with sealift parity --force");
+        }
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::bundle::parity::{Input, Layout, Media, Parity, Plan};
-use crate::bundle::{Finished, volume_path};
+use crate::bundle::{Finished, files_named, volume_path};
 use crate::codec::atomic::{AtomicFile, Synced, name_together};
 use crate::codec::disk::Disk;
 use crate::endpoint::{Event, How, Progress, Transfers};
@@ -105,7 +105,9 @@ pub fn make(
 pub fn make_beside(volumes: &[PathBuf], wanted: &Wanted, progress: &dyn Progress) -> Result<Made> {
     let mut media = Media::default();
     let mut inputs = Vec::new();
-    for path in volumes {
+    let volumes: Vec<Vec<PathBuf>> =
+        volumes.iter().map(|path| files_named(path)).collect::<Result<_>>()?;
+    for path in volumes.iter().flatten() {
         if media.add(path)? != inputs.len() {
             return Err(Error::usage(format!("{} is named twice", path.display())));
         }

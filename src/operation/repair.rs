@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::parity::{Coverage, in_the_way, phase, require_room, synced};
 use crate::bundle::parity::{FileState, Media, Medium, Parity, Survey};
-use crate::bundle::{Authentic, Bundle};
+use crate::bundle::{Authentic, Bundle, files_named};
 use crate::codec::atomic::{AtomicFile, name_together};
 use crate::codec::encryption::Identities;
 use crate::endpoint::Progress;
@@ -54,6 +54,27 @@ impl State {
         self.budget < self.coverage.budget
     }
 
+    /// Whether each of the files that were named is one of these volumes, whole, or of their parity.
+    ///
+    /// # Errors
+    /// [`Kind::Damaged`](crate::model::Kind::Damaged) where one is something else although all
+    /// volumes are whole.
+    fn accounts_for(&self, named: &[PathBuf]) -> Result<()> {
+        let whole: Vec<PathBuf> =
+            self.volumes.iter().filter_map(|volume| volume.whole.clone()).collect();
+        let strange = |path: &&PathBuf| !whole.contains(path) && !self.parity.contains(path);
+        match named.iter().find(strange) {
+            None => Ok(()),
+            Some(path) => Err(Error::damaged(format!(
+                "{} is not as the parity in {} has it, and what that is for is whole: {}",
+                path.display(),
+                self.parity[0].display(),
+                listed(&whole)
+            ))
+            .hint("take the whole copy; or name the parity that was made for this file")),
+        }
+    }
+
     /// Whether what is lost can be made up for.
     pub fn can_be_repaired(&self) -> bool {
         self.lost <= self.budget
@@ -82,7 +103,9 @@ fn find(places: &[PathBuf], effort: Effort) -> Result<Found> {
     let mut media = Media::default();
     let mut named = Vec::new();
     let mut folders: Vec<PathBuf> = Vec::new();
-    for place in places {
+    let places: Vec<PathBuf> =
+        places.iter().map(|place| files_named(place)).collect::<Result<Vec<_>>>()?.concat();
+    for place in &places {
         let folder = if place.is_dir() {
             place.clone()
         } else {
@@ -120,11 +143,11 @@ fn find(places: &[PathBuf], effort: Effort) -> Result<Found> {
     }
     let several = all.len() > 1;
     match all.pop() {
-        None => Err(Error::damaged(format!("there is no parity at {}", listed(places)))
+        None => Err(Error::damaged(format!("there is no parity at {}", listed(&places)))
             .hint("name the file or folder with the parity of this bundle too; without it, only another copy helps")),
         Some(_) if several => Err(Error::usage(format!(
             "there is parity of several bundles at {}",
-            listed(places)
+            listed(&places)
         ))
         .hint("name the files of one bundle, or its parity")),
         Some(parity) => Ok(Found { media, named, parity }),
@@ -193,10 +216,16 @@ impl Found {
 /// Says what there is of a set and of its parity.
 ///
 /// # Errors
-/// [`Kind::Damaged`](crate::model::Kind::Damaged) where there is no parity; [`Kind::Malformed`](crate::model::Kind::Malformed) for hostile parity; [`Kind::Io`](crate::model::Kind::Io).
+/// [`Kind::Damaged`](crate::model::Kind::Damaged) where there is no parity, or a file that was named
+/// is not of it; [`Kind::Malformed`](crate::model::Kind::Malformed) for hostile parity; [`Kind::Io`](crate::model::Kind::Io).
 pub fn look(places: &[PathBuf], progress: &dyn Progress) -> Result<State> {
     let mut found = find(places, Effort::Thorough)?;
-    Ok(State::of(&found.survey(progress)?))
+    let named = found.named.clone();
+    let state = State::of(&found.survey(progress)?);
+    if state.is_whole() {
+        state.accounts_for(&named)?;
+    }
+    Ok(state)
 }
 
 /// What parity beside a bundle can do for it, where there is some: for whoever has found damage.
@@ -204,6 +233,11 @@ pub fn outlook(places: &[PathBuf], progress: &dyn Progress) -> Option<State> {
     let mut found = find(places, Effort::Quick).ok()?;
     let survey = found.survey(progress).ok()?;
     Some(State::of(&survey))
+}
+
+/// Whether there is parity beside a bundle.
+pub fn is_there(places: &[PathBuf]) -> bool {
+    find(places, Effort::Quick).is_ok()
 }
 
 /// Whether parity that lies beside a bundle is as it was: how many stretches it makes up for, and
@@ -251,6 +285,9 @@ pub struct Report {
     pub written: Vec<PathBuf>,
     /// What vouches for them.
     pub proof: Proof,
+    /// Whether the bundle itself is whole and signed, and only not what it was when its parity was
+    /// made.
+    pub outgrown: bool,
 }
 
 /// What vouches for what was written.
@@ -271,23 +308,36 @@ pub enum Proof {
 /// comes out is not signed by a trusted key; as for [`look`]. Then nothing is written.
 pub fn repair(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> {
     let mut found = find(&request.places, Effort::Thorough)?;
+    let named = found.named.clone();
     let survey = found.survey(progress)?;
     let state = State::of(&survey);
+    let nothing = |state, outgrown| {
+        Ok(Report { state, written: Vec::new(), proof: Proof::Nothing, outgrown })
+    };
     if state.is_whole() && !request.all {
-        return Ok(Report { state, written: Vec::new(), proof: Proof::Nothing });
+        state.accounts_for(&named)?;
+        return nothing(state, false);
     }
     if !state.can_be_repaired() {
         return Err(too_much(&state));
     }
-    let wanted = |(_, volume): &(usize, &FileState)| request.all || volume.whole.is_none();
-    let wanted: Vec<usize> =
-        state.volumes.iter().enumerate().filter(wanted).map(|(number, _)| number).collect();
     // Whoever has no key should learn it before a long repair.
     let is_plain = |volume: &FileState| {
         Path::new(&volume.name).extension().is_none_or(|extension| extension != "age")
     };
     let any_is_plain = state.volumes.iter().any(is_plain);
     let trust = if any_is_plain { Some((request.trust)()?) } else { None };
+    // Whoever signed it since should not lose that.
+    let stands = |trust: &Trust| {
+        let bundle = open(&request.places, trust);
+        bundle.and_then(|bundle| every_byte(&bundle, progress)).is_ok()
+    };
+    if !request.all && trust.as_ref().is_some_and(stands) {
+        return nothing(state, true);
+    }
+    let wanted = |(_, volume): &(usize, &FileState)| request.all || volume.whole.is_none();
+    let wanted: Vec<usize> =
+        state.volumes.iter().enumerate().filter(wanted).map(|(number, _)| number).collect();
     let targets = targets(&state, &wanted, request)?;
     let bytes = wanted.iter().map(|&number| state.volumes[number].length).sum();
     if let Some(first) = targets.first() {
@@ -303,7 +353,7 @@ pub fn repair(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> 
     let proof = prove(&state, &outputs, trust, request, progress)?;
     let files = outputs.into_iter().map(|(_, output)| output);
     name_together(synced(files, &targets)?)?;
-    Ok(Report { state, written: targets, proof })
+    Ok(Report { state, written: targets, proof, outgrown: false })
 }
 
 /// The files that are written; none of them is one that was read.

@@ -86,7 +86,32 @@ fn what_verify_advises_repairs_the_bundle() {
     repaired: 1 stretch of 16.0 KiB made again, signed by a trusted key, every stored byte proved
     ");
     assert!(stick.read("repaired-app.sealift") == stick.bundle);
-    assert_eq!(stick.run(&format!("-q {advice}")).code, 0, "a whole copy lies beside it now");
+    let again = stick.run(&format!("-q {advice}"));
+    assert_eq!(again.code, 4, "nothing is written, and whoever named the bad copy is told");
+    let whole = "and what that is for is whole: repaired-app.sealift";
+    assert!(again.stderr.contains(whole), "{}", again.stderr);
+}
+
+#[test]
+fn a_signature_that_came_later_is_not_repaired_away() {
+    let stick = Stick::new();
+    stick.run("-q parity app.sealift");
+    assert_eq!(stick.run("key generate -o second.pem").code, 0);
+    let signed = stick.run("-q sign app.sealift --key second.pem");
+    assert_eq!(signed.code, 0, "{}", signed.stderr);
+    assert!(signed.stderr.contains("parity does not cover"), "{}", signed.stderr);
+    let bundle = stick.read("app.sealift");
+    let repaired = stick.run("-q repair app.sealift -o again.sealift");
+    assert_eq!(repaired.code, 0, "{}", repaired.stderr);
+    assert!(repaired.stdout.contains("nothing was written"), "{}", repaired.stdout);
+    // What is wrong with signatures is told before what may be wrong with bytes.
+    let refused = stick.run("-q verify app.sealift --key second.pub --threshold 2");
+    assert_eq!(refused.code, 5, "{}", refused.stderr);
+    let first = "hint: have another one of them sign it";
+    assert!(refused.stderr.contains(first), "{}", refused.stderr);
+    assert!(stick.read("app.sealift") == bundle);
+    assert_eq!(stick.run("-q parity app.sealift --force").code, 0);
+    assert!(stick.run("-q repair --check app.sealift").stdout.contains("nothing is damaged"));
 }
 
 #[test]

@@ -194,7 +194,8 @@ fn a_killed_import_leaves_whole_images_at_a_daemon_and_the_next_completes_it() {
         let ended = kill_after(&mut import(), moment);
         let there = daemon.images();
         println!("import killed after {moment:?}, ended {ended}, {} images there", there.len());
-        for image in &there {
+        // The daemon names an image once it has all of it.
+        for image in there.iter().filter(|image| !image.contains("<none>")) {
             assert!(expected.contains(image), "{image} is something else");
             let name = image.split(' ').next().unwrap();
             assert_eq!(daemon.run(name), name, "an image with a name runs");

@@ -34,7 +34,7 @@ pub(super) fn script(images: &[Mapped], about: &About) -> Piece {
 }
 
 /// A word that a shell takes as it is.
-fn quoted(word: &str) -> Cow<'_, str> {
+pub(in crate::cli) fn quoted(word: &str) -> Cow<'_, str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return Cow::Borrowed(word);

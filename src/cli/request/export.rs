@@ -134,6 +134,13 @@ impl Export {
             .collect();
         let platforms = args.platform.iter().map(|text| text.parse()).collect::<Result<_>>()?;
         let passphrase = Passphrase::resolve(args.passphrase_file, environment);
+        if args.unlock.bundle_passphrase_file.is_some()
+            && !args.encrypt_passphrase
+            && args.base.is_empty()
+        {
+            return Err(Error::usage("--bundle-passphrase-file alone encrypts nothing")
+                .hint("add --encrypt-passphrase to encrypt the bundle with it"));
+        }
         let encryption = Encryption::resolve(
             &args.encrypt_to,
             args.encrypt_passphrase,
