@@ -88,7 +88,7 @@ fn what_verify_advises_repairs_the_bundle() {
     assert!(stick.read("repaired-app.sealift") == stick.bundle);
     let again = stick.run(&format!("-q {advice}"));
     assert_eq!(again.code, 4, "nothing is written, and whoever named the bad copy is told");
-    let whole = "and what that is for is whole: repaired-app.sealift";
+    let whole = "and what that is for is whole: ./repaired-app.sealift";
     assert!(again.stderr.contains(whole), "{}", again.stderr);
 }
 
