@@ -34,6 +34,7 @@ mod repair;
 mod report;
 mod request;
 mod rotation;
+mod secret;
 mod sign;
 mod verify;
 
@@ -136,6 +137,7 @@ fn let_writing_fail_where_files_may_not_grow() -> Result<()> {
 /// for a bundle where the next export finds it.
 fn leave_nothing_behind_on_interrupt() -> Result<()> {
     ctrlc::set_handler(|| {
+        secret::unhush();
         let kept = atomic::remove_unfinished();
         let mut stderr = std::io::stderr();
         let _ = writeln!(stderr, "\nsealift: interrupted");

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::environment::Environment;
+use super::secret;
 use crate::model::{Error, Kind, Result};
 
 /// Bytes of a passphrase file: far more than anyone types, far less than a wrong file.
@@ -137,7 +138,7 @@ impl Passphrase {
     }
 
     fn ask(&self, prompt: &str) -> Result<Zeroizing<String>> {
-        rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(|e| {
+        secret::ask(prompt).map_err(|e| {
             Error::usage("a passphrase is needed, and none could be asked for")
                 .because(e)
                 .hint(self.opens.hint())

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::output::escape;
 use super::passphrase::one_line;
+use super::secret;
 use crate::model::{Error, Result};
 
 /// Where to get a password.
@@ -48,9 +49,8 @@ impl Password {
             }
             Self::Ask => {
                 let asked = format!("Password of {} at {}: ", escape(user), escape(registry));
-                let given = rpassword::prompt_password(asked)
-                    .map(Zeroizing::new)
-                    .map_err(|e| nobody_to_ask("a password").because(e))?;
+                let given =
+                    secret::ask(&asked).map_err(|e| nobody_to_ask("a password").because(e))?;
                 if given.is_empty() {
                     Err(Error::usage("no password was given"))
                 } else {

@@ -76,10 +76,10 @@ impl Hands {
     }
 
     /// Runs a command on a terminal of its own, and types each answer where a passphrase is asked
-    /// for. Gives what it showed and its exit code.
+    /// for, by sealift only while nothing shows that is typed. Gives what it showed and its exit code.
     pub(crate) fn on_a_terminal(&self, command: &[&str], answers: &[&str]) -> (String, i32) {
         let script = "\
-import os, pty, sys
+import os, pty, sys, termios
 answers = sys.argv[2].split('\\n')
 pid, terminal = pty.fork()
 if pid == 0:
@@ -94,8 +94,12 @@ while True:
         break
     shown += got
     if answers and shown.rstrip(b' ').endswith(b':'):
+        if 'sealift' in sys.argv[3] and termios.tcgetattr(terminal)[3] & termios.ECHO:
+            sys.exit('asked while the terminal showed what is typed')
         os.write(terminal, answers.pop(0).encode() + b'\\n')
         shown += b'\\n'
+if not termios.tcgetattr(terminal)[3] & termios.ECHO:
+    sys.exit('left a terminal that shows nothing of what is typed')
 sys.stdout.buffer.write(shown)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 ";

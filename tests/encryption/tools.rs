@@ -139,6 +139,8 @@ fn passphrases_go_both_ways() {
     let (shown, code) = hands.on_a_terminal(&verify, &["tr0ub4dor"]);
     assert!(code == 0 && !shown.contains("tr0ub4dor"), "{shown}");
     assert_eq!(hands.on_a_terminal(&verify, &["wrong"]).1, 2);
+    let (shown, code) = hands.on_a_terminal(&verify, &["tr0ub\u{3}"]);
+    assert!(code == 130 && !shown.contains("tr0ub"), "{shown}");
     let said = hands.station.sealift([&["verify", "y.age"], &with[..]].concat()).refused(2);
     assert!(said.contains("passphrase does not open") && !said.contains("horse"), "{said}");
     let said = hands.station.sealift(["verify", "y.age"]).refused(2);
