@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use super::advice;
 use super::console::Console;
 use super::freshness;
 use super::output::{Align, Output, Table};
@@ -47,7 +48,10 @@ pub(super) fn run(request: &request::Sign, console: &Console) -> Result<()> {
         show(&report, &paper, request.json)?;
         let in_place = matches!(&paper, Paper::Bundle(file) if file == bundle);
         if in_place && repair::is_there(std::slice::from_ref(bundle)) {
-            console.warn("its parity does not cover the new signature: make it anew with sealift parity --force");
+            console.warn(&format!(
+                "its parity does not cover the new signature: make it anew: {}",
+                advice::parity(std::slice::from_ref(bundle), &[])
+            ));
         }
     }
     Ok(())

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use sealift::bundle::{Preset, SMALLEST_VOLUME, WriterOptions};
+use sealift::codec::encryption::Identities;
 use sealift::endpoint::{Origin, Silent};
 use sealift::model::{Kind, Result};
 use sealift::operation::export::{self, Report};
@@ -64,6 +65,8 @@ fn repair_with(
         all: false,
         force: false,
         trust,
+        identities: Identities::default(),
+        must_open: false,
     };
     repair::repair(&request, &Silent)
 }
