@@ -50,15 +50,23 @@ pub(super) fn none(volume: &Volume) -> Error {
         return Error::malformed(format!("{path} is not a sealift bundle: it is a compressed file"))
             .hint(format!("if it is an archive of images, sealift export docker-archive:{typed} -o NAME.sealift makes a bundle of it; else decompress it"));
     }
-    // Without its header an encrypted file is noise, and only its name says what it was.
-    if !volume.is_encrypted() && volume.path().extension().is_some_and(|it| it == "age") {
-        return Error::damaged(format!(
-            "{path} does not begin as an age file, which its name says that it is"
+    spoiled(volume).unwrap_or_else(|| {
+        Error::malformed(format!("{path} is not a sealift bundle"))
+            .hint("a bundle is made by `sealift export`; archives of docker and skopeo are read by export, as docker-archive: and oci-archive:")
+    })
+}
+
+/// That a file has lost the header without which an encrypted file is noise: only its name says what
+/// it was.
+pub(super) fn spoiled(volume: &Volume) -> Option<Error> {
+    let is_called_so = volume.path().extension().is_some_and(|it| it == "age");
+    (is_called_so && !volume.is_encrypted()).then(|| {
+        Error::damaged(format!(
+            "{} does not begin as an age file, which its name says that it is",
+            volume.path().display()
         ))
-        .hint("copy it again: without its header nobody can open the file");
-    }
-    Error::malformed(format!("{path} is not a sealift bundle"))
-        .hint("a bundle is made by `sealift export`; archives of docker and skopeo are read by export, as docker-archive: and oci-archive:")
+        .hint("copy it again: without its header nobody can open the file")
+    })
 }
 
 /// That a folder is no folder of a bundle, where it can be told what it is.

@@ -168,8 +168,14 @@ impl Search {
         let places: Vec<String> =
             self.places().iter().map(|path| path.display().to_string()).collect();
         let what = format!("there is no sealift bundle in {}", places.join(" or "));
-        let reasons: Vec<Error> =
-            self.unreadable.iter().take(TOLD).map(|(_, why)| retold(why)).collect();
+        let of_folder = |candidate: &&Candidate| {
+            candidate.origin == Origin::Folder && candidate.claim.is_none()
+        };
+        let spoiled = self.found.iter().filter(of_folder).filter_map(|candidate| {
+            foreign::spoiled(Volume::open_plain(&candidate.path).ok().flatten().as_ref()?)
+        });
+        let closed = self.unreadable.iter().map(|(_, why)| retold(why));
+        let reasons: Vec<Error> = closed.chain(spoiled).take(TOLD).collect();
         let worst = |kind: &Kind| (*kind == Kind::Damaged, *kind != Kind::Io);
         match reasons.iter().map(Error::kind).max_by_key(worst) {
             Some(kind) => Error::new(kind, format!("{what} that can be opened")).parts(reasons),

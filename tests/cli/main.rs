@@ -1,8 +1,12 @@
 //! The command line as its users see it: help, refusals, exit codes.
 
+#[path = "../support/mod.rs"]
+mod support;
+
 mod evidence;
 mod help;
 mod interrupt;
 mod mapping;
 mod refusals;
 mod repair;
+mod sets;
