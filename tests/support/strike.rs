@@ -1,7 +1,9 @@
 //! kill -9 right before a system call, call after call.
 //!
 //! strace counts the calls of each kind and thread; so call after call is hit, kind after kind, until
-//! a run gets to its end. An ordinary test run takes a sample, `SEALIFT_KILLS` (`make kills`) all.
+//! a run gets to its end: first those of whichever thread is the first to make so many, then those of
+//! the first thread alone, which gives files their names. An ordinary test run takes a sample,
+//! `SEALIFT_KILLS` (`make kills`) all.
 
 #![expect(clippy::print_stdout, reason = "how many there were is what a long run is made for")]
 
@@ -50,10 +52,10 @@ impl Strikes<'_> {
     /// Kills at each step, and calls `judge` after each kill with words for where it was.
     pub(crate) fn at_every_step(&self, mut judge: impl FnMut(&str)) {
         let mut kills = 0;
-        for call in self.calls {
+        for (threads, call) in self.calls.iter().flat_map(|call| [(true, call), (false, call)]) {
             for number in (1..).filter(|number| self.hits(*number)) {
-                let whole = self.killed_at(call, number);
-                judge(&format!("{}, {call} {number}", self.what));
+                let whole = self.killed_at(call, number, threads);
+                judge(&format!("{}, {call} {number}, all threads {threads}", self.what));
                 if whole {
                     break;
                 }
@@ -70,11 +72,13 @@ impl Strikes<'_> {
         std::env::var_os("SEALIFT_KILLS").is_some() || power()
     }
 
-    /// Kills before call `number` of a kind; true where it got to its end.
-    fn killed_at(&self, call: &str, number: u32) -> bool {
+    /// Kills before call `number` of a kind, in any of its threads or the first; true where it got to
+    /// its end.
+    fn killed_at(&self, call: &str, number: u32, threads: bool) -> bool {
         let mut strace = self.station.command("strace");
         strace
-            .args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}")])
+            .args(threads.then_some("-f"))
+            .args(["-qq", "-o", "/dev/null", "-e", &format!("trace={call}")])
             .args(["-e", &format!("inject={call}:signal=KILL:when={number}")])
             .arg(BINARY)
             .stdout(Stdio::null())
