@@ -10,7 +10,7 @@ use super::output::{Align, Output, Table, count, size};
 use super::places;
 use super::repair;
 use super::request::{self, Encryption, Sealing};
-use crate::bundle::{Base, Kept, WriterOptions};
+use crate::bundle::{Base, BaseEntry, Kept, LeftOut, WriterOptions};
 use crate::endpoint::Parcel;
 use crate::model::graph::distinct_leaves;
 use crate::model::{Digest, Result};
@@ -208,6 +208,21 @@ fn show_preview(preview: &Preview, as_json: bool) -> Result<()> {
     ))
 }
 
+/// What a delta lacks, and what it takes to import it.
+fn delta(file: &Path, base: &BaseEntry, left_out: &LeftOut) -> String {
+    let content = match left_out.content {
+        0 => String::new(),
+        bytes => format!(", and {} of the content of others", size(bytes)),
+    };
+    format!(
+        "delta: needs {} ({}) at the destination, or named at the import with --base; it leaves out {} ({}){content}",
+        file.display(),
+        base.digest,
+        count(left_out.blobs, "blob"),
+        size(left_out.bytes),
+    )
+}
+
 fn show(
     report: &Report,
     sealing: &Sealing,
@@ -257,6 +272,12 @@ fn show(
             "content": report.content,
             "images": images,
             "blobs": blobs,
+            "delta": sealed.manifest.base.map(|base| json!({
+                "base": base.digest,
+                "blobs": sealed.left_out.blobs,
+                "bytes": sealed.left_out.bytes,
+                "content": sealed.left_out.content,
+            })),
             "atHand": {"blobs": at_hand, "bytes": bytes_at_hand},
             "parity": report.parity.as_ref().map(repair::made_json),
         }));
@@ -291,6 +312,9 @@ fn show(
         },
         if request.read_back { ", read back from the medium" } else { "" },
     ))?;
+    if let (Some(base), Some(file)) = (&sealed.manifest.base, request.bases.first()) {
+        out.line(delta(file, base, &sealed.left_out))?;
+    }
     match &report.parity {
         Some(made) => out.line(repair::sentence(made)),
         None => Ok(()),

@@ -27,6 +27,12 @@ use crate::model::graph::distinct_leaves;
 use crate::model::{Digest, Error, Graph, ImageName, Kind, Result, Role, limits};
 use crate::trust::SecretKey;
 
+/// What an export is at, for people, while images come in,
+const FETCHING: &str = "fetching";
+
+/// and when the last of them are there.
+const PACKING: &str = "packing";
+
 /// What is to be exported, and how.
 pub struct Request<'a> {
     /// The places, in the order in which the user named them.
@@ -124,7 +130,8 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
         return Err(Error::usage("a bundle must be signed, and there is no key to sign with")
             .hint("make one with `sealift key generate`"));
     }
-    let around = Surroundings { progress, temporary: request.temporary, title: "exporting" };
+    let temporary = request.temporary;
+    let around = Surroundings { progress, temporary, title: FETCHING, then: Some(PACKING) };
     if request.signers.len() > limits::SIGNATURES {
         return Err(Error::usage(format!(
             "a bundle has at most {} signatures, and there are {} keys",
@@ -305,8 +312,8 @@ pub(super) fn run_feed(
     progress: &dyn Progress,
 ) -> Result<Vec<Parcel>> {
     let announced: u64 = feed.announce()?.iter().map(|(_, bytes)| bytes).sum();
-    progress
-        .event(Event::Phase { title: "exporting", total: (announced > 0).then_some(announced) });
+    progress.event(Event::Phase { title: FETCHING, total: (announced > 0).then_some(announced) });
+    progress.event(Event::Then(PACKING));
     let mut intake = FeedIntake { target, transfers: Transfers::new(progress) };
     let delivered = feed.run(&mut intake)?;
     let mut parcels = Vec::new();
