@@ -20,8 +20,8 @@ use crate::codec::disk::Disk;
 use crate::codec::encryption::Recipients;
 use crate::codec::imprint::Imprint;
 use crate::endpoint::{
-    Event, Fed, Feed, Form, Intake, Origin, Parcel, Plan, Progress, Satellite, Source, Target as _,
-    Transfers,
+    Action, BlobStep, Event, Fed, Feed, Form, Intake, Origin, Parcel, Plan, Progress, Satellite,
+    Source, Target as _, Transfers,
 };
 use crate::model::graph::distinct_leaves;
 use crate::model::{Digest, Error, Graph, ImageName, Kind, Result, Role, limits};
@@ -88,8 +88,14 @@ pub struct Report {
     pub parity: Option<parity::Made>,
 }
 
-/// Says what an export would do. Asks the places, writes nothing.
-pub fn preview(origins: &[Origin], wanted: &Wanted, progress: &dyn Progress) -> Result<Preview> {
+/// Says what an export would do. Asks the places, writes nothing. Of what blobs share with the base
+/// only what it holds whole is known beforehand.
+pub fn preview(
+    origins: &[Origin],
+    wanted: &Wanted,
+    base: Option<&Base>,
+    progress: &dyn Progress,
+) -> Result<Preview> {
     progress.event(Event::Phase { title: "reading what the images consist of", total: None });
     let mut announced = Vec::new();
     let mut sources: Vec<&dyn Source> = Vec::new();
@@ -106,12 +112,15 @@ pub fn preview(origins: &[Origin], wanted: &Wanted, progress: &dyn Progress) -> 
     let parcels: Vec<Parcel> = parcels.into_iter().flatten().collect();
     let mut plan = Plan::default();
     for leaf in distinct_leaves(parcels.iter().flat_map(Parcel::graphs)) {
-        plan.blobs.push(crate::endpoint::BlobStep {
+        // Configurations travel with every bundle.
+        let left_out = leaf.role != Role::Config
+            && base.is_some_and(|base| base.holds(&leaf.descriptor.digest));
+        plan.blobs.push(BlobStep {
             descriptor: leaf.descriptor.clone(),
             form: Form::Exact,
             bytes: leaf.descriptor.size,
             place: String::new(),
-            action: crate::endpoint::Action::Send,
+            action: if left_out { Action::Present } else { Action::Send },
         });
     }
     Ok(Preview { parcels, plan, announced })

@@ -200,7 +200,6 @@ impl Index {
         })
     }
 
-
     /// How much is left to the base; nothing where there is none.
     pub fn left_out(&self) -> LeftOut {
         let mut left_out = LeftOut::default();

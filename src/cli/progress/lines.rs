@@ -165,7 +165,11 @@ mod tests {
         }
         drop(lines);
         let first = written(&paper);
-        assert_eq!(first.lines().next(), Some("sealift: import: sending: 0 B of 2.0 KiB"), "{first}");
+        assert_eq!(
+            first.lines().next(),
+            Some("sealift: import: sending: 0 B of 2.0 KiB"),
+            "{first}"
+        );
     }
 
     #[test]

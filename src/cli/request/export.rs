@@ -13,13 +13,13 @@ use super::state::State;
 use super::stream::dating;
 use super::trust::Trust;
 use super::unlock::Unlock;
-use super::{is_there, refuse_folder, signing_keys};
+use super::{is_there, own_public_key, refuse_folder, signing_keys};
 use crate::bundle::parity::{beside, first_of_several};
 use crate::bundle::{Occupied, Preset, SMALLEST_VOLUME};
 use crate::cli::args;
 use crate::cli::environment::Environment;
 use crate::cli::passphrase::Passphrase;
-use crate::model::{Error, Location, Platform, Result};
+use crate::model::{Error, Kind, Location, Platform, Result};
 use crate::operation::freshness::Dating;
 use crate::operation::parity::Wanted;
 
@@ -56,6 +56,8 @@ pub(in crate::cli) struct Export {
     pub(in crate::cli) bases: Vec<PathBuf>,
     /// Who may have signed those, beside oneself.
     pub(in crate::cli) trust: Option<Trust>,
+    /// One's own public key, if it is there: a dry run needs no secret one.
+    pub(in crate::cli) own_key: Option<PathBuf>,
     /// What is said about the age of the bundle.
     pub(in crate::cli) dating: Dating,
     /// Bytes that no volume is larger than.
@@ -99,6 +101,13 @@ fn destination(
 ) -> Result<PathBuf> {
     refuse_folder(&output, &bundle_name(sources))?;
     let output = if is_encrypted { encrypted_name(output) } else { output };
+    if let Some(folder) = output.parent().filter(|folder| !folder.as_os_str().is_empty())
+        && !is_there(folder)?
+    {
+        let what = format!("cannot write {}: its folder is not there", output.display());
+        return Err(Error::new(Kind::Io, what)
+            .hint(format!("make {} first, or choose another place", folder.display())));
+    }
     match Occupied::find(&output)?.files().first() {
         Some(first) if !force => Err(taken(first)),
         _ => Ok(output),
@@ -185,6 +194,7 @@ impl Export {
                 let none = args::TrustArgs { key: Vec::new(), trust: None, threshold: None };
                 Some(Trust::find(none, environment)?)
             },
+            own_key: own_public_key(environment)?,
             dating,
             bases: args.base,
             preset: match args.compression {

@@ -146,6 +146,13 @@ fn signing_keys(named: Vec<PathBuf>, environment: &Environment) -> Result<Vec<Pa
     Ok(vec![key])
 }
 
+/// One's own public key, if it is there.
+fn own_public_key(environment: &Environment) -> Result<Option<PathBuf>> {
+    let Ok(key) = environment.default_signing_key() else { return Ok(None) };
+    let public = key.with_extension("pub");
+    Ok(is_there(&public)?.then_some(public))
+}
+
 fn is_there(path: &Path) -> Result<bool> {
     match path.symlink_metadata() {
         Ok(_) => Ok(true),

@@ -8,7 +8,7 @@ use super::faults::Faults;
 use super::sources::{registries, sources};
 use super::trust::Trust;
 use super::unlock::Unlock;
-use super::{is_there, refuse_folder};
+use super::{own_public_key, refuse_folder};
 use crate::cli::args;
 use crate::cli::environment::Environment;
 use crate::model::{Error, Location, Result};
@@ -71,11 +71,6 @@ impl Remake {
         let output = faults.or_default(bundle(args.output));
         faults.none()?;
         let registries = registries(&sources);
-        let own_key = environment.default_signing_key().ok().map(|key| key.with_extension("pub"));
-        let own_key = match own_key {
-            Some(file) => is_there(&file)?.then_some(file),
-            None => None,
-        };
         let trust = args::TrustArgs { key: args.key, trust: None, threshold: None };
         Ok(Self {
             number,
@@ -84,7 +79,7 @@ impl Remake {
             force: args.force,
             tail: args.tail,
             trust: Trust::find(trust, environment)?,
-            own_key,
+            own_key: own_public_key(environment)?,
             unlock: Unlock::resolve(args.unlock, environment)?,
             bases: args.base,
             jobs: args.jobs.unwrap_or(environment.jobs),
