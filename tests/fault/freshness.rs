@@ -5,10 +5,10 @@ use std::fs;
 use serde_json::json;
 
 use crate::catalogue::Entry;
-use crate::forge::Forge;
 use crate::sample::{key, sample};
 use crate::scene::{Case, files};
 use crate::support::command::BINARY;
+use crate::support::forge::Forge;
 
 pub(crate) const CASES: &[Entry] = &[
     Entry { number: 40, name: "a lower number of its stream", play: lower },
