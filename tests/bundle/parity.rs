@@ -3,13 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-use sealift::bundle::{Preset, SMALLEST_VOLUME, WriterOptions};
-use sealift::endpoint::{Origin, Silent};
+use sealift::bundle::{Preset, SMALLEST_VOLUME};
+use sealift::endpoint::Silent;
 use sealift::model::{Kind, Result};
 use sealift::operation::export::{self, Report};
-use sealift::operation::gather::Wanted;
+use sealift::operation::parity;
 use sealift::operation::repair::{self, Proof};
-use sealift::operation::{freshness, parity};
 use sealift::trust::Trust;
 
 use crate::Bench;
@@ -23,27 +22,9 @@ impl Bench {
     fn with_parity(&self, memory: Memory, percent: u8, volume_size: Option<u64>) -> Report {
         let output = self.path("sent/app.sealift");
         let _ = std::fs::create_dir(self.path("sent"));
-        let request = export::Request {
-            origins: vec![Origin::Source(Box::new(memory))],
-            wanted: Wanted { platforms: Vec::new(), attachments: true },
-            output: output.clone(),
-            signers: vec![self.key()],
-            writer: WriterOptions {
-                created: 1_700_000_000,
-                set: "0".repeat(32),
-                threads: 2,
-                preset: Preset::Fast,
-                temporary: std::env::temp_dir(),
-                volume_size,
-                imprint: false,
-            },
-            base: None,
-            dating: freshness::Dating::default(),
-            resume: false,
-            recipients: None,
-            parity: Some(wanted(percent, self.path("sent/app.parity.sealift"))),
-            temporary: self.folder.path(),
-        };
+        let mut request = self.request(memory, &output, 2, volume_size);
+        request.writer.preset = Preset::Fast;
+        request.parity = Some(wanted(percent, self.path("sent/app.parity.sealift")));
         export::export(request, &Silent).unwrap()
     }
 
