@@ -95,7 +95,7 @@ pub use base::{Base, Known};
 pub use difference::{Difference, News};
 pub use examine::{Finding, Subject};
 pub use held::{Held, Needs};
-pub use index::{BaseBlob, BlobEntry, Borrowed, Index, Piece};
+pub use index::{BaseBlob, BlobEntry, Borrowed, Index, LeftOut, Piece};
 pub use layer::SMALLEST_OPENED;
 pub use manifest::{Attached, BaseEntry, ImageEntry, Manifest, PackEntry, Stored};
 pub use media::{Answer, Changer, Media, Wanted};

@@ -21,12 +21,18 @@ use crate::codec::disk::Disk;
 use crate::codec::encryption::Recipients;
 use crate::codec::imprint::Imprint;
 use crate::endpoint::{
-    Event, Fed, Feed, Form, Intake, Origin, Parcel, Plan, Progress, Satellite, Source, Target as _,
-    Transfers,
+    Action, BlobStep, Event, Fed, Feed, Form, Intake, Origin, Parcel, Plan, Progress, Satellite,
+    Source, Target as _, Transfers,
 };
 use crate::model::graph::distinct_leaves;
 use crate::model::{Digest, Error, Graph, ImageName, Kind, Result, Role, limits};
 use crate::trust::SecretKey;
+
+/// What an export is at, for people, while images come in,
+const FETCHING: &str = "fetching";
+
+/// and when the last of them are there.
+const PACKING: &str = "packing";
 
 /// What is to be exported, and how.
 pub struct Request<'a> {
@@ -85,8 +91,14 @@ pub struct Report {
     pub stale_parity: Vec<PathBuf>,
 }
 
-/// Says what an export would do. Asks the places, writes nothing.
-pub fn preview(origins: &[Origin], wanted: &Wanted, progress: &dyn Progress) -> Result<Preview> {
+/// Says what an export would do. Asks the places, writes nothing. Of what blobs share with the base
+/// only what it holds whole is known beforehand.
+pub fn preview(
+    origins: &[Origin],
+    wanted: &Wanted,
+    base: Option<&Base>,
+    progress: &dyn Progress,
+) -> Result<Preview> {
     progress.event(Event::Phase { title: "reading what the images consist of", total: None });
     let mut announced = Vec::new();
     let mut sources: Vec<&dyn Source> = Vec::new();
@@ -103,12 +115,15 @@ pub fn preview(origins: &[Origin], wanted: &Wanted, progress: &dyn Progress) -> 
     let parcels: Vec<Parcel> = parcels.into_iter().flatten().collect();
     let mut plan = Plan::default();
     for leaf in distinct_leaves(parcels.iter().flat_map(Parcel::graphs)) {
-        plan.blobs.push(crate::endpoint::BlobStep {
+        // Configurations travel with every bundle.
+        let left_out = leaf.role != Role::Config
+            && base.is_some_and(|base| base.holds(&leaf.descriptor.digest));
+        plan.blobs.push(BlobStep {
             descriptor: leaf.descriptor.clone(),
             form: Form::Exact,
             bytes: leaf.descriptor.size,
             place: String::new(),
-            action: crate::endpoint::Action::Send,
+            action: if left_out { Action::Present } else { Action::Send },
         });
     }
     Ok(Preview { parcels, plan, announced })
@@ -127,7 +142,8 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
         return Err(Error::usage("a bundle must be signed, and there is no key to sign with")
             .hint("make one with `sealift key generate`"));
     }
-    let around = Surroundings { progress, temporary: request.temporary, title: "exporting" };
+    let temporary = request.temporary;
+    let around = Surroundings { progress, temporary, title: FETCHING, then: Some(PACKING) };
     if request.signers.len() > limits::SIGNATURES {
         return Err(Error::usage(format!(
             "a bundle has at most {} signatures, and there are {} keys",
@@ -331,8 +347,8 @@ pub(super) fn run_feed(
     progress: &dyn Progress,
 ) -> Result<Vec<Parcel>> {
     let announced: u64 = feed.announce()?.iter().map(|(_, bytes)| bytes).sum();
-    progress
-        .event(Event::Phase { title: "exporting", total: (announced > 0).then_some(announced) });
+    progress.event(Event::Phase { title: FETCHING, total: (announced > 0).then_some(announced) });
+    progress.event(Event::Then(PACKING));
     let mut intake = FeedIntake { target, transfers: Transfers::new(progress) };
     let delivered = feed.run(&mut intake)?;
     let mut parcels = Vec::new();

@@ -48,7 +48,9 @@ pub fn remake(request: Request<'_>, progress: &dyn Progress) -> Result<SealedVol
         return Err(Error::usage(format!("the bundle has no volume {number}"))
             .hint(format!("its volumes are numbered from 1 to {count}")));
     }
-    let around = Surroundings { progress, temporary: request.temporary, title: "making it again" };
+    let temporary = request.temporary;
+    let then = Some("packing it again");
+    let around = Surroundings { progress, temporary, title: "fetching", then };
     progress.event(Event::Phase { title: "reading what the images consist of", total: None });
     let mut feeds: Vec<Box<dyn Feed>> = Vec::new();
     let mut places: Vec<Box<dyn Source>> = Vec::new();

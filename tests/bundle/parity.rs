@@ -3,14 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
-use sealift::bundle::{Preset, SMALLEST_VOLUME, WriterOptions};
+use sealift::bundle::{Preset, SMALLEST_VOLUME};
 use sealift::codec::encryption::Identities;
-use sealift::endpoint::{Event, Origin, Progress, Silent};
+use sealift::endpoint::{Event, Progress, Silent};
 use sealift::model::{Kind, Result};
 use sealift::operation::export::{self, Report};
-use sealift::operation::gather::Wanted;
+use sealift::operation::parity;
 use sealift::operation::repair::{self, Proof};
-use sealift::operation::{freshness, parity};
 use sealift::trust::Trust;
 
 use crate::Bench;
@@ -24,27 +23,9 @@ impl Bench {
     fn with_parity(&self, memory: Memory, percent: u8, volume_size: Option<u64>) -> Report {
         let output = self.path("sent/app.sealift");
         let _ = std::fs::create_dir(self.path("sent"));
-        let request = export::Request {
-            origins: vec![Origin::Source(Box::new(memory))],
-            wanted: Wanted { platforms: Vec::new(), attachments: true },
-            output: output.clone(),
-            signers: vec![self.key()],
-            writer: WriterOptions {
-                created: 1_700_000_000,
-                set: "0".repeat(32),
-                threads: 2,
-                preset: Preset::Fast,
-                temporary: std::env::temp_dir(),
-                volume_size,
-                imprint: false,
-            },
-            base: None,
-            dating: freshness::Dating::default(),
-            resume: false,
-            recipients: None,
-            parity: Some(wanted(percent, self.path("sent/app.parity.sealift"))),
-            temporary: self.folder.path(),
-        };
+        let mut request = self.request(memory, &output, 2, volume_size);
+        request.writer.preset = Preset::Fast;
+        request.parity = Some(wanted(percent, self.path("sent/app.parity.sealift")));
         export::export(request, &Silent).unwrap()
     }
 
@@ -413,7 +394,9 @@ fn only_what_can_be_of_the_bundle_is_looked_through_in_passing() {
         sealift::model::manifest::media::OCI_LAYER,
     );
     another.image("h.example/b:1", "amd64", &[layer]);
-    stick.bench.export(another, &place("another.sealift"), 1);
+    let mut request = stick.bench.request(another, &place("another.sealift"), 1, None);
+    request.writer.set = "1".repeat(32);
+    export::export(request, &Silent).unwrap();
     let bad = stick.hit(0..stick.budget + 1);
     std::fs::write(place("app.sealift"), &bad).unwrap();
     let outlook = |place: PathBuf| {

@@ -4,6 +4,7 @@
 mod support;
 
 mod evidence;
+mod export;
 mod help;
 mod interrupt;
 mod mapping;

@@ -5,6 +5,7 @@ mod arrival;
 mod connection;
 mod encryption;
 mod export;
+mod faults;
 mod filing;
 mod import;
 mod key;
@@ -15,6 +16,7 @@ mod remake;
 mod repair;
 mod sign;
 mod sign_in;
+mod sources;
 mod state;
 mod stream;
 mod trust;
@@ -130,12 +132,34 @@ fn signing_keys(named: Vec<PathBuf>, environment: &Environment) -> Result<Vec<Pa
     Ok(vec![key])
 }
 
+/// One's own public key, if it is there.
+fn own_public_key(environment: &Environment) -> Result<Option<PathBuf>> {
+    let Ok(key) = environment.default_signing_key() else { return Ok(None) };
+    let public = key.with_extension("pub");
+    Ok(is_there(&public)?.then_some(public))
+}
+
 fn is_there(path: &Path) -> Result<bool> {
     match path.symlink_metadata() {
         Ok(_) => Ok(true),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
         Err(e) => Err(Error::io(format!("cannot look at {}", path.display()), e)),
     }
+}
+
+/// A file that is to be written is no folder.
+///
+/// # Errors
+/// [`Kind::Usage`](crate::model::Kind::Usage) where it is one, or is written as one; `example` is
+/// what the file in it could be called.
+fn refuse_folder(file: &Path, example: &str) -> Result<()> {
+    let is_there = file.is_dir();
+    if !is_there && !file.to_string_lossy().ends_with(std::path::is_separator) {
+        return Ok(());
+    }
+    let what = if is_there { "is a folder" } else { "would be a folder, and is not there" };
+    Err(Error::usage(format!("{} {what}: the name of a file is wanted", file.display()))
+        .hint(format!("name the file in it, as in {}", file.join(example).display())))
 }
 
 impl Verify {
