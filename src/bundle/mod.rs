@@ -53,6 +53,7 @@ mod class;
 mod content;
 mod cosign;
 mod difference;
+mod exact;
 mod examine;
 mod foreign;
 mod handles;
@@ -93,6 +94,7 @@ mod writer;
 
 pub use base::{Base, Known};
 pub use difference::{Difference, News};
+pub use exact::is_closed;
 pub use examine::{Finding, Subject};
 pub use held::{Held, Needs};
 pub use index::{BaseBlob, BlobEntry, Borrowed, Index, LeftOut, Piece};
