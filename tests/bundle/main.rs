@@ -24,6 +24,7 @@ mod sealing;
 mod sets;
 mod split;
 mod volumes;
+mod vouching;
 
 use std::path::{Path, PathBuf};
 

@@ -277,3 +277,80 @@ impl<'a> Scan<'a> {
 pub(super) fn is(digest: Sha256, mark: &Mark) -> bool {
     <[u8; 32]>::from(digest.finalize()) == mark.digest
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::layout::{Covered, Layout};
+    use super::*;
+
+    /// A table for one file of this length, whose shards all have this mark.
+    fn table(shard: u64, length: u64, mark: Mark) -> Description {
+        let files = vec![Covered { name: "app.sealift".to_owned(), length }];
+        let layout = Layout::new(shard, files, 1).unwrap();
+        let marks = vec![mark; layout.data() + 1];
+        Description { set: None, layout, marks }
+    }
+
+    /// What is left of the patience, and what was found, after a search through such files.
+    fn search(description: &Description, files: &[Vec<u8>]) -> (u64, u64, Finds) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut media = Media::default();
+        for (number, bytes) in files.iter().enumerate() {
+            let path = folder.path().join(number.to_string());
+            std::fs::write(&path, bytes).unwrap();
+            media.add(&path).unwrap();
+        }
+        let lookup = Lookup::new(description);
+        let bytes = files.iter().map(|file| file.len() as u64).sum();
+        let mut finds = lookup.nothing(bytes);
+        let before = finds.patience;
+        for number in 0..files.len() {
+            Scan::new(&lookup, &media, number, &mut finds).run(&|_| ());
+        }
+        (before, finds.patience, finds)
+    }
+
+    /// The weak hash of zeros is zero: it fits everywhere in these files.
+    fn hostile() -> Mark {
+        Mark { weak: 0, digest: [1; 32] }
+    }
+
+    /// A shard of 4 GiB that no file is long enough for would take seconds for each file.
+    #[test]
+    fn what_is_much_longer_than_all_files_is_not_hashed() {
+        let description = table(4 << 30, 1 << 40, hostile());
+        let (before, after, finds) = search(&description, &vec![vec![0; 180]; 8]);
+        assert_eq!(before, after, "something was hashed");
+        assert!(finds.spots.iter().all(Option::is_none));
+    }
+
+    #[test]
+    fn what_is_hashed_in_vain_is_bounded_over_all_files_together() {
+        let description = table(256 << 10, 1 << 30, hostile());
+        let (before, after, _) = search(&description, &vec![vec![0; 100]; 50]);
+        assert!(before - after >= 256 << 10, "nothing was tried");
+        assert!(after < 256 << 10 && before < 2 << 20, "{after} of {before}");
+    }
+
+    /// A mark that is right costs as well, if nearly all of the shard is in no file.
+    #[test]
+    fn zeros_of_no_file_are_bounded_too() {
+        let shard = 256u64 << 10;
+        let zeros = Sha256::digest(vec![0; shard as usize]).into();
+        let description = table(shard, 1 << 30, Mark { weak: 0, digest: zeros });
+        let (before, after, finds) = search(&description, &vec![vec![0; 100]; 50]);
+        assert!(finds.spots[0].is_some());
+        assert!(after < shard && before < 2 << 20, "{after} of {before}");
+    }
+
+    #[test]
+    fn the_short_end_of_a_file_is_found_in_a_long_shard() {
+        let (shard, bytes) = (1u64 << 20, vec![7; 5000]);
+        let mut filled = bytes.clone();
+        filled.resize(shard as usize, 0);
+        let digest = Sha256::digest(&filled).into();
+        let mark = Mark { weak: weak::extend(0, &filled), digest };
+        let (_, _, finds) = search(&table(shard, shard, mark), &[bytes]);
+        assert_eq!(finds.spots[0], Some(Spot { medium: 0, offset: 0 }));
+    }
+}

@@ -326,3 +326,61 @@ impl<'a> Survey<'a> {
         self.finds.spots.iter().flatten().any(is_it)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::description::Mark;
+    use super::super::layout::{Covered, Layout};
+    use super::*;
+    use sha2::{Digest as _, Sha256};
+
+    fn description() -> Description {
+        let files = vec![Covered { name: "app.sealift".to_owned(), length: 31_232 }];
+        let layout = Layout::new(16_384, files, 1).unwrap();
+        Description { set: None, layout, marks: vec![Mark::default(); 3] }
+    }
+
+    fn media(folder: &Path, files: &[Vec<u8>]) -> Media {
+        let mut media = Media::default();
+        for (number, bytes) in files.iter().enumerate() {
+            let path = folder.join(number.to_string());
+            std::fs::write(&path, bytes).unwrap();
+            media.add(&path).unwrap();
+        }
+        media
+    }
+
+    #[test]
+    fn of_very_many_copies_some_are_remembered() {
+        let folder = tempfile::tempdir().unwrap();
+        let media = media(folder.path(), &vec![description().to_bytes(); 20]);
+        let found = Parity::find_quickly(&media);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].files.len(), COPIES);
+    }
+
+    #[test]
+    fn what_only_begins_as_a_description_is_tried_a_few_times() {
+        let folder = tempfile::tempdir().unwrap();
+        let good = description().to_bytes();
+        let after =
+            |tries: usize| [TYPE_LINE.repeat(tries), vec![0; 10_000], good.clone()].concat();
+        let media = media(folder.path(), &[after(2), after(40)]);
+        let found = Parity::find_quickly(&media);
+        assert_eq!(found[0].files, [folder.path().join("0")]);
+    }
+
+    #[test]
+    fn a_shard_that_is_longer_than_every_file_is_no_parity() {
+        let mut bytes = TYPE_LINE.to_vec();
+        for number in [0, 256 << 20, 1, 31_232, 1] {
+            crate::codec::number::put(&mut bytes, number);
+        }
+        bytes.extend_from_slice(b"a\x01");
+        bytes.extend_from_slice(&[1; 80]);
+        let own: [u8; 32] = Sha256::digest(&bytes).into();
+        bytes.extend_from_slice(&own);
+        let flaw = Description::parse(&bytes).unwrap_err();
+        assert_eq!(flaw, Flaw::Malformed("a shard is longer than any file"));
+    }
+}

@@ -15,7 +15,7 @@ use crate::bundle::{Authentic, Bundle, is_closed};
 use crate::codec::atomic::{AtomicFile, name_together};
 use crate::codec::encryption::Identities;
 use crate::endpoint::Progress;
-use crate::model::{Error, Kind, Result};
+use crate::model::{Error, Result};
 use crate::trust::Trust;
 
 /// What there is of a set and of its parity.
@@ -57,7 +57,7 @@ impl State {
     /// Whether each of the files that were named is one of these volumes, whole, or of their parity.
     ///
     /// # Errors
-    /// [`Kind::Damaged`] where one is something else although all
+    /// [`Kind::Damaged`](crate::model::Kind::Damaged) where one is something else although all
     /// volumes are whole.
     fn accounts_for(&self, named: &[PathBuf]) -> Result<()> {
         let whole: Vec<PathBuf> =
@@ -84,8 +84,9 @@ impl State {
 /// Says what there is of a set and of its parity.
 ///
 /// # Errors
-/// [`Kind::Damaged`] where there is no parity, or a file that was named
-/// is not of it; [`Kind::Malformed`] for hostile parity; [`Kind::Io`].
+/// [`Kind::Damaged`](crate::model::Kind::Damaged) where there is no parity, or a file that was named
+/// is not of it; [`Kind::Malformed`](crate::model::Kind::Malformed) for hostile parity;
+/// [`Kind::Io`](crate::model::Kind::Io).
 pub fn look(places: &[PathBuf], progress: &dyn Progress) -> Result<State> {
     let mut found = find(places, Effort::Thorough)?;
     let named = found.named.clone();
@@ -198,9 +199,9 @@ pub enum Proof {
 /// Gives back the volumes that are damaged or missing.
 ///
 /// # Errors
-/// [`Kind::Damaged`] where more is lost than the parity makes up for; [`Kind::Untrusted`] where what
-/// comes out is not signed by a trusted key, or is no volume of what was signed; as for [`look`]. Then
-/// nothing is written.
+/// [`Kind::Damaged`](crate::model::Kind::Damaged) where more is lost than the parity makes up for;
+/// [`Kind::Untrusted`](crate::model::Kind::Untrusted) where what comes out is not signed by a trusted key,
+/// or is no volume of what was signed; as for [`look`]. Then nothing is written.
 pub fn repair(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> {
     let mut found = find(&request.places, Effort::Thorough)?;
     let named = found.named.clone();
@@ -339,11 +340,7 @@ fn stands(request: &Request<'_>, trust: &Trust, progress: &dyn Progress) -> Resu
 
 /// That each file is a volume of the bundle, and each volume one of the files. `names` are those
 /// under which the parity has them.
-fn each_is_a_volume(
-    bundle: &Bundle<Authentic>,
-    files: &[PathBuf],
-    names: &[&str],
-) -> Result<()> {
+fn each_is_a_volume(bundle: &Bundle<Authentic>, files: &[PathBuf], names: &[&str]) -> Result<()> {
     let strangers: Vec<&str> =
         bundle.strangers(files).into_iter().map(|number| names[number]).collect();
     if !strangers.is_empty() {
