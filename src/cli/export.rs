@@ -4,9 +4,10 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::advice;
 use super::bases;
 use super::console::Console;
-use super::output::{Align, Output, Table, count, size};
+use super::output::{Align, Output, Table, count, names, size};
 use super::places;
 use super::repair;
 use super::request::{self, Encryption, Sealing};
@@ -275,6 +276,16 @@ fn show(
             names.join(", ")
         ));
     }
+    if !report.stale_parity.is_empty() {
+        let old = names(&report.stale_parity);
+        let again = advice::parity(std::slice::from_ref(&sealing.output), &[]);
+        console.warn(&match report.parity {
+            Some(_) => format!("{old} was made for an earlier bundle: remove it"),
+            None => {
+                format!("{old} was made for an earlier bundle: remove it, or make it anew: {again}")
+            }
+        });
+    }
     let blobs = distinct_leaves(report.parcels.iter().flat_map(Parcel::graphs)).len();
     if request.json {
         let images: Vec<_> = report
@@ -300,6 +311,7 @@ fn show(
             })),
             "atHand": {"blobs": at_hand, "bytes": bytes_at_hand},
             "parity": report.parity.as_ref().map(repair::made_json),
+            "staleParity": report.stale_parity,
         }));
     }
     let mut table =

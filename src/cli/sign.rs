@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use super::advice;
 use super::console::Console;
 use super::freshness;
-use super::map::quoted;
 use super::output::{Align, Output, Table};
 use super::request::{self, Pen};
 use crate::bundle::{Authentic, Bundle};
 use crate::codec::checked::read_bounded;
+use crate::model::shell::file;
 use crate::model::{Error, Result, moment};
 use crate::operation::repair;
 use crate::operation::sign::{self, Hand, Paper, Report};
@@ -48,7 +49,10 @@ pub(super) fn run(request: &request::Sign, console: &Console) -> Result<()> {
         show(&report, &paper, request)?;
         let in_place = matches!(&paper, Paper::Bundle(file) if file == bundle);
         if in_place && repair::is_there(std::slice::from_ref(bundle)) {
-            console.warn("its parity does not cover the new signature: make it anew with sealift parity --force");
+            console.warn(&format!(
+                "its parity does not cover the new signature: make it anew: {}",
+                advice::parity(std::slice::from_ref(bundle), &[])
+            ));
         }
     }
     Ok(())
@@ -137,10 +141,7 @@ fn show(report: &Report, paper: &Paper, request: &request::Sign) -> Result<()> {
 /// The command that puts a signature into the bundle. It is run elsewhere: the files may have other
 /// folders there.
 fn add_it(signature: &Path, bundle: &Bundle<Authentic>, request: &request::Sign) -> String {
-    let word = |path: &Path| {
-        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-        quoted(&name).into_owned()
-    };
+    let word = |path: &Path| file(Path::new(path.file_name().unwrap_or(path.as_os_str())));
     let public = match &request.pen {
         Pen::Keys(keys) => keys.first().map(|key| word(&key.with_extension("pub"))),
         Pen::Elsewhere { public, .. } => Some(word(public)),

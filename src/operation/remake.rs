@@ -94,7 +94,7 @@ pub fn remake(request: Request<'_>, progress: &dyn Progress) -> Result<SealedVol
     copy::run(&sources, &target, plan, &around)?;
     progress.event(Event::Phase { title: "comparing", total: None });
     let volume = target.finish_again(&signed, number)?;
-    read_back(std::slice::from_ref(&volume), progress)?;
+    read_back(std::slice::from_ref(&volume), None, progress)?;
     Ok(volume)
 }
 

@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use sealift::bundle::{Preset, SMALLEST_VOLUME};
-use sealift::endpoint::Silent;
+use sealift::codec::encryption::Identities;
+use sealift::endpoint::{Event, Progress, Silent};
 use sealift::model::{Kind, Result};
 use sealift::operation::export::{self, Report};
 use sealift::operation::parity;
@@ -45,6 +46,8 @@ fn repair_with(
         all: false,
         force: false,
         trust,
+        identities: Identities::default(),
+        must_open: false,
     };
     repair::repair(&request, &Silent)
 }
@@ -362,4 +365,50 @@ fn what_is_encrypted_is_covered_as_it_lies_there() {
     let report = repair_with(&[volume], &output, &trust).unwrap();
     assert_eq!(report.proof, Proof::Table);
     assert!(std::fs::read(output).unwrap() == bytes);
+}
+
+/// Hears how much is looked through.
+#[derive(Default)]
+struct Listener {
+    read: std::sync::atomic::AtomicU64,
+}
+
+impl Progress for Listener {
+    fn event(&self, event: Event<'_>) {
+        if let Event::Advanced { bytes, .. } = event {
+            self.read.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+}
+
+/// In passing, nobody's other files are looked through, however much is lost.
+#[test]
+fn only_what_can_be_of_the_bundle_is_looked_through_in_passing() {
+    let stick = Stick::new();
+    let folder = stick.bench.path("sent");
+    let place = |name: &str| folder.join(name);
+    std::fs::write(place("film.mkv"), noise(7, 9_000_000)).unwrap();
+    let mut another = noisy();
+    let layer = another.layer(
+        &tar(&[("g".into(), noise(4, 5_000_000))]),
+        sealift::model::manifest::media::OCI_LAYER,
+    );
+    another.image("h.example/b:1", "amd64", &[layer]);
+    let mut request = stick.bench.request(another, &place("another.sealift"), 1, None);
+    request.writer.set = "1".repeat(32);
+    export::export(request, &Silent).unwrap();
+    let bad = stick.hit(0..=stick.budget);
+    std::fs::write(place("app.sealift"), &bad).unwrap();
+    let outlook = |place: PathBuf| {
+        let listener = Listener::default();
+        let state = repair::outlook(&[place], &listener).unwrap();
+        assert_eq!((state.lost, state.can_be_repaired()), (stick.budget + 1, false));
+        listener.read.into_inner()
+    };
+    let own = (bad.len() + stick.parity.len()) as u64;
+    assert_eq!(outlook(place("app.sealift")), own);
+    assert_eq!(outlook(folder.clone()), own);
+    // A renamed one is found by what it says that it is of.
+    std::fs::rename(place("app.sealift"), place("copy")).unwrap();
+    assert_eq!(outlook(folder.clone()), own);
 }

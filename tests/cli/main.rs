@@ -10,3 +10,4 @@ mod interrupt;
 mod mapping;
 mod refusals;
 mod repair;
+mod sets;

@@ -43,7 +43,9 @@ fn no_signing_key() {
 
 #[test]
 fn no_trusted_key() {
-    let (code, text) = refused(&home(), &["verify", "b"]);
+    let home = home();
+    std::fs::write(home.path().join("b"), "").unwrap();
+    let (code, text) = refused(&home, &["verify", "b"]);
     assert_eq!(code, 5);
     insta::assert_snapshot!(text, @r"
     error: no trusted key: nobody's signature would count

@@ -19,6 +19,7 @@ pub(crate) mod nginx;
 pub(crate) mod pictures;
 pub(crate) mod port;
 pub(crate) mod registry;
+pub(crate) mod strike;
 pub(crate) mod tinyproxy;
 pub(crate) mod vault;
 pub(crate) mod volume;

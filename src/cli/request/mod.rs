@@ -1,6 +1,7 @@
 //! What the command line means: places parsed, keys found, defaults filled in from the
 //! environment. A command function gets one of these and nothing else to interpret.
 
+mod arrival;
 mod connection;
 mod encryption;
 mod export;
@@ -29,6 +30,7 @@ use super::environment::Environment;
 use super::passphrase::Passphrase;
 use crate::model::{Error, Result};
 
+pub(super) use self::arrival::Arrival;
 pub(super) use self::connection::Connection;
 pub(super) use self::encryption::Encryption;
 pub(super) use self::export::{Export, Sealing};
@@ -48,34 +50,18 @@ pub(super) use self::unlock::Unlock;
 /// `sealift verify`.
 #[derive(Debug)]
 pub(super) struct Verify {
-    /// The bundle: files and folders.
-    pub(super) files: Vec<PathBuf>,
-    /// Whose signature counts.
-    pub(super) trust: Trust,
-    /// Bundles that a delta adds to.
-    pub(super) bases: Vec<PathBuf>,
+    /// The bundle, and what it is judged by.
+    pub(super) arrival: Arrival,
     /// What is written down of it.
     pub(super) filing: Filing,
-    /// Where it is remembered what was seen.
-    pub(super) state: State,
-    /// Seconds since 1970, by the clock.
-    pub(super) clock: u64,
-    /// Whether the number in a stream may be absurdly high.
-    pub(super) accept_jump: bool,
     /// Only this volume.
     pub(super) volume: Option<u64>,
     /// What holds the signed tail, where it is not among the files.
     pub(super) tail: Option<PathBuf>,
-    /// Folder for copies of volumes, while media are changed.
-    pub(super) temporary: PathBuf,
     /// Signature and stored bytes only.
     pub(super) quick: bool,
     /// Threads.
     pub(super) jobs: NonZeroUsize,
-    /// Findings as JSON.
-    pub(super) json: bool,
-    /// What opens encrypted bundles.
-    pub(super) unlock: Unlock,
 }
 
 /// `sealift inspect`.
@@ -180,20 +166,22 @@ impl Verify {
     pub(super) fn resolve(args: args::VerifyArgs, environment: &Environment) -> Result<Self> {
         let state = State::resolve(args.state, environment);
         Ok(Self {
-            files: args.files,
-            trust: Trust::find(args.trust, environment)?,
-            bases: args.base,
             filing: Filing::resolve(args.reports, &state, environment)?,
-            state,
-            clock: environment.clock,
-            accept_jump: args.freshness.accept_jump,
+            arrival: Arrival {
+                files: args.files,
+                bases: args.base,
+                trust: Trust::find(args.trust, environment)?,
+                unlock: Unlock::resolve(args.unlock, environment)?,
+                state,
+                clock: environment.clock,
+                accept_jump: args.freshness.accept_jump,
+                temporary: environment.temporary.clone(),
+                json: args.json,
+            },
             volume: args.volume,
             tail: args.tail,
-            temporary: environment.temporary.clone(),
             quick: args.quick,
             jobs: args.jobs.unwrap_or(environment.jobs),
-            json: args.json,
-            unlock: Unlock::resolve(args.unlock, environment)?,
         })
     }
 }
@@ -321,7 +309,7 @@ mod tests {
             let Command::Verify(args) = args.command else { unreachable!() };
             Verify::resolve(args, &environment)
         };
-        let untrusted = verify(&[]).unwrap().trust.load_some().unwrap_err();
+        let untrusted = verify(&[]).unwrap().arrival.trust.load_some().unwrap_err();
         assert_eq!(untrusted.kind(), Kind::Untrusted);
         verify(&["--key", "k"]).unwrap();
         let args = Cli::try_parse_from(["sealift", "inspect", "b"]).unwrap();
