@@ -9,7 +9,7 @@ use super::recipe::{Body, Encoding, Run};
 use crate::codec::checked::read_bounded;
 use crate::codec::deflate::{GzipRecipe, Pool, Rebuilt};
 use crate::codec::number::Odd;
-use crate::codec::split::Stretch;
+use crate::codec::stretches::{self, Stretch};
 use crate::endpoint::Form;
 use crate::model::{Error, Result, limits};
 
@@ -207,7 +207,7 @@ impl Read for ChunkReader<'_> {
 struct TarReader<'a> {
     meta: ChunkReader<'a>,
     content: ChunkReader<'a>,
-    stretches: std::slice::Iter<'a, Stretch>,
+    stretches: stretches::Iter<'a>,
     left: Stretch,
 }
 
@@ -218,7 +218,7 @@ impl Read for TarReader<'_> {
         }
         while self.left == (0, 0) {
             match self.stretches.next() {
-                Some(&stretch) => self.left = stretch,
+                Some(stretch) => self.left = stretch,
                 None => return Ok(0),
             }
         }

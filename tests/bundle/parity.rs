@@ -397,7 +397,7 @@ fn only_what_can_be_of_the_bundle_is_looked_through_in_passing() {
     let mut request = stick.bench.request(another, &place("another.sealift"), 1, None);
     request.writer.set = "1".repeat(32);
     export::export(request, &Silent).unwrap();
-    let bad = stick.hit(0..stick.budget + 1);
+    let bad = stick.hit(0..=stick.budget);
     std::fs::write(place("app.sealift"), &bad).unwrap();
     let outlook = |place: PathBuf| {
         let listener = Listener::default();

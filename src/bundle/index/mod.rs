@@ -237,6 +237,7 @@ mod tests {
 
     use super::super::recipe::Encoding;
     use super::*;
+    use crate::model::limits;
     use proptest::prelude::*;
 
     fn sample() -> (Index, Vec<u64>) {
@@ -256,7 +257,7 @@ mod tests {
             Body::Tar {
                 meta: runs(&[(0, 2)]),
                 content: runs(&[(2, 1), (0, 1)]),
-                stretches: vec![(12, 7), (18, 8)],
+                stretches: [(12, 7), (18, 8)].into_iter().collect(),
             },
         );
         layer.plain = Some(Plain { digest: Digest::Sha512([9; 64]), size: 1 << 40 });
@@ -332,6 +333,24 @@ mod tests {
         let mut index = index.clone();
         index.prefixes = vec![Vec::new(), run(0, 2)];
         assert!(Index::parse(&index.to_bytes(2), &packs).is_ok());
+    }
+
+    #[test]
+    fn prefixes_cannot_use_chunks_without_end() {
+        let many = 1 << 20;
+        let mut packs = vec![vec![([1; 16], 1); many]];
+        packs.resize(258, vec![([2; 16], 1)]);
+        let lengths: Vec<u64> = packs.iter().map(|chunks| chunks.len() as u64).collect();
+        let index = |uses: usize| {
+            let mut prefixes = vec![vec![Run { first: 0, count: many as u32 }]; packs.len()];
+            prefixes[0].clear();
+            prefixes[uses + 1..].fill(Vec::new());
+            Index::new(&packs, prefixes, Borrowed::default(), Vec::new()).to_bytes(packs.len())
+        };
+        let most = limits::CHUNK_USES as usize / many;
+        assert!(Index::parse(&index(most), &lengths).is_ok());
+        let refused = Index::parse(&index(most + 1), &lengths).unwrap_err();
+        assert!(refused.to_string().contains("more chunks than any real one"), "{refused}");
     }
 
     proptest! {
