@@ -34,7 +34,9 @@ pub(super) fn with_outlook(error: Error, arrival: &Arrival, console: &Console) -
         return error.hint(match known {
             // What is wrong with a volume that is not there, or is of another set, is said with what to
             // do about it.
-            Some(known) if damaged.is_empty() || may_be_meant => format!("{known}; {}", within(&state)),
+            Some(known) if damaged.is_empty() || may_be_meant => {
+                format!("{known}; {}", within(&state))
+            }
             _ => format!("{}: copy {} again", within(&state), names(&damaged)),
         });
     }
