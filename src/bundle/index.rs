@@ -269,6 +269,10 @@ impl Index {
     /// # Errors
     /// [`Kind::Malformed`](crate::model::Kind::Malformed) for anything that does not add up.
     pub fn parse(bytes: &[u8], packs: &[u64]) -> Result<Self> {
+        // So there are less than 2^32 chunks and pieces: each takes two bytes and more.
+        if bytes.len() as u64 > limits::INDEX_BYTES {
+            return Err(bad("it is longer than it may be"));
+        }
         let (rest, first) = match (bytes.strip_prefix(MAGIC), bytes.strip_prefix(MAGIC_1)) {
             (Some(rest), _) => (rest, false),
             (None, Some(rest)) => (rest, true),
@@ -284,7 +288,7 @@ impl Index {
             .map(|_| cursor.count(1 + CHUNK_ID_BYTES))
             .collect::<Result<Vec<_>, Odd>>()?;
         let total: usize = counts.iter().sum();
-        if total > rest.len() / (1 + CHUNK_ID_BYTES) || u32::try_from(total).is_err() {
+        if total > rest.len() / (1 + CHUNK_ID_BYTES) {
             return Err(bad("it counts more chunks than it holds"));
         }
         index.chunks.reserve_exact(total);
@@ -356,9 +360,6 @@ impl Index {
                 offset += length;
             }
             self.borrowed.blobs.push(BaseBlob { digest, size, plain });
-        }
-        if u32::try_from(self.chunks.len() + self.borrowed.pieces.len()).is_err() {
-            return Err(bad("it counts more chunks than can be numbered"));
         }
         Ok(())
     }
@@ -558,112 +559,4 @@ impl From<Odd> for Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn sample() -> (Index, Vec<u64>) {
-        let packs = vec![vec![([1; 16], 10), ([2; 16], 20)], vec![([3; 16], 5)]];
-        let runs = |list: &[(u32, u32)]| {
-            list.iter().map(|&(first, count)| Run { first, count }).collect::<Vec<_>>()
-        };
-        let blob = |text: &[u8], size, body: Body| BlobEntry {
-            digest: Digest::of(text),
-            size,
-            plain: None,
-            recipe: body.into(),
-        };
-        let mut layer = blob(
-            b"c",
-            45,
-            Body::Tar {
-                meta: runs(&[(0, 2)]),
-                content: runs(&[(2, 1), (0, 1)]),
-                stretches: vec![(12, 7), (18, 8)],
-            },
-        );
-        layer.plain = Some(Plain { digest: Digest::Sha512([9; 64]), size: 1 << 40 });
-        let mut rebuilt = blob(b"d", 7, Body::Chunks(runs(&[(1, 1)])));
-        rebuilt.plain = Some(Plain { digest: Digest::of(b"plain"), size: 20 });
-        rebuilt.recipe.encoding =
-            Encoding::Gzip { recipe: Arc::from(&b"anything"[..]), corrections: runs(&[(2, 1)]) };
-        let blobs = vec![
-            rebuilt,
-            blob(b"a", 3, Body::Inline(Arc::from(&b"abc"[..]))),
-            blob(b"b", 35, Body::Chunks(runs(&[(2, 1), (0, 2)]))),
-            layer,
-            blob(b"", 0, Body::Chunks(Vec::new())),
-        ];
-        let borrowed = Borrowed {
-            blobs: vec![
-                BaseBlob { digest: Digest::of(b"old"), size: 100, plain: None },
-                BaseBlob {
-                    digest: Digest::of(b"kept"),
-                    size: 9,
-                    plain: Some(Plain { digest: Digest::of(b"kept, plain"), size: 50 }),
-                },
-            ],
-            pieces: vec![
-                Piece { blob: 0, offset: 3, length: 20 },
-                Piece { blob: 0, offset: 90, length: 10 },
-                Piece { blob: 1, offset: 0, length: 50 },
-            ],
-        };
-        let prefixes = vec![runs(&[(4, 2)]), runs(&[])];
-        let mut kept = blob(b"kept", 9, Body::Base(1));
-        kept.plain = borrowed.blobs[1].plain;
-        let mut blobs = blobs;
-        blobs.push(blob(b"partly", 25, Body::Chunks(runs(&[(2, 2)]))));
-        blobs.push(kept);
-        (Index::new(&packs, prefixes, borrowed, blobs), vec![30, 5])
-    }
-
-    #[test]
-    fn an_index_reads_back() {
-        let (index, packs) = sample();
-        let again = Index::parse(&index.to_bytes(packs.len()), &packs).unwrap();
-        assert_eq!((again.chunks, again.ids, again.blobs), (index.chunks, index.ids, index.blobs));
-        assert_eq!((again.borrowed, again.prefixes), (index.borrowed, index.prefixes));
-    }
-
-    #[test]
-    fn packs_that_differ_from_the_manifest_are_refused() {
-        let (index, _) = sample();
-        let bytes = index.to_bytes(2);
-        for packs in [&[30u64, 6][..], &[29, 5], &[30], &[30, 5, 1], &[]] {
-            assert!(Index::parse(&bytes, packs).is_err(), "{packs:?}");
-        }
-    }
-
-    #[test]
-    fn a_prefix_that_waits_for_another_is_refused() {
-        let (index, packs) = sample();
-        let run = |first, count| vec![Run { first, count }];
-        for (pack, prefix) in [(0, run(0, 1)), (0, run(2, 1)), (1, run(2, 1)), (1, run(0, 1))] {
-            let mut index = index.clone();
-            index.prefixes[pack] = prefix;
-            assert!(Index::parse(&index.to_bytes(2), &packs).is_err(), "{pack}");
-        }
-        let mut index = index.clone();
-        index.prefixes = vec![Vec::new(), run(0, 2)];
-        assert!(Index::parse(&index.to_bytes(2), &packs).is_ok());
-    }
-
-    proptest! {
-        /// Whatever stands in an index, reading it ends, in bounds, and gives one meaning to one
-        /// spelling.
-        #[test]
-        fn no_index_does_harm(flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), cut: prop::sample::Index) {
-            let (index, packs) = sample();
-            let mut bytes = index.to_bytes(2);
-            for (at, value) in flips {
-                let at = at.index(bytes.len());
-                bytes[at] = value;
-            }
-            bytes.truncate(cut.index(bytes.len()) + 1);
-            if let (Ok(read), true) = (Index::parse(&bytes, &packs), bytes.starts_with(MAGIC)) {
-                prop_assert_eq!(read.to_bytes(2), bytes);
-            }
-        }
-    }
-}
+mod tests;

@@ -1,5 +1,7 @@
 //! The bundle, through the library: what goes in comes out, nothing else does.
 
+#[path = "../support/coverage.rs"]
+mod coverage;
 #[path = "../support/memory.rs"]
 mod memory;
 
@@ -11,6 +13,7 @@ mod packing;
 mod parity;
 mod read_back;
 mod reader;
+mod receipts;
 mod remake;
 mod resealed;
 mod resume;

@@ -52,11 +52,6 @@ impl Description {
         &self.layout
     }
 
-    /// Name of the set, in hexadecimal digits; nobody vouches for it.
-    pub fn set(&self) -> Option<String> {
-        self.set.map(hex::encode)
-    }
-
     /// Names the parity of a set: all its volumes have the same.
     pub(super) fn id(&self) -> [u8; DIGEST] {
         Sha256::digest(self.to_bytes()).into()
@@ -204,6 +199,12 @@ mod tests {
             }
             sealed(bytes)
         };
+        // As many files as no set has, with room for all of them.
+        let many = [vec![0, 4096, 10_000], vec![1; 30_000]].concat();
+        assert_eq!(
+            Description::parse(&line(&many)),
+            Err(Flaw::Malformed("it covers too many files"))
+        );
         for numbers in [
             &[1][..],
             &[17],
