@@ -21,6 +21,7 @@ mod round_trip;
 mod sealing;
 mod sets;
 mod split;
+mod strange;
 mod volumes;
 
 use std::path::{Path, PathBuf};

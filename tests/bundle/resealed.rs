@@ -54,9 +54,18 @@ impl Resealed {
     pub(crate) fn with(&self, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
         let mut index = self.index.clone();
         change(&mut index);
+        self.sealed(&index, |_| ())
+    }
+
+    /// The bundle with a manifest that says something else, sealed by the same key.
+    pub(crate) fn with_manifest(&self, change: impl FnOnce(&mut Manifest)) -> Vec<u8> {
+        self.sealed(&self.index, change)
+    }
+
+    fn sealed(&self, index: &[u8], change: impl FnOnce(&mut Manifest)) -> Vec<u8> {
         let mut packer = zstd::bulk::Compressor::new(3).unwrap();
         packer.include_checksum(true).unwrap();
-        let stored = packer.compress(&index).unwrap();
+        let stored = packer.compress(index).unwrap();
         let mut manifest = self.manifest.clone();
         manifest.index.size = stored.len() as u64;
         manifest.index.content = index.len() as u64;
@@ -67,6 +76,7 @@ impl Resealed {
         put_member(&mut bytes, &name, &stored, time);
         let manifest_at = bytes.len() as u64;
         manifest.volumes[0].size = manifest_at;
+        change(&mut manifest);
         let mut sealed = b"sealift manifest 1\n".to_vec();
         serde_json::to_writer_pretty(&mut sealed, &manifest).unwrap();
         sealed.push(b'\n');
