@@ -12,6 +12,8 @@ mod scratch;
 mod sealed;
 mod tables;
 mod tars;
+#[path = "../../tests/support/volume.rs"]
+mod volume;
 
 pub use archive::archive;
 pub use gzip::{gzip_recipe, gzip_stream};

@@ -8,6 +8,7 @@ use sealift::model::Digest;
 use sealift::operation::verify::{Depth, verify};
 use sealift::trust::{SecretKey, Trust};
 
+use super::volume::{end, frame, put_member};
 use super::{scratch, take, take_length};
 
 /// Bytes of blobs up to which a bundle is rebuilt here.
@@ -67,20 +68,21 @@ const TIME: u64 = 1_700_000_000;
 
 fn assemble(packs: &[&[u8]], index: &[u8], images: &[u8]) -> Vec<u8> {
     let mut file = Vec::new();
-    member(&mut file, "README.txt", b"any");
-    member(&mut file, "volume", format!("sealift volume 1\nset {SET}\nnumber 1\n").as_bytes());
-    let mut frame = |folder: &str, content: &[u8]| {
-        let stored = pack(content);
+    put_member(&mut file, "README.txt", b"any", TIME);
+    let own = format!("sealift volume 1\nset {SET}\nnumber 1\n");
+    put_member(&mut file, "volume", own.as_bytes(), TIME);
+    let mut put = |folder: &str, content: &[u8]| {
+        let stored = frame(content);
         let digest = Digest::of(&stored);
         let entry = serde_json::json!({
             "volume": 1, "offset": file.len(), "size": stored.len(), "digest": digest,
             "content": content.len(),
         });
-        member(&mut file, &format!("{folder}/{}.zst", digest.hex()), &stored);
+        put_member(&mut file, &format!("{folder}/{}.zst", digest.hex()), &stored, TIME);
         entry
     };
-    let packs: Vec<_> = packs.iter().map(|content| frame("packs", content)).collect();
-    let index = frame("index", index);
+    let packs: Vec<_> = packs.iter().map(|content| put("packs", content)).collect();
+    let index = put("index", index);
     let at = file.len();
     let rest = serde_json::json!({
         "set": SET, "created": TIME, "generator": "fuzz",
@@ -93,31 +95,8 @@ fn assemble(packs: &[&[u8]], index: &[u8], images: &[u8]) -> Vec<u8> {
     // The list of images stands as it came: it need not even be JSON.
     let manifest =
         [b"sealift manifest 1\n{\"images\":", images, b",", &rest.as_bytes()[1..], b"\n"].concat();
-    member(&mut file, "manifest", &manifest);
     let (key, _) = &*SEALER;
-    member(&mut file, &format!("signatures/{}.sig", key.public().id()), &key.sign(&manifest));
-    member(&mut file, "tail", format!("sealift tail 1\nmanifest {at:020}\n").as_bytes());
-    file.resize(file.len() + 1024, 0);
+    let signature = (key.public().id().to_string(), key.sign(&manifest).to_vec());
+    end(&mut file, &manifest, &[signature], TIME);
     file
-}
-
-fn pack(content: &[u8]) -> Vec<u8> {
-    let mut packer = zstd::bulk::Compressor::new(1).expect("a level that there is");
-    packer.include_checksum(true).expect("zstd knows checksums");
-    packer.compress(content).expect("memory can be packed")
-}
-
-fn member(file: &mut Vec<u8>, name: &str, content: &[u8]) {
-    let mut header = tar::Header::new_ustar();
-    header.set_path(name).expect("a short name");
-    header.set_mode(0o644);
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_mtime(TIME);
-    header.set_size(content.len() as u64);
-    header.set_entry_type(tar::EntryType::Regular);
-    header.set_cksum();
-    file.extend_from_slice(header.as_bytes());
-    file.extend_from_slice(content);
-    file.resize(file.len().next_multiple_of(512), 0);
 }

@@ -1,8 +1,10 @@
 //! What the beginning of a file says that it is: which volume of which set. Only a claim, by which
 //! files are found; what a volume must be is in the signed manifest.
 
-use std::path::Path;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
+use super::naming::DIGITS;
 use super::volume::{self, Volume, member_bytes};
 use crate::model::{Result, limits};
 
@@ -83,8 +85,17 @@ pub(super) fn short(set: &str) -> String {
     format!("{}…", set.get(..8).unwrap_or(set))
 }
 
+/// A set as people are told of it: as it was called, where its files still tell, and the beginning of
+/// the name that it gives itself.
+pub(super) fn called(title: Option<&str>, set: &str) -> String {
+    match title {
+        Some(title) => format!("{title} (set {})", short(set)),
+        None => format!("the set {}", short(set)),
+    }
+}
+
 /// How the files of a set are called, as far as the name of one of them tells. For messages alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Series {
     before: String,
     digits: usize,
@@ -110,6 +121,25 @@ impl Series {
             }
             rest = &rest[..begin];
         }
+    }
+
+    /// How most of these files are called that have their number in their name; of several such ways,
+    /// one that sealift would have chosen. And where the first of those files lies: a copy that
+    /// somebody renamed says nothing of the others.
+    pub(super) fn of_most<'a>(
+        files: impl Iterator<Item = (&'a Path, u64)>,
+    ) -> Option<(Self, PathBuf)> {
+        let mut found: HashMap<Self, (usize, usize, &Path)> = HashMap::new();
+        for (place, (path, number)) in files.enumerate() {
+            if let Some(series) = Self::of(path, number) {
+                found.entry(series).or_insert((0, place, path)).0 += 1;
+            }
+        }
+        let weight = |(series, (count, place, _)): &(Self, (usize, usize, &Path))| {
+            (*count, series.digits >= DIGITS, std::cmp::Reverse(*place))
+        };
+        let best = found.into_iter().max_by_key(weight);
+        best.map(|(series, (.., path))| (series, path.to_owned()))
     }
 
     /// What the file of another volume is probably called.
@@ -148,6 +178,20 @@ mod tests {
         for other in others {
             assert_eq!(Claim::parse(other.as_bytes()), None, "{other:?}");
         }
+    }
+
+    #[test]
+    fn a_renamed_copy_does_not_name_the_set() {
+        let most = |names: &[(&str, u64)]| {
+            let files = names.iter().map(|(name, number)| (Path::new(*name), *number));
+            Series::of_most(files).map(|(series, at)| (series.set(), at.display().to_string()))
+        };
+        let named = |set: &str, at: &str| Some((set.to_owned(), at.to_owned()));
+        let names = [("copy1.bin", 1), ("Z", 2), ("m/app.004.sealift", 4)];
+        assert_eq!(most(&names), named("app.sealift", "m/app.004.sealift"));
+        let names = [("app.001.sealift", 1), ("b-2", 2), ("b-3", 3)];
+        assert_eq!(most(&names), named("b", "b-2"));
+        assert_eq!(most(&[("Z", 1), ("app.003.sealift", 2)]), None);
     }
 
     #[test]

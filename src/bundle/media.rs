@@ -11,7 +11,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
-use super::claim::short;
+use super::claim::called;
 use super::handles::Handles;
 use super::reader::{Authentic, Bundle, Unverified};
 use super::search::{Candidate, Search};
@@ -33,9 +33,7 @@ pub struct Wanted {
     /// Its number and how many there are; `None` for the last of a set, before it is known how many
     /// there are.
     pub number: Option<(u64, u64)>,
-    /// What the set is called.
-    pub title: String,
-    /// The beginning of the name of the set.
+    /// The set, as people are told of it.
     pub set: String,
     /// What the file is probably called.
     pub file: Option<String>,
@@ -121,8 +119,7 @@ impl Headless {
     fn wanted(&self, search: &Search, trouble: Option<Error>) -> Wanted {
         Wanted {
             number: None,
-            title: self.title.clone(),
-            set: short(&self.set),
+            set: called(self.title.as_deref(), &self.set),
             file: self.file.clone(),
             places: search.places(),
             trouble,
@@ -173,8 +170,7 @@ impl Bundle<Authentic> {
             }
             let wanted = Wanted {
                 number: Some((number, manifest.volumes.len() as u64)),
-                title: self.title(),
-                set: short(&manifest.set),
+                set: called(self.volumes.name(manifest).as_deref(), &manifest.set),
                 file: self.volumes.probable_name(number),
                 places: self.volumes.places(),
                 trouble: trouble.take(),

@@ -39,7 +39,8 @@
 //!
 //! To read a set, files are looked at for what they claim to be, one bundle is selected with the tail
 //! that is signed, and once that is proved the files are put in order by number; what is read is hashed
-//! each time. [`Media`] brings volumes one after another.
+//! each time. [`Media`] brings volumes one after another. What is named and is none, it is said what it
+//! is: a receipt, parity, an archive.
 
 mod account;
 mod backing;
@@ -53,6 +54,7 @@ mod content;
 mod cosign;
 mod difference;
 mod examine;
+mod foreign;
 mod handles;
 mod held;
 mod index;
@@ -93,11 +95,11 @@ pub use base::{Base, Known};
 pub use difference::{Difference, News};
 pub use examine::{Finding, Subject};
 pub use held::{Held, Needs};
-pub use index::{BaseBlob, BlobEntry, Borrowed, Index, Piece};
+pub use index::{BaseBlob, BlobEntry, Borrowed, Index, LeftOut, Piece};
 pub use layer::SMALLEST_OPENED;
 pub use manifest::{Attached, BaseEntry, ImageEntry, Manifest, PackEntry, Stored};
 pub use media::{Answer, Changer, Media, Wanted};
-pub use naming::{files_named, volume_path};
+pub use naming::{all_are_there, files_named, set_by_name, volume_path};
 pub use occupied::Occupied;
 pub use output::SMALLEST_VOLUME;
 pub use partial::{Kept, Partial};

@@ -14,7 +14,7 @@ use super::handles::Handles;
 use super::held::{Held, Places};
 use super::index::Index;
 use super::manifest::{Manifest, PackEntry};
-use super::search::{Search, nothing_there};
+use super::search::Search;
 use super::selection::{Found, Selection, select, tail_in};
 use super::set::{AtHand, VolumeSet, read_hashed};
 use super::tail::Tail;
@@ -150,7 +150,7 @@ impl Bundle<Unverified> {
     pub(super) fn with_tails(search: Search, handles: Handles, tails: Vec<Found>) -> Result<Self> {
         let mut tails = tails.into_iter();
         let Some(Found { tail, file, is_receipt }) = tails.next() else {
-            return Err(nothing_there(&search.places()));
+            return Err(search.nothing_there());
         };
         let path = file.path().to_owned();
         let volumes = VolumeSet::new(search, handles, Some(&*file).filter(|_| !is_receipt));
@@ -225,6 +225,21 @@ impl Bundle<Unverified> {
     /// [`peek`](Self::peek).
     pub fn claimed_volumes(&self, contents: &Contents) -> Vec<AtHand> {
         self.volumes.list(&contents.manifest)
+    }
+
+    /// The files of all volumes in their order, as the bundle claims to have them, **without proof**.
+    ///
+    /// # Errors
+    /// [`Kind::Damaged`](crate::model::Kind::Damaged) where one is missing; what is wrong with the
+    /// manifest.
+    pub fn claimed_files(&self) -> Result<Vec<PathBuf>> {
+        let manifest = Manifest::parse(&self.tail.manifest)?;
+        self.volumes.settle(&manifest)?;
+        let file = |number| {
+            let file = self.volumes.file(number);
+            file.ok_or_else(|| self.volumes.lacking(number, &manifest))
+        };
+        manifest.volumes.iter().map(|volume| file(volume.number)).collect()
     }
 
     /// What the trusted keys say about each signature; nothing is required of them.

@@ -13,7 +13,7 @@ use super::output::{Done, Form, Given};
 use super::partial::Partial;
 use super::preset::Preset;
 use super::reader::{Authentic, Bundle};
-use super::seal::{CHUNKER, SealedVolume, index_name, settled_index};
+use super::seal::{CHUNKER, SealedVolume, Settled, index_name};
 use super::volume;
 use super::writer::{Writer, WriterOptions, form};
 use crate::codec::atomic::name_together;
@@ -145,7 +145,7 @@ impl Writer {
     pub fn finish_again(self, signed: &Signed, number: u64) -> Result<SealedVolume> {
         let Self { packs, blobs, kept, options, partial, .. } = self;
         let (press, table) = packs.finish(&kept)?;
-        let (content, stored) = settled_index(table, blobs, options.preset)?;
+        let Settled { content, stored, .. } = Settled::index(table, blobs, options.preset)?;
         let (mut output, made) = press.finish()?;
         let manifest = &signed.manifest;
         if made != manifest.packs {

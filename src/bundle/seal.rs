@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::base::Base;
 use super::class::Class;
-use super::index::{BlobEntry, Index};
+use super::index::{BlobEntry, Index, LeftOut};
 use super::manifest::{self, Content, Encoder, ImageEntry, Manifest, PackEntry};
 use super::naming::volume_path;
 use super::output::{Done, Output};
@@ -36,6 +36,8 @@ pub struct Sealed {
     pub digest: Digest,
     /// Length of all volumes together.
     pub bytes: u64,
+    /// What it leaves to its base.
+    pub left_out: LeftOut,
     /// Its volumes, in order.
     pub volumes: Vec<SealedVolume>,
 }
@@ -58,6 +60,7 @@ pub struct Finished {
     volumes: Vec<Done>,
     manifest: Manifest,
     digest: Digest,
+    left_out: LeftOut,
 }
 
 impl Finished {
@@ -81,7 +84,7 @@ impl Finished {
     /// # Errors
     /// [`Kind::Io`](crate::model::Kind::Io); then none of them is there.
     pub fn commit(self, beside: Vec<(Synced, PathBuf)>) -> Result<Sealed> {
-        let Self { partial, volumes, manifest, digest } = self;
+        let Self { partial, volumes, manifest, digest, left_out } = self;
         let count = volumes.len() as u64;
         let mut named = Vec::new();
         let mut files = Vec::new();
@@ -99,7 +102,7 @@ impl Finished {
         name_together(files)?;
         partial.clear();
         let bytes = named.iter().map(|volume| volume.bytes).sum();
-        Ok(Sealed { manifest, digest, bytes, volumes: named })
+        Ok(Sealed { manifest, digest, bytes, left_out, volumes: named })
     }
 }
 
@@ -115,7 +118,7 @@ impl Writer {
             self;
         let base = packs.base().map(Base::entry);
         let (press, table) = packs.finish(&kept)?;
-        let (content, stored) = settled_index(table, blobs, options.preset)?;
+        let Settled { content, stored, left_out } = Settled::index(table, blobs, options.preset)?;
         let (mut output, packs) = press.finish()?;
         let readme = volume::README_TEXT.as_bytes();
         let mut manifest = Manifest {
@@ -166,7 +169,8 @@ impl Writer {
             output.member(&format!("signatures/{id}.sig"), &signature)?;
         }
         output.member(volume::TAIL, volume::tail_text(manifest_at).as_bytes())?;
-        Ok(Finished { partial, volumes: output.end()?, digest: Digest::of(&bytes), manifest })
+        let digest = Digest::of(&bytes);
+        Ok(Finished { partial, volumes: output.end()?, digest, manifest, left_out })
     }
 }
 
@@ -197,27 +201,41 @@ fn place_tail(manifest: &mut Manifest, output: &mut Output, signatures: usize) -
     }
 }
 
-/// The index of everything that was packed: its length, and how it is stored.
-pub(super) fn settled_index(
-    table: Table,
-    mut blobs: Vec<BlobEntry>,
-    preset: Preset,
-) -> Result<(u64, Vec<u8>)> {
-    for blob in &mut blobs {
-        table.settle(&mut blob.recipe);
-    }
-    let count = table.packs.len();
-    let index = Index::new(&table.packs, table.prefixes, table.borrowed, blobs);
-    let plain = index.to_bytes(count);
-    if plain.len() as u64 > limits::INDEX_BYTES {
-        return Err(Error::malformed("the bundle would have a larger index than readers accept")
+/// The index of everything that was packed.
+pub(super) struct Settled {
+    /// Its length.
+    pub(super) content: u64,
+    /// How it is stored.
+    pub(super) stored: Vec<u8>,
+    /// What it leaves to the base.
+    left_out: LeftOut,
+}
+
+impl Settled {
+    /// Of these packs and blobs.
+    ///
+    /// # Errors
+    /// [`Kind::Malformed`](crate::model::Kind::Malformed) where it is larger than readers accept.
+    pub(super) fn index(table: Table, mut blobs: Vec<BlobEntry>, preset: Preset) -> Result<Self> {
+        for blob in &mut blobs {
+            table.settle(&mut blob.recipe);
+        }
+        let count = table.packs.len();
+        let index = Index::new(&table.packs, table.prefixes, table.borrowed, blobs);
+        let plain = index.to_bytes(count);
+        let content = plain.len() as u64;
+        if content > limits::INDEX_BYTES {
+            return Err(Error::malformed(
+                "the bundle would have a larger index than readers accept",
+            )
             .hint("export fewer images into one bundle"));
+        }
+        let stored = preset
+            .effort(Class::Meta)
+            .encode(&plain, &[])
+            .map_err(|e| Error::io("zstd cannot compress the index", e))?;
+        Ok(Self { content, stored, left_out: index.left_out() })
     }
-    let stored = preset
-        .effort(Class::Meta)
-        .encode(&plain, &[])
-        .map_err(|e| Error::io("zstd cannot compress the index", e))?;
-    Ok((plain.len() as u64, stored))
 }
 
 /// The name of the member that the index is.

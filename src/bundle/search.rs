@@ -11,10 +11,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::claim::Claim;
+use super::foreign;
 use super::naming::files_named;
 use super::volume::Volume;
 use crate::codec::encryption::Identities;
 use crate::model::{Error, Kind, Result, limits};
+
+/// Files that cannot be opened of which it is told why, where there is no other.
+const TOLD: usize = 8;
 
 /// How a file came to be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -156,6 +160,35 @@ impl Search {
         places
     }
 
+    /// That there is no bundle, and why what is there is none.
+    pub(super) fn nothing_there(&self) -> Error {
+        if let Some(error) = foreign::folder(&self.folders) {
+            return error;
+        }
+        let places: Vec<String> =
+            self.places().iter().map(|path| path.display().to_string()).collect();
+        let what = format!("there is no sealift bundle in {}", places.join(" or "));
+        let of_folder = |candidate: &&Candidate| {
+            candidate.origin == Origin::Folder && candidate.claim.is_none()
+        };
+        let spoiled = self.found.iter().filter(of_folder).filter_map(|candidate| {
+            foreign::spoiled(Volume::open_plain(&candidate.path).ok().flatten().as_ref()?)
+        });
+        let closed = self.unreadable.iter().map(|(_, why)| retold(why));
+        let reasons: Vec<Error> = closed.chain(spoiled).take(TOLD).collect();
+        let worst = |kind: &Kind| (*kind == Kind::Damaged, *kind != Kind::Io);
+        match reasons.iter().map(Error::kind).max_by_key(worst) {
+            Some(kind) => Error::new(kind, format!("{what} that can be opened")).parts(reasons),
+            None => Error::new(Kind::Io, what).hint("check the path; is the stick mounted?"),
+        }
+    }
+
+    /// Why the file with this name could not be opened.
+    pub(super) fn trouble_with(&self, name: &str) -> Option<Error> {
+        let named = |path: &Path| path.file_name().is_some_and(|file| file == name);
+        self.unreadable.iter().find(|(path, _)| named(path)).map(|(_, why)| retold(why))
+    }
+
     /// The folders of the named files.
     fn neighbours(&self) -> BTreeSet<PathBuf> {
         let parent = |path: &PathBuf| match path.parent() {
@@ -219,6 +252,15 @@ impl Search {
     }
 }
 
+/// An error that is told once more.
+fn retold(error: &Error) -> Error {
+    let again = Error::new(error.kind(), error.chain());
+    match error.get_hint() {
+        Some(hint) => again.hint(hint),
+        None => again,
+    }
+}
+
 /// Whether a name stands for a file, itself or as a link. Nothing is opened for that: opening a
 /// device may do something.
 fn is_file(entry: &std::fs::DirEntry) -> bool {
@@ -229,13 +271,6 @@ fn is_file(entry: &std::fs::DirEntry) -> bool {
         Ok(kind) => kind.is_file(),
         Err(_) => false,
     }
-}
-
-/// That a folder has nothing to look at.
-pub(super) fn nothing_there(places: &[PathBuf]) -> Error {
-    let places: Vec<String> = places.iter().map(|path| path.display().to_string()).collect();
-    Error::new(Kind::Io, format!("there is no sealift bundle in {}", places.join(" or ")))
-        .hint("check the path; is the stick mounted?")
 }
 
 #[cfg(test)]

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::claim::{Claim, Series, begins_as_receipt, short};
+use super::claim::{Claim, Series, begins_as_receipt, called};
+use super::foreign::companion;
 use super::handles::Handles;
-use super::search::{Candidate, Origin, Search, nothing_there};
+use super::search::{Candidate, Origin, Search};
 use super::tail::Tail;
 use super::volume::Volume;
 use crate::codec::encryption::Identities;
@@ -33,10 +34,12 @@ pub(super) enum Selection {
 pub(super) struct Headless {
     pub(super) set: String,
     /// What the set is called, as far as names tell.
-    pub(super) title: String,
+    pub(super) title: Option<String>,
     /// What the last volume may be called.
     pub(super) file: Option<String>,
     numbers: Vec<u64>,
+    /// Why a file that may be the last volume cannot be opened.
+    trouble: Option<String>,
 }
 
 impl Headless {
@@ -45,10 +48,12 @@ impl Headless {
         let number = |candidate: &Candidate| candidate.claim.as_ref().map(|claim| claim.number);
         let numbers: BTreeSet<u64> = own().filter_map(number).collect();
         let last = numbers.last().copied().unwrap_or_default();
-        let series = own().find_map(|candidate| Series::of(&candidate.path, number(candidate)?));
+        let series = series_of(own());
+        let file = series.as_ref().map(|(series, _)| series.file(last + 1));
         Self {
-            title: title(own().next(), set),
-            file: series.map(|series| series.file(last + 1)),
+            title: series.map(|(series, at)| titled(&series, &at)),
+            trouble: file.as_ref().and_then(|file| Some(search.trouble_with(file)?.chain())),
+            file,
             set: set.to_owned(),
             numbers: numbers.into_iter().collect(),
         }
@@ -58,12 +63,15 @@ impl Headless {
     pub(super) fn error(&self) -> Error {
         let file =
             self.file.as_ref().map_or_else(String::new, |file| format!(", {file} or a later one,"));
-        Error::damaged(format!(
-            "the last volume of {} (set {}) is not there: it holds manifest and signatures, and without it nothing can be said of the others",
-            self.title,
-            short(&self.set)
-        ))
-        .hint(format!(
+        let which = called(self.title.as_deref(), &self.set);
+        let error = Error::damaged(format!(
+            "the last volume of {which} is not there: it holds manifest and signatures, and without it nothing can be said of the others"
+        ));
+        let error = match &self.trouble {
+            Some(why) => error.because(why.clone()),
+            None => error,
+        };
+        error.hint(format!(
             "{} there: bring the last volume{file} to them, or name its file too",
             there(&self.numbers)
         ))
@@ -97,14 +105,16 @@ pub(super) fn spans(numbers: &[u64]) -> String {
     parts.join(", ")
 }
 
-/// What a set is called for people: after one of its files, if that tells.
-pub(super) fn title(one: Option<&Candidate>, set: &str) -> String {
-    let Some(one) = one else { return format!("the set {}", short(set)) };
-    let series = one.claim.as_ref().and_then(|claim| Series::of(&one.path, claim.number));
-    match series {
-        Some(series) => one.path.with_file_name(series.set()).display().to_string(),
-        None => one.path.display().to_string(),
-    }
+/// How the files of a set are called, and where the first lies that is called so.
+fn series_of<'a>(files: impl Iterator<Item = &'a Candidate>) -> Option<(Series, PathBuf)> {
+    Series::of_most(
+        files.filter_map(|file| Some((file.path.as_path(), file.claim.as_ref()?.number))),
+    )
+}
+
+/// What a set is called for people, after how its files are called.
+pub(super) fn titled(series: &Series, at: &Path) -> String {
+    at.with_file_name(series.set()).display().to_string()
 }
 
 /// The files that make up what was named, as far as they say so; for whoever has to list them. What
@@ -162,6 +172,9 @@ pub(super) fn select(search: &mut Search, handles: &Handles) -> Result<Selection
             Some(candidate) => opened(candidate, handles)?,
             None => handles.open(path)?,
         };
+        if let (false, Some(error)) = (claimed, companion(&file)) {
+            return Err(error);
+        }
         match Tail::find(&file) {
             Ok(Some(tail)) => {
                 return Ok(Selection::Tails(vec![Found { tail, file, is_receipt: false }]));
@@ -218,7 +231,7 @@ pub(super) fn select(search: &mut Search, handles: &Handles) -> Result<Selection
             let all: Vec<String> = [first, second].into_iter().chain(sets).collect();
             Err(several(search, all.iter().map(String::as_str)))
         }
-        (None, _) => Err(nothing_there(&search.places())),
+        (None, _) => Err(search.nothing_there()),
     }
 }
 
@@ -305,9 +318,10 @@ fn several<'a>(search: &Search, sets: impl Iterator<Item = &'a str>) -> Error {
         let numbers: BTreeSet<u64> =
             own.iter().filter_map(|own| Some(own.claim.as_ref()?.number)).collect();
         let numbers: Vec<u64> = numbers.into_iter().collect();
-        let title = title(own.first().copied(), set);
+        let series = series_of(own.iter().copied());
+        let title = series.map_or_else(String::new, |(series, at)| titled(&series, &at) + ": ");
         Error::usage(format!(
-            "{title}: {} of set {set}",
+            "{title}{} of set {set}",
             match &numbers[..] {
                 [one] => format!("volume {one}"),
                 many => format!("volumes {}", spans(many)),

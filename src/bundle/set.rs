@@ -9,12 +9,13 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use super::claim::{Series, short};
+use super::claim::{Series, called, short};
 use super::handles::Handles;
 use super::manifest::{Manifest, PackEntry};
 use super::search::{Candidate, Origin, Search};
-use super::selection::{opened, title};
+use super::selection::{opened, titled};
 use super::volume::{self, Volume};
+use crate::model::shell::file;
 use crate::model::{Digest, Error, Result};
 
 /// A volume, as far as it is at hand.
@@ -39,6 +40,8 @@ pub(super) struct VolumeSet {
     pub(super) search: Mutex<Search>,
     /// For each volume, the files that may be it; those that count first come first.
     files: RwLock<Vec<Vec<Arc<Candidate>>>>,
+    /// How they are called, and where the first lies that is called so; where names tell.
+    series: RwLock<Option<(Series, PathBuf)>>,
     /// The file with the manifest, where it is a volume.
     last: Option<Mark>,
 }
@@ -62,7 +65,13 @@ impl VolumeSet {
     /// ([`settle`](Self::settle)). `last` is the file that it is in, unless that is a receipt.
     pub(super) fn new(search: Search, handles: Handles, last: Option<&Volume>) -> Self {
         let last = last.map(mark);
-        Self { handles, search: Mutex::new(search), files: RwLock::default(), last }
+        Self {
+            handles,
+            search: Mutex::new(search),
+            files: RwLock::default(),
+            series: RwLock::default(),
+            last,
+        }
     }
 
     /// The manifest that counts is in another file.
@@ -81,6 +90,11 @@ impl VolumeSet {
             search.beside()?;
             files = self.assigned(&search, manifest);
         }
+        let numbered = (1..).zip(&files).flat_map(|(number, files)| {
+            files.iter().map(move |candidate| (candidate.path.as_path(), number))
+        });
+        let series = Series::of_most(numbered);
+        *self.series.write().unwrap_or_else(PoisonError::into_inner) = series;
         *self.files.write().unwrap_or_else(PoisonError::into_inner) = files;
         Ok(())
     }
@@ -239,27 +253,35 @@ impl VolumeSet {
         })
     }
 
-    /// How the files of the set are called, as far as one of them tells.
-    fn series(&self) -> Option<Series> {
-        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
-        let mut named = (1..).zip(files.iter()).flat_map(|(number, files)| {
-            files.iter().map(move |candidate| Series::of(&candidate.path, number))
-        });
-        named.find_map(|series| series)
-    }
-
     /// What a volume is probably called.
     pub(super) fn probable_name(&self, number: u64) -> Option<String> {
-        self.series().map(|series| series.file(number))
+        let series = self.series.read().unwrap_or_else(PoisonError::into_inner);
+        series.as_ref().map(|(series, _)| series.file(number))
+    }
+
+    /// What the set was called when it was written, as far as names tell.
+    pub(super) fn name(&self, manifest: &Manifest) -> Option<String> {
+        if let ([_], Some(file)) = (&manifest.volumes[..], self.file(1)) {
+            return Some(file.display().to_string());
+        }
+        let series = self.series.read().unwrap_or_else(PoisonError::into_inner);
+        series.as_ref().map(|(series, at)| titled(series, at))
     }
 
     /// What the whole set is called, for people.
     pub(super) fn title(&self, manifest: &Manifest) -> String {
-        if let ([_], Some(file)) = (&manifest.volumes[..], self.file(1)) {
-            return file.display().to_string();
-        }
-        let files = self.files.read().unwrap_or_else(PoisonError::into_inner);
-        title(files.iter().flatten().next().map(|one| &**one), &manifest.set)
+        self.name(manifest).unwrap_or_else(|| called(None, &manifest.set))
+    }
+
+    /// How the sender makes a volume again that is nowhere any more.
+    fn made_again(&self, number: u64, manifest: &Manifest) -> String {
+        let series = self.series.read().unwrap_or_else(PoisonError::into_inner);
+        let name = series.as_ref().map_or_else(|| "NAME.sealift".to_owned(), |(it, _)| it.set());
+        let name = file(Path::new(name.strip_suffix(".age").unwrap_or(&name)));
+        let base = if manifest.base.is_some() { ", with the same --base" } else { "" };
+        format!(
+            "the sender makes it again with sealift export --only-volume {number} -o {name}{base}"
+        )
     }
 
     /// All volumes, there or not.
@@ -287,11 +309,11 @@ impl VolumeSet {
             name.as_deref().is_some_and(|name| path.file_name().is_some_and(|file| file == name))
         };
         let which = format!(
-            "volume {number} of {} of {} (set {})",
+            "volume {number} of {} of {}",
             manifest.volumes.len(),
-            self.title(manifest),
-            short(&manifest.set)
+            called(self.name(manifest).as_deref(), &manifest.set)
         );
+        let again = self.made_again(number, manifest);
         for candidate in &search.found {
             let Some(claim) = &candidate.claim else { continue };
             let stands_for_it = has_name(&candidate.path)
@@ -302,16 +324,21 @@ impl VolumeSet {
                     candidate.path.display(),
                     short(&claim.set)
                 ))
-                .hint("bring the volume of this set: two exports were mixed up");
+                .hint(format!(
+                    "bring the volume of this set: two exports were mixed up; or {again}"
+                ));
             }
         }
         let called =
             name.as_ref().map_or_else(String::new, |name| format!(", probably called {name},"));
         let error = Error::damaged(format!("{which}{called} is not there"));
-        let unreadable = search.unreadable.iter().find(|(path, _)| has_name(path));
-        match unreadable {
-            Some((_, why)) => error.because(why.chain()).hint("read that file in another way"),
-            None => error.hint("bring it to the other volumes, or name its file or folder too"),
+        match name.as_deref().and_then(|name| search.trouble_with(name)) {
+            Some(why) => error
+                .because(why.chain())
+                .hint(format!("copy that file again, or read it in another way; or {again}")),
+            None => error.hint(format!(
+                "bring it to the other volumes, or name its file or folder too; or {again}"
+            )),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The signed tail of a bundle: found without believing anything, and read without parsing what is
 //! signed.
 
+use super::foreign;
 use super::volume::{self, BLOCK, END_BYTES, Volume, member_bytes};
 use crate::model::{Digest, Error, Result, limits};
 use crate::trust::{KeyId, SIGNATURE_BYTES};
@@ -161,8 +162,7 @@ fn walk(volume: &Volume) -> Result<End> {
     let known = b"README.txt\0";
     let begin = &first[..first.len().min(known.len())];
     if first.is_empty() || !known.starts_with(begin) {
-        return Err(Error::malformed(format!("{path} is not a sealift bundle"))
-            .hint("a bundle is made by `sealift export`; archives of docker and skopeo are read by export, as docker-archive: and oci-archive:"));
+        return Err(foreign::none(volume));
     }
     let truncated = |at: u64| {
         Error::damaged(format!(

@@ -9,6 +9,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::backing::Backing;
+use super::naming::not_there;
 use crate::codec::encryption::{self, Identities};
 use crate::model::{Error, Kind, Result};
 
@@ -233,10 +234,7 @@ fn open_file(path: &Path) -> Result<(File, Metadata)> {
     let what = || format!("cannot open the bundle {}", path.display());
     let without_waiting = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let opened = OpenOptions::new().read(true).custom_flags(without_waiting).open(path);
-    let file = opened.map_err(|e| {
-        let error = Error::io(what(), e);
-        if path.exists() { error } else { error.hint("check the path; is the stick mounted?") }
-    })?;
+    let file = opened.map_err(|e| not_there(path, e))?;
     let meta = file.metadata().map_err(|e| Error::io(what(), e))?;
     if meta.is_dir() {
         return Err(Error::new(Kind::Io, what())

@@ -4,20 +4,21 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::advice;
 use super::bases;
 use super::console::Console;
-use super::output::{Align, Output, Table, count, size};
+use super::output::{Align, Output, Table, count, names, size};
 use super::places;
 use super::repair;
 use super::request::{self, Encryption, Sealing};
-use crate::bundle::{Base, Kept, WriterOptions};
-use crate::endpoint::Parcel;
+use crate::bundle::{Base, BaseEntry, Kept, LeftOut, WriterOptions};
+use crate::endpoint::{Action, BlobStep, Parcel};
 use crate::model::graph::distinct_leaves;
 use crate::model::{Digest, Result};
 use crate::operation::export::{self, Preview, Report};
 use crate::operation::freshness::{Dating, Numbering};
 use crate::operation::gather::{Wanted, display_name};
-use crate::trust::SecretKey;
+use crate::trust::{PublicKey, SecretKey};
 
 pub(super) fn run(request: &request::Export, console: &Console) -> Result<()> {
     let wanted = Wanted { platforms: request.platforms.clone(), attachments: request.attachments };
@@ -31,14 +32,14 @@ pub(super) fn run(request: &request::Export, console: &Console) -> Result<()> {
         None => None,
     };
     let origins = places::origins(&request.sources, &request.connection)?;
+    let base = base(request, &signers)?;
     let Some(sealing) = &request.sealing else {
         let progress = console.progress("export");
         request.connection.listener.to(&progress);
-        let preview = export::preview(&origins, &wanted, &*progress)?;
+        let preview = export::preview(&origins, &wanted, base.as_ref(), &*progress)?;
         drop(progress);
-        return show_preview(&preview, request.json);
+        return show_preview(&preview, request);
     };
-    let base = base(request, &signers)?;
     if let (Some(kept), false) = (Kept::find(&sealing.output), request.resume) {
         console.say(&format!(
             "an interrupted export has left {} in {}; --resume would go on from there, this one starts anew",
@@ -89,13 +90,17 @@ pub(super) fn is_kept(folder: &Path) -> String {
     )
 }
 
-/// The base of a delta. Who signs the delta is trusted to have signed its base.
+/// The base of a delta. Who signs the delta, or would sign it, is trusted to have signed its base.
 fn base(request: &request::Export, signers: &[SecretKey]) -> Result<Option<Base>> {
     if request.bases.is_empty() {
         return Ok(None);
     }
     let trust = request.trust.as_ref().map(request::Trust::load).transpose()?.unwrap_or_default();
-    let trust = trust.or_own(signers.iter().map(SecretKey::public));
+    let mut own: Vec<PublicKey> = signers.iter().map(SecretKey::public).collect();
+    if let (Some(file), true) = (&request.own_key, own.is_empty()) {
+        own.push(PublicKey::load(file)?);
+    }
+    let trust = trust.or_own(own.into_iter());
     Base::new(&bases::known(&request.bases, &trust, &request.unlock.identities()?)?)
 }
 
@@ -146,11 +151,14 @@ fn platforms(parcel: &Parcel) -> String {
     if found.is_empty() { "-".to_owned() } else { found.join(",") }
 }
 
-fn show_preview(preview: &Preview, as_json: bool) -> Result<()> {
+fn show_preview(preview: &Preview, request: &request::Export) -> Result<()> {
     let mut out = Output::stdout();
-    let blobs = preview.plan.blobs.len();
+    let (sent, left_out): (Vec<&BlobStep>, Vec<&BlobStep>) =
+        preview.plan.blobs.iter().partition(|step| step.action == Action::Send);
+    let blobs = sent.len();
     let bytes = preview.plan.bytes_to_send();
-    if as_json {
+    let bytes_left_out: u64 = left_out.iter().map(|step| step.bytes).sum();
+    if request.json {
         let images: Vec<_> = preview
             .parcels
             .iter()
@@ -170,9 +178,13 @@ fn show_preview(preview: &Preview, as_json: bool) -> Result<()> {
             .iter()
             .map(|(name, bytes)| json!({"name": name, "size": bytes}))
             .collect();
-        return out.json(
-            &json!({"images": images, "streamed": announced, "blobs": blobs, "bytes": bytes}),
-        );
+        return out.json(&json!({
+            "images": images,
+            "streamed": announced,
+            "blobs": blobs,
+            "bytes": bytes,
+            "leftOut": {"blobs": left_out.len(), "bytes": bytes_left_out},
+        }));
     }
     let mut table = Table::new(&[
         ("IMAGE", Align::Left),
@@ -205,7 +217,31 @@ fn show_preview(preview: &Preview, as_json: bool) -> Result<()> {
         "would carry {}, {}; nothing was written",
         count(blobs, "blob"),
         size(bytes + streamed)
-    ))
+    ))?;
+    match request.bases.first() {
+        None => Ok(()),
+        Some(base) => out.line(format!(
+            "delta: {} ({}) would be left out, which {} holds; of the others, what is the same in them",
+            count(left_out.len(), "blob"),
+            size(bytes_left_out),
+            base.display()
+        )),
+    }
+}
+
+/// What a delta lacks, and what it takes to import it.
+fn delta(file: &Path, base: &BaseEntry, left_out: &LeftOut) -> String {
+    let content = match left_out.content {
+        0 => String::new(),
+        bytes => format!(", and {} of the content of others", size(bytes)),
+    };
+    format!(
+        "delta: needs {} ({}) at the destination, or named at the import with --base; it leaves out {} ({}){content}",
+        file.display(),
+        base.digest,
+        count(left_out.blobs, "blob"),
+        size(left_out.bytes),
+    )
 }
 
 fn show(
@@ -240,6 +276,16 @@ fn show(
             names.join(", ")
         ));
     }
+    if !report.stale_parity.is_empty() {
+        let old = names(&report.stale_parity);
+        let again = advice::parity(std::slice::from_ref(&sealing.output), &[]);
+        console.warn(&match report.parity {
+            Some(_) => format!("{old} was made for an earlier bundle: remove it"),
+            None => {
+                format!("{old} was made for an earlier bundle: remove it, or make it anew: {again}")
+            }
+        });
+    }
     let blobs = distinct_leaves(report.parcels.iter().flat_map(Parcel::graphs)).len();
     if request.json {
         let images: Vec<_> = report
@@ -257,8 +303,15 @@ fn show(
             "content": report.content,
             "images": images,
             "blobs": blobs,
+            "delta": sealed.manifest.base.map(|base| json!({
+                "base": base.digest,
+                "blobs": sealed.left_out.blobs,
+                "bytes": sealed.left_out.bytes,
+                "content": sealed.left_out.content,
+            })),
             "atHand": {"blobs": at_hand, "bytes": bytes_at_hand},
             "parity": report.parity.as_ref().map(repair::made_json),
+            "staleParity": report.stale_parity,
         }));
     }
     let mut table =
@@ -291,6 +344,9 @@ fn show(
         },
         if request.read_back { ", read back from the medium" } else { "" },
     ))?;
+    if let (Some(base), Some(file)) = (&sealed.manifest.base, request.bases.first()) {
+        out.line(delta(file, base, &sealed.left_out))?;
+    }
     match &report.parity {
         Some(made) => out.line(repair::sentence(made)),
         None => Ok(()),

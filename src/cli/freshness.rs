@@ -3,20 +3,10 @@
 use serde_json::{Value, json};
 
 use super::console::Console;
-use super::request::State;
+use super::request::Arrival;
 use crate::bundle::{Authentic, Bundle, Manifest};
 use crate::model::Result;
 use crate::operation::freshness::{self, Asked, Fresh, Purpose, Standing};
-
-/// What it is judged by.
-pub(super) struct Means<'a> {
-    /// Where it is remembered what was seen.
-    pub(super) state: &'a State,
-    /// Seconds since 1970, by the clock.
-    pub(super) clock: u64,
-    /// Whether a number may be absurdly high.
-    pub(super) accept_jump: bool,
-}
 
 /// Judges a bundle.
 ///
@@ -24,16 +14,16 @@ pub(super) struct Means<'a> {
 /// As for [`freshness::judge`].
 pub(super) fn judge(
     bundle: &Bundle<Authentic>,
-    means: &Means<'_>,
+    arrival: &Arrival,
     purpose: Purpose,
     console: &Console,
 ) -> Result<Fresh> {
     // A bundle that is of no stream needs no place for state, and there may be none.
     let state = match bundle.contents().manifest.stream {
-        Some(_) => means.state.folder()?,
+        Some(_) => arrival.state.folder()?,
         None => None,
     };
-    let asked = Asked { state, clock: means.clock, accept_jump: means.accept_jump, purpose };
+    let asked = Asked { state, clock: arrival.clock, accept_jump: arrival.accept_jump, purpose };
     let fresh = freshness::judge(bundle, &asked)?;
     for note in &fresh.notes {
         console.warn(note);

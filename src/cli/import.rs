@@ -7,8 +7,9 @@ use serde_json::json;
 use super::bases;
 use super::console::Console;
 use super::filing::{Filing, PROGRAM, absolute};
-use super::freshness;
 use super::media::Person;
+use super::opening::{self, Opened};
+use super::outlook::with_outlook;
 use super::output::{Align, Output, Table, count, size};
 use super::{places, request};
 use crate::bundle::{Authentic, Bundle, Changer, Statement};
@@ -23,14 +24,16 @@ use crate::trust::SecretKey;
 pub(super) fn run(request: &request::Import, console: &Console) -> Result<()> {
     if request.dry_run {
         // It changes nothing, and is not logged.
-        return bring(request, None, &mut Case::default(), console).map(drop);
+        return bring(request, None, &mut Case::default(), console)
+            .map(drop)
+            .map_err(|error| with_outlook(error, &request.arrival, console));
     }
     let filing = Filing::begin(&request.filing, "import")?;
     let receipt = request.receipt.as_ref().map(OpenReceipt::begin).transpose()?;
-    let mut case = Case::new(&request.files);
+    let mut case = Case::new(&request.arrival.files);
     let (outcome, filed) = match bring(request, receipt, &mut case, console) {
         Ok(filed) => (Ok(()), filed),
-        Err(error) => (Err(error), None),
+        Err(error) => (Err(with_outlook(error, &request.arrival, console)), None),
     };
     filing.close(&case, outcome, filed.into_iter().collect(), console)
 }
@@ -62,24 +65,13 @@ fn bring(
     case: &mut Case,
     console: &Console,
 ) -> Result<Option<Filed>> {
-    let trust = request.trust.load_some()?;
-    case.trusting(&trust);
-    let identities = request.unlock.identities()?;
+    let arrival = &request.arrival;
     let person = Person::at(console);
-    let changer = Changer { media: &person, temporary: &request.temporary };
-    let changer = console.has_person(request.json).then_some(changer);
-    let bundle = Bundle::open_asking(&request.files, None, &identities, changer)?;
-    case.opened(&bundle, &trust);
-    let bundle = bundle.authenticate(&trust)?;
-    case.proved(&bundle);
-    let means = freshness::Means {
-        state: &request.state,
-        clock: request.clock,
-        accept_jump: request.accept_jump,
-    };
+    let changer = Changer { media: &person, temporary: &arrival.temporary };
+    let changer = console.has_person(arrival.json).then_some(changer);
     let purpose = if request.dry_run { Purpose::Look } else { Purpose::Import };
-    let fresh = freshness::judge(&bundle, &means, purpose, console)?;
-    case.stands(fresh.standing);
+    let opened = opening::open(arrival, None, purpose, changer, case, console)?;
+    let Opened { bundle, fresh, trust, identities } = opened;
     if let Some(changer) = changer {
         let (images, platforms) = (&request.images, &request.platforms);
         let needed = import::volumes_needed(&bundle, images, platforms, &request.naming)?;
@@ -92,7 +84,7 @@ fn bring(
         request.new_projects,
     )?;
     case.bound_for(target.describe());
-    let held = bases::held(&bundle, &request.bases, &trust, &identities)?;
+    let held = bases::held(&bundle, &arrival.bases, &trust, &identities)?;
     let progress = console.progress("import");
     request.connection.listener.to(&progress);
     let report = import::import(
@@ -105,7 +97,7 @@ fn bring(
             naming: &request.naming,
             dry_run: request.dry_run,
             read_back: receipt.is_some(),
-            temporary: &request.temporary,
+            temporary: &arrival.temporary,
         },
         &*progress,
     )?;
@@ -160,7 +152,7 @@ fn totals(plan: &Plan) -> Totals {
 fn show(plan: &Plan, target: &str, request: &request::Import) -> Result<()> {
     let mut out = Output::stdout();
     let totals = totals(plan);
-    if request.json {
+    if request.arrival.json {
         let amount = |(blobs, bytes): (usize, u64)| json!({"blobs": blobs, "bytes": bytes});
         return out.json(&json!({
             "target": target,

@@ -59,8 +59,7 @@ fn question(wanted: &Wanted) -> String {
     };
     let places: Vec<String> = wanted.places.iter().map(|path| path.display().to_string()).collect();
     format!(
-        "{which} of {} (set {}){called} is not in {}: insert its medium",
-        wanted.title,
+        "{which} of {}{called} is not in {}: insert its medium",
         wanted.set,
         places.join(" or ")
     )
@@ -82,8 +81,7 @@ mod tests {
     fn a_volume_is_asked_for_by_name() {
         let mut wanted = Wanted {
             number: Some((2, 3)),
-            title: "/media/usb/app.sealift".to_owned(),
-            set: "1f3a5b7c…".to_owned(),
+            set: "/media/usb/app.sealift (set 1f3a5b7c…)".to_owned(),
             file: Some("app.002.sealift".to_owned()),
             places: vec!["/media/usb".into()],
             trouble: None,

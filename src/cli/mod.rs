@@ -4,9 +4,10 @@
 //! that says what is meant ([`request`]); one function for each command carries it out with the
 //! operations below. [`progress`] draws what they announce, [`output`] writes results to stdout,
 //! [`report`] says on stderr what went wrong, [`filing`] writes down what is to be filed ([`page`] as
-//! HTML). Only this floor knows the terminal, the environment
-//! and exit codes.
+//! HTML). [`advice`] names the next command, and [`outlook`] what parity can do. Only this floor knows
+//! the terminal, the environment and exit codes.
 
+mod advice;
 mod args;
 mod bases;
 mod console;
@@ -23,6 +24,8 @@ mod log;
 mod login;
 mod map;
 mod media;
+mod opening;
+mod outlook;
 mod output;
 mod page;
 mod passphrase;
@@ -95,9 +98,9 @@ fn execute(cli: Cli) -> Result<()> {
             inspect::run(&request::Inspect::resolve(args, &environment)?, &console)
         }
         Command::Diff(args) => diff::run(&request::Diff::resolve(args, &environment)?),
-        Command::Parity(args) => repair::make(&request::Parity::resolve(args)?, &console),
+        Command::Parity(args) => repair::make(&request::Parity::resolve(args), &console),
         Command::Repair(args) => {
-            repair::repair(request::Repair::resolve(args, &environment), &console)
+            repair::repair(&request::Repair::resolve(args, &environment)?, &console)
         }
         Command::Sign(args) => sign::run(&request::Sign::resolve(args, &environment)?, &console),
         Command::Log(args) => log::run(&request::Log::resolve(args, &environment)?, &console),

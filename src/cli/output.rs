@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -214,6 +215,21 @@ pub(super) fn duration(time: Duration) -> String {
         seconds @ 0..60 => format!("{seconds} s"),
         seconds @ 60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
         seconds => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// Names of files, without their folders; the middle ones of many are left out.
+pub(super) fn names(files: &[PathBuf]) -> String {
+    let name = |path: &Path| {
+        path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+    };
+    match files {
+        [] => "nothing".to_owned(),
+        [one] => name(one),
+        [first, second] => format!("{} and {}", name(first), name(second)),
+        [first, .., last] => {
+            format!("{} to {} ({} files)", name(first), name(last), files.len())
+        }
     }
 }
 

@@ -98,6 +98,11 @@ impl Passphrase {
         Self { source, opens }
     }
 
+    /// Whether somebody would be asked.
+    pub(super) fn asks(&self) -> bool {
+        matches!(self.source, Source::Ask)
+    }
+
     /// The passphrase of the existing key in `key`.
     ///
     /// # Errors

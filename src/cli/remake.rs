@@ -5,8 +5,8 @@ use serde_json::json;
 use super::console::Console;
 use super::output::{Output, size};
 use super::{bases, places, request};
-use crate::bundle::{Base, Bundle, Signed, files_of};
-use crate::model::{Digest, Error, ImageName, Location, Result};
+use crate::bundle::{Base, Bundle, Signed, files_of, volume_path};
+use crate::model::{Digest, Error, ImageName, Kind, Location, Result};
 use crate::operation::remake;
 use crate::trust::{PublicKey, Trust};
 
@@ -18,6 +18,7 @@ pub(super) fn run(request: &request::Remake, console: &Console) -> Result<()> {
         None => Bundle::open_set(&tail_files(request)?, None, &identities)?,
     };
     let signed = bundle.authenticate(&trust)?.signed();
+    refuse_occupied(request, &signed)?;
     let locations = match &request.sources[..] {
         [] => sources_of(&signed)?,
         named => named.to_vec(),
@@ -42,7 +43,8 @@ pub(super) fn run(request: &request::Remake, console: &Console) -> Result<()> {
             temporary: &request.temporary,
         },
         &*progress,
-    )?;
+    )
+    .map_err(|error| name_sources(error, request))?;
     drop(progress);
     let mut out = Output::stdout();
     if request.json {
@@ -61,6 +63,29 @@ pub(super) fn run(request: &request::Remake, console: &Console) -> Result<()> {
         size(volume.bytes),
         if request.read_back { ", read back from the medium" } else { "" },
     ))
+}
+
+/// What the volume will be called is known only now: a set of one is called as the bundle is.
+fn refuse_occupied(request: &request::Remake, signed: &Signed) -> Result<()> {
+    let path = volume_path(&request.output, request.number, signed.volumes());
+    if request.force || path.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    Err(Error::usage(format!("{} is already there", path.display()))
+        .hint("add --force to replace it"))
+}
+
+/// Where the images were looked for under their own names, they may be elsewhere now.
+fn name_sources(error: Error, request: &request::Remake) -> Error {
+    if !request.sources.is_empty() || error.kind() != Kind::Remote {
+        return error;
+    }
+    let elsewhere = "if the images are somewhere else now, name each as a SOURCE, as at the export";
+    let hint = match error.get_hint() {
+        Some(hint) => format!("{hint}; {elsewhere}"),
+        None => elsewhere.to_owned(),
+    };
+    error.hint(hint)
 }
 
 /// Whose signature counts: the trusted keys, and one's own.

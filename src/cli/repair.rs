@@ -1,22 +1,27 @@
 //! `sealift parity` and `sealift repair`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::json;
 
+use super::advice::{self, Given};
 use super::console::Console;
-use super::map::quoted;
-use super::output::{Align, Output, Table, count, size};
+use super::outlook::{within, worn};
+use super::output::{Align, Output, Table, count, names, size};
 use super::request;
+use crate::bundle::parity::beside;
 use crate::model::{Error, Kind, Result};
-use crate::operation::parity::{self, Coverage, Made};
+use crate::operation::parity::{self, Coverage, Made, Wanted};
 use crate::operation::repair::{self, Proof, Report, State};
-use crate::trust::Trust;
 
 /// `sealift parity`.
 pub(super) fn make(request: &request::Parity, console: &Console) -> Result<()> {
+    let volumes = parity::volumes_of(&request.places)?;
+    let output = request.output.clone().or_else(|| volumes.first().map(|first| beside(first)));
+    let output = output.ok_or_else(|| Error::usage("there is no volume to make parity for"))?;
+    let wanted = Wanted { percent: request.percent, output, limit: None, force: request.force };
     let progress = console.progress("parity");
-    let made = parity::make_beside(&request.volumes, &request.wanted, &*progress)?;
+    let made = parity::make_beside(&volumes, &wanted, &*progress)?;
     drop(progress);
     let mut out = Output::stdout();
     if request.json { out.json(&made_json(&made)) } else { out.line(sentence(&made)) }
@@ -50,21 +55,6 @@ fn good_for(coverage: &Coverage) -> String {
     format!("{of}; {lost}")
 }
 
-/// Names of files, without their folders; the middle ones of many are left out.
-fn names(files: &[PathBuf]) -> String {
-    let name = |path: &Path| {
-        path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
-    };
-    match files {
-        [] => "nothing".to_owned(),
-        [one] => name(one),
-        [first, second] => format!("{} and {}", name(first), name(second)),
-        [first, .., last] => {
-            format!("{} to {} ({} files)", name(first), name(last), files.len())
-        }
-    }
-}
-
 pub(super) fn made_json(made: &Made) -> serde_json::Value {
     json!({
         "files": made.files,
@@ -77,51 +67,49 @@ pub(super) fn made_json(made: &Made) -> serde_json::Value {
 }
 
 /// `sealift repair`.
-pub(super) fn repair(request: request::Repair, console: &Console) -> Result<()> {
+pub(super) fn repair(request: &request::Repair, console: &Console) -> Result<()> {
     let progress = console.progress("repair");
-    let Some(output) = request.output else {
+    let given = Given::of(&request.trust, &request.unlock);
+    let Some(output) = &request.output else {
         let state = repair::look(&request.places, &*progress)?;
         drop(progress);
-        return check(&state, request.json, console);
+        return check(&state, request, &given, console);
     };
-    let rules = std::cell::RefCell::new(Some(request.trust));
-    // Asked for once.
-    let trust = || match rules.borrow_mut().take() {
-        Some(rules) => rules?.load(),
-        None => Ok(Trust::default()),
-    };
+    let trust = || request.trust.load_some();
     let report = repair::repair(
         &repair::Request {
-            places: request.places,
-            output,
+            places: request.places.clone(),
+            output: output.clone(),
             all: request.all,
             force: request.force,
             trust: &trust,
+            identities: request.unlock.where_possible()?,
+            must_open: request.unlock.is_named(),
         },
         &*progress,
     )?;
     drop(progress);
-    if report.state.parity_is_damaged() {
-        console.warn(&worn(report.state.budget, report.state.coverage.budget));
-    }
+    warn_of_wear(&report.state, request, console);
     if report.proof == Proof::Table {
-        console.warn("the bundle is encrypted: that it is as it was says its parity alone, and nobody signed that; verify it with the identity that opens it");
+        console.warn("the bundle is encrypted, and was not opened: that it is as it was says its parity alone, and nobody signed that; verify it with what opens it");
     }
-    if request.json { report_json(&report) } else { show(&report) }
+    if request.json { report_json(&report) } else { show(&report, request, &given) }
 }
 
 /// The parity itself has suffered.
-fn worn(left: usize, whole: usize) -> String {
-    format!(
-        "the parity is damaged: it still makes up for {left} of {whole} stretches; make it anew with sealift parity once the bundle is whole"
-    )
+fn warn_of_wear(state: &State, request: &request::Repair, console: &Console) {
+    if state.parity_is_damaged() {
+        let again = advice::parity(&request.places, &state.parity);
+        console.warn(&worn(state.budget, state.coverage.budget, &again));
+    }
 }
 
-fn show(report: &Report) -> Result<()> {
+fn show(report: &Report, request: &request::Repair, given: &Given) -> Result<()> {
     let mut out = Output::stdout();
     let state = &report.state;
     if report.outgrown {
-        return out.line("the bundle is whole and signed, but not what it was when its parity was made: a signature was added since; make the parity anew with sealift parity --force; nothing was written");
+        let again = advice::parity(&request.places, &state.parity);
+        return out.line(format!("the bundle is whole and signed, but not what it was when its parity was made: a signature was added since; nothing was written; make the parity anew: {again}"));
     }
     if report.written.is_empty() {
         return out.line(nothing(state));
@@ -138,7 +126,8 @@ fn show(report: &Report) -> Result<()> {
         0 => "put together from what is whole".to_owned(),
         lost => format!("{} of {} made again", stretches(lost), size(state.coverage.stretch)),
     };
-    out.line(format!("repaired: {made}, {how}"))
+    out.line(format!("repaired: {made}, {how}"))?;
+    out.line(format!("next: {}", given.verify(report)))
 }
 
 fn stretches(number: usize) -> String {
@@ -152,12 +141,10 @@ fn nothing(state: &State) -> String {
 }
 
 /// What `--check` says: a line for each volume, one for the parity, and what can be done.
-fn check(state: &State, as_json: bool, console: &Console) -> Result<()> {
+fn check(state: &State, request: &request::Repair, given: &Given, console: &Console) -> Result<()> {
     let mut out = Output::stdout();
-    if state.parity_is_damaged() {
-        console.warn(&worn(state.budget, state.coverage.budget));
-    }
-    if as_json {
+    warn_of_wear(state, request, console);
+    if request.json {
         out.json(&state_json(state))?;
     } else {
         let mut table = Table::new(&[
@@ -173,7 +160,7 @@ fn check(state: &State, as_json: bool, console: &Console) -> Result<()> {
                     "whole".to_owned()
                 }
                 Some(path) => format!("whole, in {}", path.display()),
-                None if volume.lost == volume.shards => "MISSING".to_owned(),
+                None if volume.is_missing() => "MISSING".to_owned(),
                 None => "DAMAGED".to_owned(),
             };
             table.row([
@@ -194,82 +181,19 @@ fn check(state: &State, as_json: bool, console: &Console) -> Result<()> {
         ))?;
     }
     if state.is_whole() {
-        return if as_json { Ok(()) } else { out.line("ok: nothing is damaged") };
+        return if request.json { Ok(()) } else { out.line("ok: nothing is damaged") };
     }
+    let repair = given.repair(&request.places, state);
     if state.lost == 0 {
+        let again = advice::parity(&request.places, &state.parity);
         return Err(Error::new(Kind::Damaged, "the volumes are not as they were when the parity was made, although no stretch of them is lost")
-            .hint("if a signature was added since, make the parity anew with sealift parity --force; else sealift repair with -o puts them together"));
+            .hint(format!("if a signature was added since, make the parity anew: {again}; else put them together: {repair}")));
     }
     Err(Error::new(Kind::Damaged, within(state)).hint(if state.can_be_repaired() {
-        "sealift repair with -o writes it anew"
+        repair
     } else {
-        "bring another copy of any part, damaged or not, and name it too"
+        "bring another copy of any part, damaged or not, and name it too".to_owned()
     }))
-}
-
-/// How much is lost and whether that is within the budget, in half a sentence.
-fn within(state: &State) -> String {
-    let word = if state.can_be_repaired() { "and can be repaired" } else { "beyond repair" };
-    format!(
-        "damaged, {word}: {} of {} stretches of {} are lost, and the parity in {} makes up for {}",
-        state.lost,
-        state.coverage.stretches,
-        size(state.coverage.stretch),
-        names(&state.parity),
-        state.budget
-    )
-}
-
-/// Adds to what is wrong with a bundle whether parity beside it makes up for it, and how.
-pub(super) fn with_outlook(error: Error, files: &[PathBuf], console: &Console) -> Error {
-    let kinds = [Kind::Damaged, Kind::Malformed, Kind::Untrusted];
-    if !kinds.contains(&error.kind()) {
-        return error;
-    }
-    let progress = console.progress("verify");
-    let state = repair::outlook(files, &*progress);
-    drop(progress);
-    match state {
-        // Where nothing is lost, something else is wrong.
-        Some(state) if state.lost > 0 => {
-            if !state.can_be_repaired() {
-                return error.hint(format!("{}: copy the bundle again", within(&state)));
-            }
-            let files: Vec<String> =
-                files.iter().map(|file| typed(&file.to_string_lossy())).collect();
-            let output = match &state.volumes[..] {
-                [one] => typed(&format!("repaired-{}", one.name)),
-                _ => "repaired".to_owned(),
-            };
-            let command = format!("sealift repair {} -o {output}", files.join(" "));
-            // The signature may be wrong for want of a key, too: that advice stays.
-            let hint = match error.get_hint() {
-                Some(hint) if error.kind() == Kind::Untrusted => {
-                    format!("{hint}; if it was changed on its way, it can be repaired: {command}")
-                }
-                _ => format!("{}: {command}", within(&state)),
-            };
-            error.hint(hint)
-        }
-        _ => error,
-    }
-}
-
-/// The name of a file as it can be typed.
-fn typed(name: &str) -> String {
-    if name.starts_with('-') { quoted(&format!("./{name}")).into() } else { quoted(name).into() }
-}
-
-/// Warns where parity beside a whole bundle is damaged.
-pub(super) fn warn_of_worn_parity(files: &[PathBuf], console: &Console) {
-    let progress = console.progress("verify");
-    let condition = repair::condition(files, &*progress);
-    drop(progress);
-    if let Some((left, whole)) = condition
-        && left < whole
-    {
-        console.warn(&worn(left, whole));
-    }
 }
 
 fn state_json(state: &State) -> serde_json::Value {

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use super::advice;
 use super::console::Console;
 use super::freshness;
 use super::output::{Align, Output, Table};
 use super::request::{self, Pen};
 use crate::bundle::{Authentic, Bundle};
 use crate::codec::checked::read_bounded;
+use crate::model::shell::file;
 use crate::model::{Error, Result, moment};
 use crate::operation::repair;
 use crate::operation::sign::{self, Hand, Paper, Report};
@@ -44,10 +46,13 @@ pub(super) fn run(request: &request::Sign, console: &Console) -> Result<()> {
                 bundle.display()
             ));
         }
-        show(&report, &paper, request.json)?;
+        show(&report, &paper, request)?;
         let in_place = matches!(&paper, Paper::Bundle(file) if file == bundle);
         if in_place && repair::is_there(std::slice::from_ref(bundle)) {
-            console.warn("its parity does not cover the new signature: make it anew with sealift parity --force");
+            console.warn(&format!(
+                "its parity does not cover the new signature: make it anew: {}",
+                advice::parity(std::slice::from_ref(bundle), &[])
+            ));
         }
     }
     Ok(())
@@ -84,13 +89,13 @@ fn read(path: &PathBuf) -> Result<[u8; SIGNATURE_BYTES]> {
     bytes.try_into().map_err(|_| bad())
 }
 
-fn show(report: &Report, paper: &Paper, as_json: bool) -> Result<()> {
+fn show(report: &Report, paper: &Paper, request: &request::Sign) -> Result<()> {
     let bundle = &report.bundle;
     let (Paper::Bundle(written) | Paper::Signature(written)) = paper;
     let manifest = &bundle.contents().manifest;
     let before = || bundle.signers().iter().filter(|signer| signer.trusted.is_some());
     let mut out = Output::stdout();
-    if as_json {
+    if request.json {
         return out.json(&json!({
             "bundle": bundle.path(),
             "digest": bundle.digest(),
@@ -123,18 +128,30 @@ fn show(report: &Report, paper: &Paper, as_json: bool) -> Result<()> {
     }
     match paper {
         Paper::Bundle(path) => out.line(format!("{}: whole", path.display())),
-        Paper::Signature(path) => add_it(path, bundle.path(), &mut out),
+        Paper::Signature(path) => {
+            out.line(format!("{}: the signature alone; the bundle is as it was", path.display()))?;
+            if report.added.is_empty() {
+                return Ok(());
+            }
+            out.line(format!("next, where the bundle is: {}", add_it(path, bundle, request)))
+        }
     }
 }
 
-/// How the signature gets into the bundle.
-fn add_it(signature: &Path, bundle: &Path, out: &mut Output) -> Result<()> {
-    out.line(format!(
-        "{}: the signature; sealift sign {} --add {} --public KEY.pub adds it",
-        signature.display(),
-        bundle.display(),
-        signature.display(),
-    ))
+/// The command that puts a signature into the bundle. It is run elsewhere: the files may have other
+/// folders there.
+fn add_it(signature: &Path, bundle: &Bundle<Authentic>, request: &request::Sign) -> String {
+    let word = |path: &Path| file(Path::new(path.file_name().unwrap_or(path.as_os_str())));
+    let public = match &request.pen {
+        Pen::Keys(keys) => keys.first().map(|key| word(&key.with_extension("pub"))),
+        Pen::Elsewhere { public, .. } => Some(word(public)),
+    };
+    format!(
+        "sealift sign {} --add {} --public {}",
+        word(bundle.path()),
+        word(signature),
+        public.unwrap_or_else(|| "KEY.pub".to_owned())
+    )
 }
 
 fn images(bundle: &Bundle<Authentic>, out: &mut Output) -> Result<()> {

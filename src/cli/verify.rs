@@ -7,96 +7,77 @@ use super::console::Console;
 use super::filing::Filing;
 use super::freshness;
 use super::media::Person;
+use super::opening::{self, Opened};
+use super::outlook::{warn_of_worn_parity, with_outlook};
 use super::output::{Align, Output, Table, count, size};
-use super::repair;
 use super::request;
 use crate::bundle::{AtHand, Authentic, Bundle, Changer, files_of_set};
-use crate::codec::encryption::Identities;
 use crate::model::{Error, Kind, Result, moment};
 use crate::operation::evidence::Case;
 use crate::operation::freshness::{Purpose, Standing};
 use crate::operation::gather::display_name;
 use crate::operation::verify::{self, Depth, Problem, Report};
-use crate::trust::Trust;
 
 pub(super) fn run(request: &request::Verify, console: &Console) -> Result<()> {
+    let arrival = &request.arrival;
     let filing = Filing::begin(&request.filing, "verify")?;
     let depth = if request.quick { Depth::Quick } else { Depth::Full };
-    let mut case = Case::new(&request.files).looking(depth);
-    let identities = request.unlock.identities();
-    // What makes up a set can be told without believing it; where not even that, what was named.
-    let named = match &identities {
-        Ok(identities) => files_of_set(&request.files, identities),
-        Err(_) => request.files.clone(),
-    };
-    let outcome = identities
-        .and_then(|identities| look(request, depth, &identities, &mut case, console))
-        .map_err(|error| repair::with_outlook(error, &request.files, console));
+    let mut case = Case::new(&arrival.files).looking(depth);
+    let reported = filing.has_reports().then(|| {
+        // What makes up a set can be told without believing it; where not even that, what was named.
+        match arrival.unlock.identities() {
+            Ok(identities) => files_of_set(&arrival.files, &identities),
+            Err(_) => arrival.files.clone(),
+        }
+    });
+    let outcome = look(request, depth, &mut case, console)
+        .map_err(|error| with_outlook(error, arrival, console));
     if outcome.is_ok() && depth == Depth::Full && request.volume.is_none() {
-        repair::warn_of_worn_parity(&request.files, console);
+        warn_of_worn_parity(&arrival.files, console);
     }
-    if filing.has_reports() {
-        case.see_files(&named, &*console.progress("verify"));
+    if let Some(files) = reported {
+        case.see_files(&files, &*console.progress("verify"));
     }
     filing.close(&case, outcome, Vec::new(), console)
 }
 
 /// Proves the bundle, then looks at it; `case` hears what is found.
-fn look(
-    request: &request::Verify,
-    depth: Depth,
-    identities: &Identities,
-    case: &mut Case,
-    console: &Console,
-) -> Result<()> {
-    let trust = request.trust.load_some()?;
-    case.trusting(&trust);
+fn look(request: &request::Verify, depth: Depth, case: &mut Case, console: &Console) -> Result<()> {
+    let arrival = &request.arrival;
     let person = Person::at(console);
-    let changer = Changer { media: &person, temporary: &request.temporary };
-    let changer = console.has_person(request.json).then_some(changer);
-    let bundle = {
-        let tail = request.tail.as_deref();
-        Bundle::open_asking(&request.files, tail, identities, changer)?
-    };
-    case.opened(&bundle, &trust);
-    let bundle = bundle.authenticate(&trust)?;
-    case.proved(&bundle);
-    let means = freshness::Means {
-        state: &request.state,
-        clock: request.clock,
-        accept_jump: request.accept_jump,
-    };
-    let fresh = freshness::judge(&bundle, &means, Purpose::Verify, console)?;
-    case.stands(fresh.standing);
+    let changer = Changer { media: &person, temporary: &arrival.temporary };
+    let changer = console.has_person(arrival.json).then_some(changer);
+    let opened =
+        opening::open(arrival, request.tail.as_deref(), Purpose::Verify, changer, case, console)?;
+    let Opened { bundle, fresh, .. } = &opened;
     if let Some(changer) = changer {
         let all = bundle.volumes().into_iter().map(|volume| volume.number);
         let wanted = all.filter(|&number| request.volume.is_none_or(|only| only == number));
         bundle.fetch(&wanted.collect(), changer)?;
-        case.at_hand(&bundle);
+        case.at_hand(bundle);
     }
     let report = match request.volume {
-        Some(number) => verify::verify_volume(&bundle, number, &*console.progress("verify"))?,
-        None => whole(&bundle, request, depth, &trust, console)?,
+        Some(number) => verify::verify_volume(bundle, number, &*console.progress("verify"))?,
+        None => whole(&opened, request, depth, console)?,
     };
     case.examined(&report);
-    show(&bundle, &report, fresh.standing, request.json)?;
+    show(bundle, &report, fresh.standing, arrival.json)?;
     match report.worst() {
         // Only what is whole stands in the way of what is older.
-        None if report.volume.is_none() => fresh.remember(),
+        None if report.volume.is_none() => opened.fresh.remember(),
         None => Ok(()),
-        Some(kind) => Err(verdict(&bundle, &report, kind)),
+        Some(kind) => Err(verdict(bundle, &report, kind)),
     }
 }
 
 /// Looks at all of a bundle, and into the bases that it needs.
 fn whole(
-    bundle: &Bundle<Authentic>,
+    Opened { bundle, trust, identities, .. }: &Opened,
     request: &request::Verify,
     depth: Depth,
-    trust: &Trust,
     console: &Console,
 ) -> Result<Report> {
-    let held = bases::held(bundle, &request.bases, trust, &request.unlock.identities()?)?;
+    let held = bases::held(bundle, &request.arrival.bases, trust, identities)?;
     if depth == Depth::Full {
         verify::needs_no_more(bundle, &held)?;
     }
@@ -124,6 +105,8 @@ fn verdict(bundle: &Bundle<Authentic>, report: &Report, kind: Kind) -> Error {
             hint
         } else if hit == 0 {
             "no image is hit, but the file is not the one that was sealed: copy it again"
+        } else if hit == images {
+            "copy the bundle again"
         } else {
             "copy the bundle again; images that are not hit can be imported with --image"
         },

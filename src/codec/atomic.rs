@@ -296,6 +296,11 @@ pub fn hidden(name: &std::ffi::OsStr, suffix: &str) -> OsString {
 fn replaceable(target: &Path) -> Result<&std::ffi::OsStr> {
     let what = || format!("cannot write {}", target.display());
     match target.symlink_metadata() {
+        Ok(meta) if meta.is_dir() => {
+            return Err(Error::new(Kind::Io, what())
+                .because(format!("{} is a folder", target.display()))
+                .hint("name the file that is to be written in it"));
+        }
         Ok(meta) if !meta.is_file() => {
             return Err(Error::new(Kind::Io, what())
                 .because(format!("{} is there and is not a plain file", target.display()))

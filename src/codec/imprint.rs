@@ -45,30 +45,20 @@ impl Imprint {
     /// [`Kind::Damaged`](crate::model::Kind::Damaged) where it is not what was written, saying
     /// where; [`Kind::Io`](crate::model::Kind::Io) where the medium gives nothing back.
     pub fn compare(&self, path: &Path, advance: &dyn Fn(u64)) -> Result<()> {
-        let shown = path.display();
-        let failing = "the medium is failing: write to another one";
-        let cannot = |at: u64, e| {
-            Error::io(format!("cannot read {shown} back at byte {at}"), e).hint(failing)
-        };
-        let mut file = File::open(path).map_err(|e| cannot(0, e))?;
-        // Pages that are not on the medium yet cannot be dropped.
-        file.sync_all().map_err(|e| cannot(0, e))?;
-        fadvise(&file, 0, None, Advice::DontNeed).map_err(|e| cannot(0, e.into()))?;
+        let mut file = Reread::open(path)?;
         let mut found = Self::default();
         let mut buffer = vec![0; 1 << 20];
         let mut same = 0;
         loop {
-            let read = match file.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(read) => read,
-                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(e) => return Err(cannot(found.length, e)),
-            };
+            let read = file.read(&mut buffer)?;
+            if read == 0 {
+                break;
+            }
             found.update(&buffer[..read]);
             advance(read as u64);
             while let Some(piece) = found.pieces.get(same) {
                 if self.pieces.get(same) != Some(piece) {
-                    return Err(self.differs(path, same));
+                    return Err(self.differs(&file, same));
                 }
                 same += 1;
             }
@@ -76,19 +66,74 @@ impl Imprint {
         if (found.length, found.open.finalize()) == (self.length, self.open.clone().finalize()) {
             Ok(())
         } else {
-            Err(self.differs(path, same))
+            Err(self.differs(&file, same))
         }
     }
 
-    fn differs(&self, path: &Path, piece: usize) -> Error {
+    fn differs(&self, file: &Reread<'_>, piece: usize) -> Error {
         let from = (piece * PIECE) as u64;
-        let to = self.length.min(from + PIECE as u64);
+        file.differs(from, self.length.min(from + PIECE as u64))
+    }
+}
+
+/// What to do about a medium that gives back something else, or nothing.
+const FAILING: &str = "the medium is failing: write to another one";
+
+/// A file that was just written and is read from its medium, not from memory.
+pub struct Reread<'a> {
+    file: File,
+    path: &'a Path,
+    at: u64,
+}
+
+impl<'a> Reread<'a> {
+    /// Has the system let go of what it knows of the file.
+    ///
+    /// # Errors
+    /// [`Kind::Io`](crate::model::Kind::Io).
+    pub fn open(path: &'a Path) -> Result<Self> {
+        let cannot = |e| cannot_read(path, 0, e);
+        let file = File::open(path).map_err(cannot)?;
+        // Pages that are not on the medium yet cannot be dropped.
+        file.sync_all().map_err(cannot)?;
+        fadvise(&file, 0, None, Advice::DontNeed).map_err(|e| cannot(e.into()))?;
+        Ok(Self { file, path, at: 0 })
+    }
+
+    /// How many bytes were read.
+    pub fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// Reads the next bytes; none at the end.
+    ///
+    /// # Errors
+    /// [`Kind::Io`](crate::model::Kind::Io).
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        loop {
+            match self.file.read(buffer) {
+                Ok(read) => {
+                    self.at += read as u64;
+                    return Ok(read);
+                }
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(cannot_read(self.path, self.at, e)),
+            }
+        }
+    }
+
+    /// That what comes back between two places is not what was written there.
+    pub fn differs(&self, from: u64, to: u64) -> Error {
         Error::damaged(format!(
             "{} is not what was written: the medium gives back something else between byte {from} and byte {to}",
-            path.display()
+            self.path.display()
         ))
-        .hint("the medium is failing: write to another one")
+        .hint(FAILING)
     }
+}
+
+fn cannot_read(path: &Path, at: u64, error: std::io::Error) -> Error {
+    Error::io(format!("cannot read {} back at byte {at}", path.display()), error).hint(FAILING)
 }
 
 #[cfg(test)]

@@ -31,6 +31,9 @@ pub enum Event<'a> {
         /// Bytes of the whole phase.
         total: Option<u64>,
     },
+    /// What goes on in the phase when all of its bytes have moved, where that is something else:
+    /// `packing`.
+    Then(&'a str),
     /// A transfer began.
     Started {
         /// Which.

@@ -15,6 +15,7 @@ pub mod mapping;
 pub mod moment;
 pub mod platform;
 pub mod reference;
+pub mod shell;
 pub mod stream;
 
 pub use digest::{Algorithm, Digest};

@@ -61,6 +61,9 @@ fn assign(parcel: &mut Parcel, naming: &Naming) -> Result<()> {
     Ok(())
 }
 
+/// How many images an error lists.
+const LISTED: usize = 20;
+
 /// The images that were asked for; all of them where none was.
 fn pick(roots: Vec<Root>, images: &[String]) -> Result<Vec<Root>> {
     if images.is_empty() {
@@ -68,31 +71,110 @@ fn pick(roots: Vec<Root>, images: &[String]) -> Result<Vec<Root>> {
     }
     let mut picked = vec![false; roots.len()];
     for wish in images {
-        let name: Option<ImageName> = wish.parse().ok();
-        let digits = wish.split_once(':').map_or(wish.as_str(), |(_, digits)| digits);
-        let mut found = false;
-        for (root, picked) in roots.iter().zip(&mut picked) {
-            let by_name =
-                name.is_some() && root.name.as_ref().map(ImageName::without_digest) == name;
-            let by_digest = digits.len() >= 12 && {
-                let digest = root.descriptor.digest.to_string();
-                digest.starts_with(wish) || root.descriptor.digest.hex().starts_with(wish)
+        let mut meant: Vec<bool> = roots.iter().map(|root| is_called(root, wish)).collect();
+        // A name without a tag is that of a repository, if no image has just this name.
+        if let (false, Some(repository)) = (meant.contains(&true), repository(wish)) {
+            let of_it = |name: &ImageName| {
+                (name.registry(), name.repository())
+                    == (repository.registry(), repository.repository())
             };
-            if by_name
-                || by_digest
-                || root.name.as_ref().is_some_and(|own| own.to_string() == *wish)
-            {
-                (*picked, found) = (true, true);
-            }
+            meant = roots.iter().map(|root| root.name.as_ref().is_some_and(of_it)).collect();
         }
-        if !found {
-            let there: Vec<String> = roots.iter().map(display_name).take(20).collect();
-            return Err(Error::usage(format!("the bundle holds no image {wish:?}")).hint(format!(
-                "it holds {}{}",
-                there.join(", "),
-                if roots.len() > 20 { " and more" } else { "" }
-            )));
+        if !meant.contains(&true) {
+            return Err(Error::usage(format!("the bundle holds no image {wish:?}"))
+                .hint(format!("it holds {}", listed(&roots))));
         }
+        picked.iter_mut().zip(meant).for_each(|(picked, meant)| *picked |= meant);
     }
     Ok(roots.into_iter().zip(picked).filter_map(|(root, picked)| picked.then_some(root)).collect())
+}
+
+/// Whether an image has this name, or this digest or the beginning of it.
+fn is_called(root: &Root, wish: &str) -> bool {
+    let digest = root.descriptor.digest;
+    let digits = wish.split_once(':').map_or(wish, |(_, digits)| digits);
+    let by_digest = digits.len() >= 12
+        && (digest.to_string().starts_with(wish) || digest.hex().starts_with(wish));
+    let by_name = root.name.as_ref().is_some_and(|own| {
+        let name = wish.parse::<ImageName>();
+        own.to_string() == wish || name.is_ok_and(|name| own.without_digest() == name)
+    });
+    by_digest || by_name
+}
+
+/// The repository that is meant where somebody wrote neither tag nor digest.
+fn repository(wish: &str) -> Option<ImageName> {
+    let last = wish.rsplit('/').next().unwrap_or(wish);
+    if last.contains([':', '@']) { None } else { wish.parse().ok() }
+}
+
+/// What there is, for somebody who asked for something else.
+fn listed(roots: &[Root]) -> String {
+    let names: Vec<String> = roots.iter().map(display_name).take(LISTED).collect();
+    let more = match roots.len().saturating_sub(LISTED) {
+        0 => String::new(),
+        more => format!(" and {more} more; sealift inspect lists them"),
+    };
+    format!("{}{more}", names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Descriptor;
+    use crate::model::manifest::media;
+
+    fn roots(names: &[&str]) -> Vec<Root> {
+        let root = |name: &&str| Root {
+            name: Some(name.parse().unwrap()),
+            descriptor: Descriptor::of(media::OCI_MANIFEST, name.as_bytes()),
+            synthesized: false,
+            from_index: None,
+            origin: None,
+        };
+        names.iter().map(root).collect()
+    }
+
+    fn picked(names: &[&str], wishes: &[&str]) -> Result<Vec<String>> {
+        let wishes: Vec<String> = wishes.iter().map(|&wish| wish.to_owned()).collect();
+        Ok(pick(roots(names), &wishes)?.iter().map(display_name).collect())
+    }
+
+    const THERE: [&str; 4] =
+        ["h.example/a:1", "h.example/a:2", "h.example/a/b:1", "docker.io/library/nginx:1.27"];
+
+    #[test]
+    fn a_name_without_tag_is_that_of_a_repository() {
+        assert_eq!(picked(&THERE, &["h.example/a"]).unwrap(), THERE[..2]);
+        assert_eq!(picked(&THERE, &["nginx"]).unwrap(), THERE[3..]);
+        assert_eq!(picked(&THERE, &["h.example/a/b", "h.example/a:2"]).unwrap(), THERE[1..3]);
+        for wish in ["h.example/a:3", "h.example/a:latest", "a", "h.example", "NO", ""] {
+            assert!(picked(&THERE, &[wish]).is_err(), "{wish}");
+        }
+    }
+
+    #[test]
+    fn just_this_name_goes_before_the_repository() {
+        let there = ["h.example/a:1", "h.example/a:latest"];
+        assert_eq!(picked(&there, &["h.example/a"]).unwrap(), there[1..]);
+        assert_eq!(picked(&there, &["h.example/a:1"]).unwrap(), there[..1]);
+    }
+
+    #[test]
+    fn a_digest_needs_no_name() {
+        let digest = roots(&THERE)[2].descriptor.digest;
+        for wish in [digest.to_string(), digest.hex(), digest.hex()[..12].to_owned()] {
+            assert_eq!(picked(&THERE, &[&wish]).unwrap(), THERE[2..3]);
+        }
+        assert!(picked(&THERE, &[&digest.hex()[..11]]).is_err());
+    }
+
+    #[test]
+    fn what_is_there_is_listed_within_bounds() {
+        let names: Vec<String> = (0..50).map(|n| format!("h.example/a:{n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let error = picked(&names, &["h.example/x"]).unwrap_err();
+        let hint = error.get_hint().unwrap();
+        assert!(hint.ends_with("h.example/a:19 and 30 more; sealift inspect lists them"), "{hint}");
+    }
 }

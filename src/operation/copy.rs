@@ -28,8 +28,10 @@ pub struct Surroundings<'a> {
     pub progress: &'a dyn Progress,
     /// Takes temporary files without a name, each no larger than a blob.
     pub temporary: &'a Path,
-    /// What is being done, for people: `exporting`, `importing`.
+    /// What is being done, for people: `fetching`, `importing`.
     pub title: &'a str,
+    /// What goes on when all has been read, where that takes time: `packing`.
+    pub then: Option<&'a str>,
 }
 
 /// Carries out `plan`, which came from `target` for images of `source`, and returns it, or the one
@@ -51,6 +53,9 @@ pub fn run(
         around
             .progress
             .event(Event::Phase { title: around.title, total: Some(plan.bytes_to_send()) });
+        if let Some(then) = around.then {
+            around.progress.event(Event::Then(then));
+        }
         copy.content(&plan)?;
         match target.settle(&plan)? {
             None => break,

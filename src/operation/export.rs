@@ -13,6 +13,7 @@ use super::gather::{Wanted, display_name, gather};
 use super::parity;
 use super::sources::Sources;
 use super::space::{self, Need};
+use crate::bundle::parity::{Written, beside, named_after};
 use crate::bundle::{
     Base, BundleTarget, Occupied, Partial, Sealed, SealedVolume, Writer, WriterOptions,
 };
@@ -20,12 +21,18 @@ use crate::codec::disk::Disk;
 use crate::codec::encryption::Recipients;
 use crate::codec::imprint::Imprint;
 use crate::endpoint::{
-    Event, Fed, Feed, Form, Intake, Origin, Parcel, Plan, Progress, Satellite, Source, Target as _,
-    Transfers,
+    Action, BlobStep, Event, Fed, Feed, Form, Intake, Origin, Parcel, Plan, Progress, Satellite,
+    Source, Target as _, Transfers,
 };
 use crate::model::graph::distinct_leaves;
 use crate::model::{Digest, Error, Graph, ImageName, Kind, Result, Role, limits};
 use crate::trust::SecretKey;
+
+/// What an export is at, for people, while images come in,
+const FETCHING: &str = "fetching";
+
+/// and when the last of them are there.
+const PACKING: &str = "packing";
 
 /// What is to be exported, and how.
 pub struct Request<'a> {
@@ -80,10 +87,18 @@ pub struct Report {
     pub removed: Vec<PathBuf>,
     /// Parity that was made.
     pub parity: Option<parity::Made>,
+    /// Parity beside the bundle that was there before, and is for an earlier one.
+    pub stale_parity: Vec<PathBuf>,
 }
 
-/// Says what an export would do. Asks the places, writes nothing.
-pub fn preview(origins: &[Origin], wanted: &Wanted, progress: &dyn Progress) -> Result<Preview> {
+/// Says what an export would do. Asks the places, writes nothing. Of what blobs share with the base
+/// only what it holds whole is known beforehand.
+pub fn preview(
+    origins: &[Origin],
+    wanted: &Wanted,
+    base: Option<&Base>,
+    progress: &dyn Progress,
+) -> Result<Preview> {
     progress.event(Event::Phase { title: "reading what the images consist of", total: None });
     let mut announced = Vec::new();
     let mut sources: Vec<&dyn Source> = Vec::new();
@@ -100,12 +115,15 @@ pub fn preview(origins: &[Origin], wanted: &Wanted, progress: &dyn Progress) -> 
     let parcels: Vec<Parcel> = parcels.into_iter().flatten().collect();
     let mut plan = Plan::default();
     for leaf in distinct_leaves(parcels.iter().flat_map(Parcel::graphs)) {
-        plan.blobs.push(crate::endpoint::BlobStep {
+        // Configurations travel with every bundle.
+        let left_out = leaf.role != Role::Config
+            && base.is_some_and(|base| base.holds(&leaf.descriptor.digest));
+        plan.blobs.push(BlobStep {
             descriptor: leaf.descriptor.clone(),
             form: Form::Exact,
             bytes: leaf.descriptor.size,
             place: String::new(),
-            action: crate::endpoint::Action::Send,
+            action: if left_out { Action::Present } else { Action::Send },
         });
     }
     Ok(Preview { parcels, plan, announced })
@@ -124,7 +142,8 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
         return Err(Error::usage("a bundle must be signed, and there is no key to sign with")
             .hint("make one with `sealift key generate`"));
     }
-    let around = Surroundings { progress, temporary: request.temporary, title: "exporting" };
+    let temporary = request.temporary;
+    let around = Surroundings { progress, temporary, title: FETCHING, then: Some(PACKING) };
     if request.signers.len() > limits::SIGNATURES {
         return Err(Error::usage(format!(
             "a bundle has at most {} signatures, and there are {} keys",
@@ -136,7 +155,7 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
         numbering.prepare()?;
     }
     let mut options = request.writer;
-    let created = options.created;
+    let (created, is_read_back) = (options.created, options.imprint);
     let disk = Disk::of(request.output.parent().unwrap_or(&request.output))?;
     options.volume_size = space::volume_size(&disk, options.volume_size, progress)?;
     let occupied = Occupied::find(&request.output)?;
@@ -221,32 +240,55 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
         None => (None, Vec::new()),
     };
     let sealed = finished.commit(beside).map_err(explained)?;
-    read_back(&sealed.volumes, progress)?;
+    read_back(&sealed.volumes, made.as_ref().filter(|_| is_read_back), progress)?;
     let removed = occupied.remove_others(&sealed);
-    Ok(Report { sealed, parcels, content, at_hand, removed, parity: made })
+    let stale_parity = stale_parity(&request.output, made.as_ref())?;
+    Ok(Report { sealed, parcels, content, at_hand, removed, parity: made, stale_parity })
 }
 
-/// Reads the files that were written with an imprint from their medium, and compares.
+/// Parity of the name that parity for this bundle has, which was not made for it.
+fn stale_parity(bundle: &Path, made: Option<&parity::Made>) -> Result<Vec<PathBuf>> {
+    let mut found = named_after(&beside(bundle))?;
+    found.retain(|path| made.is_none_or(|made| !made.files.contains(path)));
+    Ok(found)
+}
+
+/// Compares a file with what was written, and tells how many bytes it has read.
+type Compare<'a> = dyn Fn(&dyn Fn(u64)) -> Result<()> + 'a;
+
+/// Reads the files that were written with an imprint from their medium, and this parity, and compares.
 ///
 /// # Errors
 /// [`Kind::Damaged`] where the medium gives back something else, [`Kind::Io`] where it gives
 /// nothing.
-pub(super) fn read_back(volumes: &[SealedVolume], progress: &dyn Progress) -> Result<()> {
+pub(super) fn read_back(
+    volumes: &[SealedVolume],
+    parity: Option<&parity::Made>,
+    progress: &dyn Progress,
+) -> Result<()> {
     let imprinted: Vec<(&SealedVolume, &Imprint)> =
         volumes.iter().filter_map(|volume| Some((volume, volume.imprint.as_ref()?))).collect();
-    if imprinted.is_empty() {
+    let parity: Vec<(&PathBuf, &Written)> =
+        parity.iter().flat_map(|made| made.files.iter().zip(&made.written)).collect();
+    if imprinted.is_empty() && parity.is_empty() {
         return Ok(());
     }
-    let total = imprinted.iter().map(|(volume, _)| volume.bytes).sum();
+    let total = imprinted.iter().map(|(volume, _)| volume.bytes).sum::<u64>()
+        + parity.iter().map(|(_, written)| written.bytes()).sum::<u64>();
     progress.event(Event::Phase { title: "reading back", total: Some(total) });
     let transfers = Transfers::new(progress);
-    for (volume, imprint) in imprinted {
-        let label = volume.path.file_name().unwrap_or_default().to_string_lossy();
-        let id = transfers.start(&label, Some(volume.bytes));
-        let advance = |bytes| progress.event(Event::Advanced { id, bytes });
-        let compared = imprint.compare(&volume.path, &advance);
+    let run = |path: &Path, bytes, compare: &Compare<'_>| {
+        let label = path.file_name().unwrap_or_default().to_string_lossy();
+        let id = transfers.start(&label, Some(bytes));
+        let compared = compare(&|bytes| progress.event(Event::Advanced { id, bytes }));
         transfers.finish(id, copy::outcome(&compared));
-        compared?;
+        compared
+    };
+    for (volume, imprint) in imprinted {
+        run(&volume.path, volume.bytes, &|advance| imprint.compare(&volume.path, advance))?;
+    }
+    for (path, written) in parity {
+        run(path, written.bytes(), &|advance| written.compare(path, advance))?;
     }
     Ok(())
 }
@@ -305,8 +347,8 @@ pub(super) fn run_feed(
     progress: &dyn Progress,
 ) -> Result<Vec<Parcel>> {
     let announced: u64 = feed.announce()?.iter().map(|(_, bytes)| bytes).sum();
-    progress
-        .event(Event::Phase { title: "exporting", total: (announced > 0).then_some(announced) });
+    progress.event(Event::Phase { title: FETCHING, total: (announced > 0).then_some(announced) });
+    progress.event(Event::Then(PACKING));
     let mut intake = FeedIntake { target, transfers: Transfers::new(progress) };
     let delivered = feed.run(&mut intake)?;
     let mut parcels = Vec::new();

@@ -92,7 +92,8 @@ pub fn import(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> 
         if let Some(local) = request.target.local() {
             space::check_import(&local, &plan)?;
         }
-        let around = Surroundings { progress, temporary: request.temporary, title: "importing" };
+        let around =
+            Surroundings { progress, temporary: request.temporary, title: "importing", then: None };
         plan = copy::run(source, request.target, plan, &around)?;
     }
     let read_back = if request.read_back && !request.dry_run {

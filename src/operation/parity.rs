@@ -1,13 +1,15 @@
 //! Makes parity: with a bundle that is being exported, or later for one that is there.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use crate::bundle::parity::{Input, Layout, Media, Parity, Plan};
-use crate::bundle::{Finished, files_named, volume_path};
+use crate::bundle::parity::{Input, Layout, Media, Parity, Plan, Written};
+use crate::bundle::{Bundle, Finished, all_are_there, files_named, set_by_name, volume_path};
 use crate::codec::atomic::{AtomicFile, Synced, name_together};
 use crate::codec::disk::Disk;
+use crate::codec::encryption::{Identities, is_encrypted};
 use crate::endpoint::{Event, How, Progress, Transfers};
-use crate::model::{Error, Result};
+use crate::model::{Error, Result, limits};
 
 /// What parity makes up for, in numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +62,8 @@ pub struct Made {
     pub percent: u8,
     /// What it makes up for.
     pub coverage: Coverage,
+    /// What was written, to be compared with what the medium gives back.
+    pub written: Vec<Written>,
 }
 
 /// How much parity to make, and where.
@@ -94,8 +98,71 @@ pub fn make(
     let bytes = plan.bytes();
     let total: u64 = coverage.volumes.iter().sum();
     require_room(&wanted.output, "the parity", bytes)?;
-    let files = phase("making parity", total, progress, |advance| plan.make(create, advance))?;
-    Ok((Made { files: outputs, bytes, percent: wanted.percent, coverage }, files))
+    let (files, written) =
+        phase("making parity", total, progress, |advance| plan.make(create, advance))?;
+    Ok((Made { files: outputs, bytes, percent: wanted.percent, coverage, written }, files))
+}
+
+/// All volumes of the bundle that is named as `verify` takes it: a file, one volume of a set, several,
+/// or their folder. Encrypted ones are told by their names alone, since nobody needs to open them.
+///
+/// # Errors
+/// [`Kind::Damaged`](crate::model::Kind::Damaged) where a volume is missing, or what is there is not
+/// whole enough to tell; [`Kind::Usage`](crate::model::Kind::Usage) where it is more than one bundle,
+/// or none; [`Kind::Io`](crate::model::Kind::Io).
+pub fn volumes_of(places: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    all_are_there(places)?;
+    let mut encrypted: Vec<PathBuf> = Vec::new();
+    let (folders, files): (Vec<&PathBuf>, Vec<&PathBuf>) =
+        places.iter().partition(|place| place.is_dir());
+    for file in &files {
+        let named = files_named(file)?;
+        encrypted.extend(named.into_iter().filter(|path| is_age(path)));
+    }
+    if files.len() > 1 && !encrypted.is_empty() {
+        return Ok(encrypted);
+    }
+    if files.is_empty() {
+        for folder in &folders {
+            encrypted.extend(age_files(folder)?);
+        }
+    }
+    let Some(first) = encrypted.first() else {
+        return Bundle::open_set(places, None, &Identities::default())?.claimed_files();
+    };
+    let set = set_by_name(first)?;
+    match encrypted.iter().find(|other| !set.contains(other)) {
+        None => Ok(set),
+        Some(other) => Err(Error::usage(format!(
+            "{} and {} are of two encrypted bundles, by their names",
+            first.display(),
+            other.display()
+        ))
+        .hint("name the one that is meant, or all of its volumes")),
+    }
+}
+
+/// The encrypted files of a folder, in the order of their names. Hidden ones are somebody's
+/// unfinished work.
+fn age_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let cannot = |e| Error::io(format!("cannot read the folder {}", folder.display()), e);
+    let mut found = Vec::new();
+    for entry in folder.read_dir().map_err(cannot)?.take(limits::FOLDER_FILES) {
+        let entry = entry.map_err(cannot)?;
+        let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+        let path = entry.path();
+        if !is_hidden && path.is_file() && is_age(&path) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Whether a file is encrypted as a whole.
+pub(super) fn is_age(path: &Path) -> bool {
+    let what = path.display().to_string();
+    File::open(path).is_ok_and(|file| is_encrypted(&file, &what).unwrap_or(false))
 }
 
 /// Makes parity for volumes that have their names, and gives it its own.

@@ -48,7 +48,9 @@ pub fn remake(request: Request<'_>, progress: &dyn Progress) -> Result<SealedVol
         return Err(Error::usage(format!("the bundle has no volume {number}"))
             .hint(format!("its volumes are numbered from 1 to {count}")));
     }
-    let around = Surroundings { progress, temporary: request.temporary, title: "making it again" };
+    let temporary = request.temporary;
+    let then = Some("packing it again");
+    let around = Surroundings { progress, temporary, title: "fetching", then };
     progress.event(Event::Phase { title: "reading what the images consist of", total: None });
     let mut feeds: Vec<Box<dyn Feed>> = Vec::new();
     let mut places: Vec<Box<dyn Source>> = Vec::new();
@@ -92,7 +94,7 @@ pub fn remake(request: Request<'_>, progress: &dyn Progress) -> Result<SealedVol
     copy::run(&sources, &target, plan, &around)?;
     progress.event(Event::Phase { title: "comparing", total: None });
     let volume = target.finish_again(&signed, number)?;
-    read_back(std::slice::from_ref(&volume), progress)?;
+    read_back(std::slice::from_ref(&volume), None, progress)?;
     Ok(volume)
 }
 

@@ -13,8 +13,9 @@ use crate::Bench;
 use crate::contents::{
     Choice, Files, edited, go_gzip, gzip_layer, letters, packs_with_prefix, records, text,
 };
+use crate::forge::number;
 use crate::memory::{Memory, noise, tar};
-use crate::resealed::{Resealed, number};
+use crate::resealed::Resealed;
 
 /// What the program under test said.
 struct Run {

@@ -2,8 +2,13 @@
 
 #[path = "../support/coverage.rs"]
 mod coverage;
+#[path = "../support/forge.rs"]
+#[allow(dead_code)]
+mod forge;
 #[path = "../support/memory.rs"]
 mod memory;
+#[path = "../support/volume.rs"]
+mod volume;
 
 mod contents;
 mod damage;
@@ -28,7 +33,7 @@ use std::path::{Path, PathBuf};
 
 use memory::Memory;
 use sealift::bundle::{Preset, WriterOptions};
-use sealift::endpoint::{Origin, Silent};
+use sealift::endpoint::{Origin, Silent, Source};
 use sealift::operation::export::{self, Report};
 use sealift::operation::gather::Wanted;
 use sealift::trust::{SecretKey, Trust};
@@ -61,8 +66,19 @@ impl Bench {
     }
 
     pub(crate) fn export(&self, memory: Memory, output: &Path, threads: usize) -> Report {
-        let request = export::Request {
-            origins: vec![Origin::Source(Box::new(memory))],
+        export::export(self.request(memory, output, threads, None), &Silent).unwrap()
+    }
+
+    /// An export of everything that a source has. What else is wanted of it, a test says.
+    pub(crate) fn request(
+        &self,
+        source: impl Source + 'static,
+        output: &Path,
+        threads: usize,
+        volume_size: Option<u64>,
+    ) -> export::Request<'_> {
+        export::Request {
+            origins: vec![Origin::Source(Box::new(source))],
             wanted: Wanted { platforms: Vec::new(), attachments: true },
             output: output.to_owned(),
             signers: vec![self.key()],
@@ -72,7 +88,7 @@ impl Bench {
                 threads,
                 preset: Preset::default(),
                 temporary: std::env::temp_dir(),
-                volume_size: None,
+                volume_size,
                 imprint: false,
             },
             recipients: None,
@@ -81,7 +97,6 @@ impl Bench {
             resume: false,
             parity: None,
             temporary: self.folder.path(),
-        };
-        export::export(request, &Silent).unwrap()
+        }
     }
 }

@@ -73,7 +73,7 @@ impl Media for Person<'_> {
         assert!(held.is_empty(), "still open: {held:?}");
         let number =
             wanted.number.map_or_else(|| "last".to_owned(), |(number, _)| number.to_string());
-        assert!(wanted.title.ends_with("/app.sealift"), "{wanted:?}");
+        assert!(wanted.set.contains("/app.sealift (set "), "{wanted:?}");
         assert_eq!(wanted.places, std::slice::from_ref(&self.set.folder));
         self.asked.borrow_mut().push(number);
         self.troubles.borrow_mut().extend(wanted.trouble.as_ref().map(ToString::to_string));

@@ -3,13 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
-use sealift::bundle::{Preset, SMALLEST_VOLUME, WriterOptions};
-use sealift::endpoint::{Origin, Silent};
+use sealift::bundle::{Preset, SMALLEST_VOLUME};
+use sealift::codec::encryption::Identities;
+use sealift::endpoint::{Event, Progress, Silent};
 use sealift::model::{Kind, Result};
 use sealift::operation::export::{self, Report};
-use sealift::operation::gather::Wanted;
+use sealift::operation::parity;
 use sealift::operation::repair::{self, Proof};
-use sealift::operation::{freshness, parity};
 use sealift::trust::Trust;
 
 use crate::Bench;
@@ -23,27 +23,9 @@ impl Bench {
     fn with_parity(&self, memory: Memory, percent: u8, volume_size: Option<u64>) -> Report {
         let output = self.path("sent/app.sealift");
         let _ = std::fs::create_dir(self.path("sent"));
-        let request = export::Request {
-            origins: vec![Origin::Source(Box::new(memory))],
-            wanted: Wanted { platforms: Vec::new(), attachments: true },
-            output: output.clone(),
-            signers: vec![self.key()],
-            writer: WriterOptions {
-                created: 1_700_000_000,
-                set: "0".repeat(32),
-                threads: 2,
-                preset: Preset::Fast,
-                temporary: std::env::temp_dir(),
-                volume_size,
-                imprint: false,
-            },
-            base: None,
-            dating: freshness::Dating::default(),
-            resume: false,
-            recipients: None,
-            parity: Some(wanted(percent, self.path("sent/app.parity.sealift"))),
-            temporary: self.folder.path(),
-        };
+        let mut request = self.request(memory, &output, 2, volume_size);
+        request.writer.preset = Preset::Fast;
+        request.parity = Some(wanted(percent, self.path("sent/app.parity.sealift")));
         export::export(request, &Silent).unwrap()
     }
 
@@ -64,6 +46,8 @@ fn repair_with(
         all: false,
         force: false,
         trust,
+        identities: Identities::default(),
+        must_open: false,
     };
     repair::repair(&request, &Silent)
 }
@@ -427,4 +411,50 @@ fn what_only_looks_encrypted_by_its_name_is_proved_all_the_same() {
     let report = stick.bench.repair(&[file], &stick.bench.path("new")).unwrap();
     assert_eq!(report.proof, Proof::Signed);
     assert!(std::fs::read(stick.bench.path("new")).unwrap() == stick.bundle);
+}
+
+/// Hears how much is looked through.
+#[derive(Default)]
+struct Listener {
+    read: std::sync::atomic::AtomicU64,
+}
+
+impl Progress for Listener {
+    fn event(&self, event: Event<'_>) {
+        if let Event::Advanced { bytes, .. } = event {
+            self.read.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+}
+
+/// In passing, nobody's other files are looked through, however much is lost.
+#[test]
+fn only_what_can_be_of_the_bundle_is_looked_through_in_passing() {
+    let stick = Stick::new();
+    let folder = stick.bench.path("sent");
+    let place = |name: &str| folder.join(name);
+    std::fs::write(place("film.mkv"), noise(7, 9_000_000)).unwrap();
+    let mut another = noisy();
+    let layer = another.layer(
+        &tar(&[("g".into(), noise(4, 5_000_000))]),
+        sealift::model::manifest::media::OCI_LAYER,
+    );
+    another.image("h.example/b:1", "amd64", &[layer]);
+    let mut request = stick.bench.request(another, &place("another.sealift"), 1, None);
+    request.writer.set = "1".repeat(32);
+    export::export(request, &Silent).unwrap();
+    let bad = stick.hit(0..stick.budget + 1);
+    std::fs::write(place("app.sealift"), &bad).unwrap();
+    let outlook = |place: PathBuf| {
+        let listener = Listener::default();
+        let state = repair::outlook(&[place], &listener).unwrap();
+        assert_eq!((state.lost, state.can_be_repaired()), (stick.budget + 1, false));
+        listener.read.into_inner()
+    };
+    let own = (bad.len() + stick.parity.len()) as u64;
+    assert_eq!(outlook(place("app.sealift")), own);
+    assert_eq!(outlook(folder.clone()), own);
+    // A renamed one is found by what it says that it is of.
+    std::fs::rename(place("app.sealift"), place("copy")).unwrap();
+    assert_eq!(outlook(folder.clone()), own);
 }

@@ -4,10 +4,12 @@
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use sealift::endpoint::Silent;
+use sealift::endpoint::{Event, Progress, Silent};
 use sealift::model::Kind;
 use sealift::operation::export;
+use sealift::operation::parity::Wanted;
 
 use crate::Bench;
 use crate::volumes::images;
@@ -83,6 +85,49 @@ fn a_byte_that_changed_on_the_medium_is_found() {
     assert!(error.message().contains("is not what was written"), "{error:?}");
     // When the first piece came, the rest was not there, but for what the system reads ahead.
     assert!(dropped.get().unwrap() < volume.bytes, "{dropped:?} of {}", volume.bytes);
+}
+
+/// What was made beside the bundle is read back with it.
+#[test]
+fn parity_is_read_back_too() {
+    let bench = Bench::new();
+    let stick = Stick::new(&bench, 32);
+    let bundle = stick.mounted.join("a.sealift");
+    let mut request = bench.request(images(), &bundle, 2, None);
+    request.writer.imprint = true;
+    let output = stick.mounted.join("a.parity.sealift");
+    request.parity = Some(Wanted { percent: 50, output, limit: None, force: false });
+    let heard = Heard::default();
+    let report = export::export(request, &heard).unwrap();
+    let made = report.parity.unwrap();
+    assert_eq!(heard.read_back.into_inner(), report.sealed.bytes + made.bytes);
+    let (file, written) = (&made.files[0], &made.written[0]);
+    written.compare(file, &|_| ()).unwrap();
+    stick.decay(file);
+    let error = written.compare(file, &|_| ()).unwrap_err();
+    assert_eq!(error.kind(), Kind::Damaged);
+    assert!(error.message().contains("a.parity.sealift is not what was written"), "{error:?}");
+}
+
+/// Hears how many bytes are read back.
+#[derive(Default)]
+struct Heard {
+    is_on: AtomicBool,
+    read_back: AtomicU64,
+}
+
+impl Progress for Heard {
+    fn event(&self, event: Event<'_>) {
+        match event {
+            Event::Phase { title, .. } => {
+                self.is_on.store(title == "reading back", Ordering::Relaxed);
+            }
+            Event::Advanced { bytes, .. } if self.is_on.load(Ordering::Relaxed) => {
+                self.read_back.fetch_add(bytes, Ordering::Relaxed);
+            }
+            _ => {}
+        }
+    }
 }
 
 /// A disk that is certainly too small is refused before anything is fetched; one that gets full

@@ -12,7 +12,7 @@ use sealift::trust::{SIGNATURE_BYTES, SecretKey, Trust};
 use crate::Bench;
 use crate::contents::Choice;
 use crate::memory::{Memory, tar};
-use crate::resealed::put_member;
+use crate::volume::put_member;
 
 /// An image of so many files that its index is longer than what a receipt begins with.
 fn image() -> Memory {

@@ -5,8 +5,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use sealift::bundle::{Base, Kept, Known, Preset, WriterOptions};
-use sealift::endpoint::{Attachment, Form, Origin, Root, Silent, Source};
+use sealift::bundle::{Base, Kept, Known};
+use sealift::endpoint::{Attachment, Form, Root, Silent, Source};
 use sealift::model::manifest::media;
 use sealift::model::{Descriptor, Digest, Error, Kind, Result};
 use sealift::operation::export::{self, Report};
@@ -130,27 +130,9 @@ impl Desk {
     ) -> Result<Report> {
         self.fetched.lock().unwrap().clear();
         let line = Line { memory, breaks_after, fetched: Arc::clone(&self.fetched) };
-        let request = export::Request {
-            origins: vec![Origin::Source(Box::new(line))],
-            wanted: Wanted::default(),
-            output: output.to_owned(),
-            signers: vec![self.bench.key()],
-            writer: WriterOptions {
-                created: 1_700_000_000,
-                set: "0".repeat(32),
-                threads: 2,
-                preset: Preset::default(),
-                temporary: std::env::temp_dir(),
-                volume_size: self.volume_size,
-                imprint: false,
-            },
-            recipients: None,
-            base,
-            dating: sealift::operation::freshness::Dating::default(),
-            resume,
-            parity: None,
-            temporary: self.bench.folder.path(),
-        };
+        let mut request = self.bench.request(line, output, 2, self.volume_size);
+        (request.base, request.resume) = (base, resume);
+        request.wanted = Wanted::default();
         export::export(request, &Silent)
     }
 

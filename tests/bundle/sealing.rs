@@ -2,11 +2,10 @@
 
 use std::process::Command;
 
-use sealift::bundle::{Bundle, Preset, WriterOptions};
-use sealift::endpoint::{Origin, Silent};
+use sealift::bundle::Bundle;
+use sealift::endpoint::Silent;
 use sealift::model::{Kind, Result};
 use sealift::operation::export;
-use sealift::operation::gather::Wanted;
 use sealift::trust::{SecretKey, Trust};
 
 use crate::Bench;
@@ -21,27 +20,8 @@ fn small() -> Memory {
 
 fn sealed_by(bench: &Bench, name: &str, signers: Vec<SecretKey>) -> Result<std::path::PathBuf> {
     let path = bench.path(name);
-    let request = export::Request {
-        origins: vec![Origin::Source(Box::new(small()))],
-        wanted: Wanted::default(),
-        output: path.clone(),
-        signers,
-        writer: WriterOptions {
-            created: 0,
-            set: "1".repeat(32),
-            threads: 1,
-            preset: Preset::default(),
-            temporary: std::env::temp_dir(),
-            volume_size: None,
-            imprint: false,
-        },
-        recipients: None,
-        base: None,
-        dating: sealift::operation::freshness::Dating::default(),
-        resume: false,
-        parity: None,
-        temporary: bench.folder.path(),
-    };
+    let mut request = bench.request(small(), &path, 1, None);
+    request.signers = signers;
     export::export(request, &Silent).map(|_| path)
 }
 

@@ -3,13 +3,14 @@
 
 use std::path::PathBuf;
 
-use sealift::bundle::{Attached, Bundle, Manifest, files_of_set};
+use sealift::bundle::{Bundle, files_of_set};
 use sealift::codec::encryption::Identities;
 use sealift::endpoint::{Silent, Source};
 use sealift::model::manifest::media;
 use sealift::model::{Digest, Error, Kind, limits};
 use sealift::operation::repair;
 use sealift::operation::verify::{Depth, verify};
+use serde_json::{Value, json};
 
 use crate::Bench;
 use crate::contents::Choice;
@@ -104,12 +105,12 @@ fn small(diff_ids: usize) -> (Bench, Resealed, Digest) {
     let bench = Bench::new();
     let mut memory = Memory::default();
     let (layer, diff_id) = memory.layer(&tar(&[("f".into(), vec![7; 3000])]), media::OCI_LAYER);
-    let config = serde_json::json!({
+    let config = json!({
         "os": "linux", "architecture": "amd64",
         "rootfs": {"type": "layers", "diff_ids": vec![diff_id; diff_ids]},
     });
     let config = memory.put(media::OCI_CONFIG, config.to_string().as_bytes());
-    let manifest = serde_json::json!({
+    let manifest = json!({
         "schemaVersion": 2, "mediaType": media::OCI_MANIFEST, "config": config, "layers": [layer],
     });
     let root = memory.put(media::OCI_MANIFEST, manifest.to_string().as_bytes());
@@ -121,7 +122,7 @@ fn small(diff_ids: usize) -> (Bench, Resealed, Digest) {
 }
 
 /// What is wrong with the bundle when its manifest says something else.
-fn problems(bench: &Bench, resealed: &Resealed, change: impl FnOnce(&mut Manifest)) -> Vec<Error> {
+fn problems(bench: &Bench, resealed: &Resealed, change: impl FnOnce(&mut Value)) -> Vec<Error> {
     let path = bench.path("other");
     std::fs::write(&path, resealed.with_manifest(change)).unwrap();
     let report = verify(&bench.open(&path), Depth::Full, 1, &Silent).unwrap();
@@ -132,7 +133,8 @@ fn problems(bench: &Bench, resealed: &Resealed, change: impl FnOnce(&mut Manifes
 fn an_index_that_nobody_vouches_for_is_read_up_to_a_limit() {
     let (bench, resealed, _) = small(1);
     let path = bench.path("large");
-    std::fs::write(&path, resealed.with_manifest(|it| it.index.content = (64 << 20) + 1)).unwrap();
+    let large = resealed.with_manifest(|it| it["index"]["content"] = json!((64 << 20) + 1));
+    std::fs::write(&path, large).unwrap();
     let error = refused(
         Bundle::open(&path).unwrap().peek(),
         Kind::Malformed,
@@ -149,28 +151,27 @@ fn an_index_that_nobody_vouches_for_is_read_up_to_a_limit() {
 fn what_is_attached_must_be_known_and_have_an_end() {
     let (bench, resealed, root) = small(1);
     assert!(problems(&bench, &resealed, |_| ()).is_empty());
-    let attached = |manifest: &Manifest, kind: &str, number: usize| Attached {
-        kind: kind.into(),
-        tag: None,
-        subject: root,
-        root: sealift::bundle::Stored {
-            digest: Digest::of(&number.to_le_bytes()),
-            ..manifest.images[0].root.clone()
-        },
+    let attached = |kind: &str, number: usize| {
+        json!({
+            "kind": kind, "subject": root, "mediaType": media::OCI_MANIFEST, "size": 100,
+            "digest": Digest::of(&number.to_le_bytes()),
+        })
     };
     let wrong = problems(&bench, &resealed, |manifest| {
-        manifest.images[0].attached = vec![attached(manifest, "pigeon", 1)];
+        manifest["images"][0]["attached"] = json!([attached("pigeon", 1)]);
     });
     assert_eq!(wrong[0].kind(), Kind::Malformed);
     assert!(wrong[0].chain().ends_with("does not know: \"pigeon\""), "{wrong:?}");
 
     // Each of two images has as many as it may, and both are one.
     let wrong = problems(&bench, &resealed, |manifest| {
-        manifest.images.push(manifest.images[0].clone());
+        let image = manifest["images"][0].clone();
+        manifest["images"] = json!([image, image]);
         for (image, from) in [(0, 0), (1, limits::ATTACHMENTS)] {
-            let own = from..from + limits::ATTACHMENTS;
-            let own = own.map(|number| attached(manifest, "referrer", number)).collect();
-            manifest.images[image].attached = own;
+            let own: Vec<Value> = (from..from + limits::ATTACHMENTS)
+                .map(|number| attached("referrer", number))
+                .collect();
+            manifest["images"][image]["attached"] = json!(own);
         }
     });
     assert_eq!(wrong[0].kind(), Kind::Malformed);
@@ -182,7 +183,8 @@ fn what_is_attached_must_be_known_and_have_an_end() {
 fn a_manifest_that_is_not_where_it_says_is_damage() {
     let (bench, resealed, _) = small(1);
     let path = bench.path("moved");
-    std::fs::write(&path, resealed.with_manifest(|it| it.created += 1)).unwrap();
+    let moved = resealed.with_manifest(|it| it["created"] = json!(1_700_000_001));
+    std::fs::write(&path, moved).unwrap();
     let error = Bundle::open(&path).unwrap().authenticate(&bench.trust);
     refused(error, Kind::Malformed, "the tar headers of the bundle have another time");
 }

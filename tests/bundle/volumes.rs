@@ -4,12 +4,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use sealift::bundle::{Occupied, Preset, SMALLEST_VOLUME, WriterOptions};
-use sealift::endpoint::{Origin, Silent};
+use sealift::bundle::{Occupied, Preset, SMALLEST_VOLUME};
+use sealift::endpoint::Silent;
 use sealift::model::manifest::media;
 use sealift::model::{Digest, Kind, Result};
 use sealift::operation::export::{self, Report};
-use sealift::operation::gather::Wanted;
 use serde_json::Value;
 
 use crate::Bench;
@@ -46,36 +45,6 @@ impl Bench {
         volume_size: Option<u64>,
     ) -> Result<Report> {
         export::export(self.request(memory, output, threads, volume_size), &Silent)
-    }
-
-    pub(crate) fn request(
-        &self,
-        memory: Memory,
-        output: &Path,
-        threads: usize,
-        volume_size: Option<u64>,
-    ) -> export::Request<'_> {
-        export::Request {
-            origins: vec![Origin::Source(Box::new(memory))],
-            wanted: Wanted { platforms: Vec::new(), attachments: true },
-            output: output.to_owned(),
-            signers: vec![self.key()],
-            writer: WriterOptions {
-                created: 1_700_000_000,
-                set: "0".repeat(32),
-                threads,
-                preset: Preset::default(),
-                temporary: std::env::temp_dir(),
-                volume_size,
-                imprint: false,
-            },
-            dating: sealift::operation::freshness::Dating::default(),
-            recipients: None,
-            base: None,
-            resume: false,
-            parity: None,
-            temporary: self.folder.path(),
-        }
     }
 }
 

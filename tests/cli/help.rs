@@ -33,6 +33,7 @@ help_of! {
     import: ["import"];
     map: ["map"];
     inspect: ["inspect"];
+    diff: ["diff"];
     parity: ["parity"];
     repair: ["repair"];
     log: ["log"];
@@ -56,8 +57,8 @@ fn save_and_load_are_export_and_import() {
 #[test]
 fn no_line_is_wider_than_a_page() {
     for command in [
-        "export", "verify", "import", "map", "inspect", "parity", "repair", "sign", "log", "login",
-        "logout", "key",
+        "export", "verify", "import", "map", "inspect", "diff", "parity", "repair", "sign", "log",
+        "login", "logout", "key",
     ] {
         for line in help(&[command]).lines() {
             assert!(line.chars().count() <= 100, "{command}: {line}");

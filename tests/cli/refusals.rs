@@ -16,7 +16,7 @@ pub(crate) fn refused(home: &TempDir, arguments: &[&str]) -> (i32, String) {
 
 pub(crate) fn sealift(home: &Path) -> Command {
     let mut command = Command::cargo_bin("sealift").expect("the binary is built");
-    command.current_dir(home).env_clear().envs(crate::coverage::passed_on());
+    command.current_dir(home).env_clear().envs(crate::support::coverage::passed_on());
     command.env("HOME", home).env("COLUMNS", "100");
     command
 }
@@ -44,7 +44,9 @@ fn no_signing_key() {
 
 #[test]
 fn no_trusted_key() {
-    let (code, text) = refused(&home(), &["verify", "b"]);
+    let home = home();
+    std::fs::write(home.path().join("b"), "").unwrap();
+    let (code, text) = refused(&home, &["verify", "b"]);
     assert_eq!(code, 5);
     insta::assert_snapshot!(text, @r"
     error: no trusted key: nobody's signature would count

@@ -36,7 +36,7 @@ impl Stick {
             .expect("the binary is built")
             .current_dir(home)
             .env_clear()
-            .envs(crate::coverage::passed_on())
+            .envs(crate::support::coverage::passed_on())
             .env("HOME", home)
             .args(line.split_whitespace())
             .output()
@@ -85,6 +85,7 @@ fn what_verify_advises_repairs_the_bundle() {
     insta::assert_snapshot!(repaired.stdout, @r"
     wrote repaired-app.sealift
     repaired: 1 stretch of 16.0 KiB made again, signed by a trusted key, every stored byte proved
+    next: sealift verify repaired-app.sealift
     ");
     assert!(stick.read("repaired-app.sealift") == stick.bundle);
     let again = stick.run(&format!("-q {advice}"));
@@ -166,6 +167,9 @@ fn worn_parity_is_a_warning_and_no_parity_is_no_help() {
         assert_eq!(answer.code, 0, "{line}: {}", answer.stderr);
         let warning = "warning: the parity is damaged: it still makes up for 1 of 2 stretches; ";
         assert!(answer.stderr.starts_with(warning), "{line}: {}", answer.stderr);
+        let again = line.contains("app").then_some(": sealift parity app.sealift --force\n");
+        let again = again.unwrap_or(": sealift parity . --force\n");
+        assert!(answer.stderr.ends_with(again), "{line}: {}", answer.stderr);
     }
     assert!(!stick.folder.path().join("new").exists());
 }

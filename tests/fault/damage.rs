@@ -8,9 +8,9 @@ use sealift::model::Kind;
 
 use crate::catalogue::Entry;
 use crate::flips::{Flipper, Judge, REFUSALS, places};
-use crate::forge::{member, members};
 use crate::sample::sample;
 use crate::scene::{Case, files};
+use crate::support::forge::{member, members};
 use crate::support::images::{self, Packing, image_of, layer, noise};
 
 pub(crate) const CASES: &[Entry] = &[

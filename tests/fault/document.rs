@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::forge::{Forge, member, put_member};
 use crate::sample::{key, sample};
+use crate::support::forge::{Forge, member, put_member};
 
 const DOCUMENT: &str = include_str!("../../docs/security.md");
 
@@ -104,7 +104,7 @@ fn the_auditors_commands_take_what_is_whole_and_nothing_else() {
     let pack = member(small, "packs/");
     let missing = [&small[..pack.at], &small[pack.end()..]].concat();
     let mut added = small[..pack.at].to_vec();
-    let more = crate::forge::frame(b"one more");
+    let more = crate::support::forge::frame(b"one more");
     let name = format!("packs/{}.zst", sealift::model::Digest::of(&more).hex());
     put_member(&mut added, &name, &more, 1_700_000_000);
     added.extend(&small[pack.at..]);

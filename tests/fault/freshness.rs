@@ -5,10 +5,10 @@ use std::fs;
 use serde_json::json;
 
 use crate::catalogue::Entry;
-use crate::forge::Forge;
 use crate::sample::{key, sample};
 use crate::scene::{Case, files};
 use crate::support::command::BINARY;
+use crate::support::forge::Forge;
 
 pub(crate) const CASES: &[Entry] = &[
     Entry { number: 40, name: "a lower number of its stream", play: lower },
@@ -108,6 +108,7 @@ fn highest(case: &mut Case) {
     case.accepts("number 5", &numbered(5, "a"));
     let last = numbered(u64::MAX, "a");
     case.refuses("unless it is confirmed", &last, 6);
+    case.refuses("a step of 2^32 + 1 above number 5, too", &numbered(5 + (1 << 32) + 1, "a"), 6);
     case.accepts_with("confirmed", &["--accept-jump", "bad.sealift"]);
     case.refuses("and nothing below it after that", &numbered(6, "a"), 6);
 }

@@ -5,9 +5,9 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::catalogue::Entry;
-use crate::forge::{Forge, member, put_member};
 use crate::sample::{FIRST, key, sample};
 use crate::scene::{Case, files};
+use crate::support::forge::{Forge, member, put_member};
 use crate::support::images::{self, Packing, image_of, layer};
 use crate::support::mock::{Server, reply};
 

@@ -18,7 +18,6 @@ mod catalogue;
 mod damage;
 mod document;
 mod flips;
-mod forge;
 mod freshness;
 mod images;
 mod local;

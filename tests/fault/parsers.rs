@@ -4,9 +4,9 @@
 use serde_json::json;
 
 use crate::catalogue::Entry;
-use crate::forge::{Forge, TYPE_LINE, frame, number};
 use crate::sample::{FIRST, key, sample};
 use crate::scene::Case;
+use crate::support::forge::{Forge, TYPE_LINE, frame, number};
 
 pub(crate) const CASES: &[Entry] = &[
     Entry { number: 47, name: "lengths up to 2^64 - 1", play: huge_lengths },
@@ -260,7 +260,7 @@ fn wide_window(case: &mut Case) {
     );
     // A checksum is the lower half of XXH64: taken from a frame that zstd makes of the same.
     frame[4] |= 0b100;
-    let real = crate::forge::frame(&content);
+    let real = crate::support::forge::frame(&content);
     frame.extend(&real[real.len() - 4..]);
     case.malformed("with one", &small.with_stored_index(frame, content.len() as u64));
 }

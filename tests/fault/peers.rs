@@ -12,11 +12,11 @@ use sealift::model::Digest;
 use serde_json::Value;
 
 use crate::flips::places;
-use crate::forge::{member, members};
 use crate::sample::station;
 use crate::scene::files;
 use crate::support::command::Station;
 use crate::support::dockerd::Dockerd;
+use crate::support::forge::{member, members};
 use crate::support::images::{self, Packing, image_of, layer, noise};
 
 /// How often each region is harmed for each tool.

@@ -5,9 +5,9 @@ use std::fs;
 use serde_json::json;
 
 use crate::catalogue::Entry;
-use crate::forge::Forge;
 use crate::sample::{key, sample};
 use crate::scene::Case;
+use crate::support::forge::Forge;
 
 pub(crate) const CASES: &[Entry] = &[
     Entry { number: 27, name: "one signature twice, where it takes two", play: one_twice },

@@ -115,3 +115,14 @@ fn make() -> Sample {
     let arrived = crate::scene::files(&station.path("arrived"));
     Sample { small, delta, large, set, arrived }
 }
+
+#[test]
+fn a_bundle_that_was_taken_apart_and_put_together_is_whole() {
+    let small = &sample().small;
+    let again = crate::support::forge::Forge::of(small).sealed(&[key(1)]);
+    assert_eq!(
+        crate::support::forge::members(&again).len(),
+        crate::support::forge::members(small).len()
+    );
+    crate::scene::Case::new("forged").accepts("put together again", &again);
+}

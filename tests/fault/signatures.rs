@@ -6,9 +6,9 @@ use base64::Engine as _;
 use serde_json::json;
 
 use crate::catalogue::Entry;
-use crate::forge::{Forge, TYPE_LINE, member, members, put_member};
 use crate::sample::{key, sample};
 use crate::scene::Case;
+use crate::support::forge::{Forge, TYPE_LINE, member, members, put_member};
 
 pub(crate) const CASES: &[Entry] = &[
     Entry { number: 22, name: "no signature", play: unsigned },

@@ -5,9 +5,9 @@ use std::fs;
 use serde_json::json;
 
 use crate::catalogue::Entry;
-use crate::forge::{Forge, member};
 use crate::sample::{key, sample};
 use crate::scene::Case;
+use crate::support::forge::{Forge, member};
 
 pub(crate) const CASES: &[Entry] = &[
     Entry { number: 14, name: "a volume is missing", play: missing },
@@ -111,7 +111,7 @@ fn other_signer(case: &mut Case) {
     let last = volumes.len() - 1;
     // Somebody else's set, with other content, that claims the same name.
     let small = forged();
-    let pack = crate::forge::frame(b"other content");
+    let pack = crate::support::forge::frame(b"other content");
     let other = small.with_pack(pack, 13).sealed_set(&[key(2)]);
     lay_all(case, &volumes);
     replace(case, 0, &other[0]);
@@ -172,7 +172,7 @@ fn exchanged(case: &mut Case) {
     replace(case, 1, &bad);
     let told = case.import_refused("a damaged one", &["set"], &[4]);
     case.row("a damaged one", &told);
-    let other = forged().with_pack(crate::forge::frame(b"other"), 5).sealed_set(&[key(2)]);
+    let other = forged().with_pack(crate::support::forge::frame(b"other"), 5).sealed_set(&[key(2)]);
     lay_all(case, &volumes);
     replace(case, 0, &other[0]);
     let told = case.import_refused("somebody else's", &["set"], &[4, 5]);

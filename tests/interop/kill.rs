@@ -6,9 +6,12 @@
 
 #![expect(clippy::print_stdout, reason = "which moments they were, for who has to find them again")]
 
+use std::cell::RefCell;
 use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use sealift::model::Digest;
 
 use crate::round_trip::changes;
 use crate::support::command::{Run, Station};
@@ -16,6 +19,7 @@ use crate::support::dockerd::Dockerd;
 use crate::support::gallery::Gallery;
 use crate::support::images::{self, Packing};
 use crate::support::registry::Registry;
+use crate::support::strike::{SENDS, Strikes};
 use crate::support::{crowd, judge};
 
 /// Kills of each command in an ordinary run.
@@ -109,101 +113,186 @@ fn a_killed_export_leaves_no_bundle_or_a_whole_one_and_the_next_completes_it() {
     }
 }
 
+/// A bundle of the gallery, on its way into registries.
+struct ToRegistries {
+    from: Registry,
+    _gallery: Gallery,
+    station: Station,
+    /// What a registry holds afterwards, below `m/`.
+    expected: Vec<(String, Digest)>,
+}
+
+impl ToRegistries {
+    fn new() -> Self {
+        let from = Registry::start();
+        let gallery = Gallery::hang(&from);
+        let station = Station::new();
+        station.export("all.sealift", Gallery::references(&from));
+        let expected = crowd::whole(&from).into_iter().collect();
+        Self { from, _gallery: gallery, station, expected }
+    }
+
+    fn give(command: &mut Command, to: &Registry) {
+        command.args(["import", "-q", "all.sealift", "--to", &format!("{}/m", to.host())]);
+    }
+
+    fn import(&self, to: &Registry) -> Command {
+        let mut command = self.station.program();
+        Self::give(&mut command, to);
+        command
+    }
+
+    /// After an import that was killed: what has a tag is whole, the next completes it, and the one
+    /// after that has nothing to do. Gives how many tags were there.
+    fn judge(&self, to: &Registry, step: &str) -> usize {
+        let found = crowd::whole(to);
+        for (name, digest) in &found {
+            let own = name.strip_prefix("m/").unwrap().to_owned();
+            assert!(self.expected.contains(&(own, *digest)), "{step}: {name} is something else");
+        }
+        assert_eq!(fs::read_dir(self.station.temporary()).unwrap().count(), 0, "{step}");
+
+        Run::of(&mut self.import(to)).succeeds();
+        let there: Vec<_> = crowd::whole(to)
+            .into_iter()
+            .map(|(name, digest)| (name.replacen("m/", "", 1), digest))
+            .collect();
+        assert_eq!(there, self.expected, "{step}: the next run completes it");
+        let before = to.accesses().len();
+        Run::of(&mut self.import(to)).succeeds();
+        let third = to.accesses_since(before);
+        assert_eq!(changes(&third), Vec::<&_>::new(), "{step}: a third sends nothing");
+        found.len()
+    }
+}
+
 #[test]
 fn a_killed_import_leaves_no_half_image_under_a_tag_and_the_next_completes_it() {
-    let from = Registry::start();
-    let _gallery = Gallery::hang(&from);
-    let station = Station::new();
-    station.export("all.sealift", Gallery::references(&from));
-    let import = |to: &Registry| {
-        let mut command = station.program();
-        command.args(["import", "-q", "all.sealift", "--to", &format!("{}/m", to.host())]);
-        command
-    };
-    let expected: Vec<_> = crowd::whole(&from).into_iter().collect();
+    let way = ToRegistries::new();
     let undisturbed = [Registry::start(), Registry::start()];
     let mut next = undisturbed.iter();
     let (mut moments, kills) =
-        Moments::of("import", || drop(Run::of(&mut import(next.next().unwrap())).succeeds()));
-    judge::same(&from, &undisturbed[0], "m/");
+        Moments::of("import", || drop(Run::of(&mut way.import(next.next().unwrap())).succeeds()));
+    judge::same(&way.from, &undisturbed[0], "m/");
     drop(undisturbed);
     for at in 0..kills {
         let to = Registry::start();
         let moment = moments.next(at, kills);
-        let ended = kill_after(&mut import(&to), moment);
-        let there = crowd::whole(&to);
-        println!("import killed after {moment:?}, ended {ended}, {} tags there", there.len());
-        for (name, digest) in &there {
-            let own = name.strip_prefix("m/").unwrap().to_owned();
-            assert!(expected.contains(&(own, *digest)), "{name} is something else");
-        }
-        assert_eq!(fs::read_dir(station.temporary()).unwrap().count(), 0);
+        let ended = kill_after(&mut way.import(&to), moment);
+        let there = way.judge(&to, &format!("killed after {moment:?}"));
+        println!("import killed after {moment:?}, ended {ended}, {there} tags there");
+    }
+}
 
-        Run::of(&mut import(&to)).succeeds();
-        let there = crowd::whole(&to).into_iter();
-        let there: Vec<_> =
-            there.map(|(name, digest)| (name.replacen("m/", "", 1), digest)).collect();
-        assert_eq!(there, expected, "the next run completes it");
-        let before = to.accesses().len();
-        Run::of(&mut import(&to)).succeeds();
-        assert_eq!(changes(&to.accesses_since(before)), Vec::<&_>::new(), "a third sends nothing");
+#[test]
+fn an_import_into_a_registry_that_is_killed_before_it_sends() {
+    let way = ToRegistries::new();
+    let to = RefCell::new(Registry::start());
+    let given = |command: &mut Command| ToRegistries::give(command, &to.borrow());
+    let what = "import into a registry";
+    Strikes { what, station: &way.station, given: &given, calls: &SENDS, sparsely: 8 }
+        .at_every_step(|step| {
+            way.judge(&to.borrow(), step);
+            drop(to.replace(Registry::start()));
+        });
+}
+
+/// A bundle of three small images, on its way into a daemon.
+struct ToDaemon {
+    daemon: Dockerd,
+    station: Station,
+    /// What the daemon holds afterwards.
+    expected: Vec<String>,
+}
+
+impl ToDaemon {
+    fn new() -> Self {
+        let daemon = Dockerd::start();
+        let station = Station::new();
+        let names = ["h.example/one:1", "h.example/two:2", "h.example/three:3"];
+        let built: Vec<_> = names
+            .iter()
+            .zip(1..)
+            .map(|(name, seed)| {
+                let noise = images::noise(seed, 3 << 20);
+                let message = images::layer(&[("message", name.as_bytes()), ("noise", &noise)]);
+                images::image_of(&[images::base(), message], Packing::Gzip, "amd64", name)
+            })
+            .collect();
+        let named: Vec<_> = names.iter().copied().zip(&built).collect();
+        images::write_layout(&station.path("images"), &named);
+        station.export("b.sealift", ["oci:images"]);
+        let mut way = Self { daemon, station, expected: Vec::new() };
+        Run::of(&mut way.import()).succeeds();
+        way.expected = way.daemon.images();
+        assert_eq!(way.expected.len(), names.len());
+        way
+    }
+
+    fn give(&self, command: &mut Command) {
+        command.env("DOCKER_HOST", self.daemon.host());
+        command.args(["import", "-q", "b.sealift", "--to", "docker-daemon:"]);
+    }
+
+    fn import(&self) -> Command {
+        let mut command = self.station.program();
+        self.give(&mut command);
+        command
+    }
+
+    fn forget(&self) {
+        for image in self.daemon.images() {
+            let name = image.split(' ').next().unwrap();
+            // What has no name was never finished by the daemon.
+            let by = if name.contains("<none>") { image.split(' ').nth(1).unwrap() } else { name };
+            self.daemon.ok(&["rmi", "-f", by]);
+        }
+    }
+
+    /// After an import that was killed: what has a name is whole and runs, the next completes it, and
+    /// the one after that has nothing to do. Gives how many images were there.
+    fn judge(&self, step: &str) -> usize {
+        let there = self.daemon.images();
+        // The daemon names an image once it has all of it.
+        for image in there.iter().filter(|image| !image.contains("<none>")) {
+            assert!(self.expected.contains(image), "{step}: {image} is something else");
+            let name = image.split(' ').next().unwrap();
+            assert_eq!(self.daemon.run(name), name, "{step}: an image with a name runs");
+        }
+        assert_eq!(fs::read_dir(self.station.temporary()).unwrap().count(), 0, "{step}");
+        Run::of(&mut self.import()).succeeds();
+        assert_eq!(self.daemon.images(), self.expected, "{step}: the next run completes it");
+        let third = Run::of(&mut self.import()).succeeds();
+        assert!(third.contains("sent 0 blobs"), "{step}: a third run sends something: {third}");
+        there.len()
     }
 }
 
 #[test]
 fn a_killed_import_leaves_whole_images_at_a_daemon_and_the_next_completes_it() {
-    let daemon = Dockerd::start();
-    let station = Station::new();
-    let names = ["h.example/one:1", "h.example/two:2", "h.example/three:3"];
-    let built: Vec<_> = names
-        .iter()
-        .zip(1..)
-        .map(|(name, seed)| {
-            let noise = images::noise(seed, 3 << 20);
-            let layers =
-                [images::base(), images::layer(&[("message", name.as_bytes()), ("noise", &noise)])];
-            images::image_of(&layers, Packing::Gzip, "amd64", name)
-        })
-        .collect();
-    let named: Vec<_> = names.iter().copied().zip(&built).collect();
-    images::write_layout(&station.path("images"), &named);
-    station.export("b.sealift", ["oci:images"]);
-    let import = || {
-        let mut command = station.program();
-        command.env("DOCKER_HOST", daemon.host());
-        command.args(["import", "-q", "b.sealift", "--to", "docker-daemon:"]);
-        command
-    };
-    let forget = || {
-        for image in daemon.images() {
-            let name = image.split(' ').next().unwrap();
-            // What has no name was never finished by the daemon.
-            let by = if name.contains("<none>") { image.split(' ').nth(1).unwrap() } else { name };
-            daemon.ok(&["rmi", "-f", by]);
-        }
-    };
+    let way = ToDaemon::new();
     let (mut moments, kills) = Moments::of("import into a daemon", || {
-        forget();
-        drop(Run::of(&mut import()).succeeds());
+        way.forget();
+        drop(Run::of(&mut way.import()).succeeds());
     });
-    let expected = daemon.images();
-    assert_eq!(expected.len(), names.len());
     for at in 0..kills {
-        forget();
+        way.forget();
         let moment = moments.next(at, kills);
-        let ended = kill_after(&mut import(), moment);
-        let there = daemon.images();
-        println!("import killed after {moment:?}, ended {ended}, {} images there", there.len());
-        // The daemon names an image once it has all of it.
-        for image in there.iter().filter(|image| !image.contains("<none>")) {
-            assert!(expected.contains(image), "{image} is something else");
-            let name = image.split(' ').next().unwrap();
-            assert_eq!(daemon.run(name), name, "an image with a name runs");
-        }
-        assert_eq!(fs::read_dir(station.temporary()).unwrap().count(), 0);
-        Run::of(&mut import()).succeeds();
-        assert_eq!(daemon.images(), expected, "the next run completes it");
-        let third = Run::of(&mut import()).succeeds();
-        assert!(third.contains("sent 0 blobs"), "a third run sends something: {third}");
+        let ended = kill_after(&mut way.import(), moment);
+        let there = way.judge(&format!("killed after {moment:?}"));
+        println!("import killed after {moment:?}, ended {ended}, {there} images there");
     }
+}
+
+#[test]
+fn an_import_into_a_daemon_that_is_killed_before_it_sends() {
+    let way = ToDaemon::new();
+    let given = |command: &mut Command| way.give(command);
+    let what = "import into a daemon";
+    way.forget();
+    Strikes { what, station: &way.station, given: &given, calls: &SENDS, sparsely: 4 }
+        .at_every_step(|step| {
+            way.judge(step);
+            way.forget();
+        });
 }

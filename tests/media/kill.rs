@@ -1,75 +1,22 @@
 //! kill -9 right before each system call that changes a file: what has a name is whole, the next run
 //! completes what the killed one began, and nothing is left over.
-//!
-//! strace counts the calls of each kind and thread; so call after call is hit, kind after kind, until
-//! a run gets to its end. An ordinary test run takes a sample, `SEALIFT_KILLS` (`make kills`) all.
-
-#![expect(clippy::print_stdout, reason = "how many there were is what a long run is made for")]
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::medium::names;
-use crate::support::command::{BINARY, Run};
+use crate::support::command::Run;
+use crate::support::strike::{Strikes, WRITES};
 use crate::yard::{NAMES, Yard, tags};
 
-/// What changes files.
-const CALLS: [&str; 16] = [
-    "write",
-    "pwrite64",
-    "writev",
-    "ftruncate",
-    "fallocate",
-    "fsync",
-    "fdatasync",
-    "sync_file_range",
-    "openat",
-    "rename",
-    "renameat",
-    "renameat2",
-    "link",
-    "unlink",
-    "unlinkat",
-    "mkdir",
-];
-
-/// Calls of one kind that are hit in an ordinary run: the first ones, and then ever fewer.
-fn sampled(number: u32) -> bool {
-    std::env::var_os("SEALIFT_KILLS").is_some() || number.is_power_of_two()
-}
-
-/// `sealift` that is killed before its call `number` of a kind; true where it got to its end.
-fn killed_at(yard: &Yard, call: &str, number: u32, arguments: &[&str]) -> bool {
-    let mut command: Command = yard.command("strace");
-    command
-        .args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}")])
-        .args(["-e", &format!("inject={call}:signal=KILL:when={number}")])
-        .arg(BINARY)
-        .args(arguments)
-        .env("SOURCE_DATE_EPOCH", "1700000000")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let status = command.status().expect("strace is there");
-    assert!(status.success() || status.code().is_none(), "{call} {number}: {status}");
-    status.success()
-}
-
-/// Kills at each step, and calls `judge` after each kill.
-fn at_every_step(what: &str, yard: &Yard, arguments: &[&str], mut judge: impl FnMut(&str)) {
-    let mut kills = 0;
-    for call in CALLS {
-        for number in (1..).filter(|number| sampled(*number)) {
-            let whole = killed_at(yard, call, number, arguments);
-            judge(&format!("{what}, {call} {number}"));
-            if whole {
-                break;
-            }
-            kills += 1;
-        }
-    }
-    println!("{what}: killed {kills} times");
-    assert!(kills > 10, "{what} was killed {kills} times");
+/// Kills at each step of what changes files, and calls `judge` after each kill.
+fn at_every_step(what: &str, yard: &Yard, arguments: &[&str], judge: impl FnMut(&str)) {
+    let given = |command: &mut Command| {
+        command.args(arguments).env("SOURCE_DATE_EPOCH", "1700000000");
+    };
+    Strikes { what, station: yard, given: &given, calls: &WRITES, sparsely: 2 }
+        .at_every_step(judge);
 }
 
 /// Everything in a folder and below, with what is in it.

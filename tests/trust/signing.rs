@@ -62,8 +62,16 @@ fn a_signature_can_come_by_itself() {
     h.example/team/app:1  DIGEST
     signed before by ANNA
     signed now by BEN
-    ben.sig: the signature; sealift sign one --add ben.sig --public KEY.pub adds it
+    ben.sig: the signature alone; the bundle is as it was
+    next, where the bundle is: sealift sign one --add ben.sig --public ben.pub
     ");
+    let two = [&line[..4], &["ben.pem", "--key", "carl.pem", "--detached", "two.sig"]].concat();
+    assert_snapshot!(desk.refused(&two), @r"
+    2
+    error: a file holds one signature, and several keys are named
+      hint: run it once for each --key, each time with another --detached
+    ");
+    assert!(!desk.path("two.sig").exists());
     assert_eq!(fs::read(desk.path("ben.sig")).unwrap().len(), 64);
     let wrong = ["sign", "-q", "one", "--add", "ben.sig", "--public", "carl.pub"];
     assert_snapshot!(desk.refused(&wrong), @r"
@@ -71,7 +79,8 @@ fn a_signature_can_come_by_itself() {
     error: the signature is not one of CARL over one
       hint: it must be over the exact bytes of the member manifest, and by the key that is named
     ");
-    desk.run(&["sign", "-q", "one", "--add", "ben.sig", "--public", "ben.pub"]).succeeds();
+    // The advice, word for word.
+    desk.run(&["sign", "one", "--add", "ben.sig", "--public", "ben.pub"]).succeeds();
     assert!(fs::read(desk.path("one")).unwrap() == fs::read(desk.path("both")).unwrap());
     fs::write(desk.path("short.sig"), [1; 63]).unwrap();
     let short = ["sign", "-q", "one", "--add", "short.sig", "--public", "ben.pub"];
@@ -95,7 +104,8 @@ fn openssl_can_sign() {
     tool("tar", &["xf", "one", "manifest"]);
     let sign = ["pkeyutl", "-sign", "-rawin", "-inkey", "ben.pem", "-in", "manifest"];
     tool("openssl", &[&sign[..], &["-out", "ben.sig"]].concat());
-    desk.run(&["sign", "-q", "one", "--add", "ben.sig", "--public", "ben.pub"]).succeeds();
+    // The advice, word for word.
+    desk.run(&["sign", "one", "--add", "ben.sig", "--public", "ben.pub"]).succeeds();
     assert!(fs::read(desk.path("one")).unwrap() == fs::read(desk.path("both")).unwrap());
 }
 

@@ -102,6 +102,13 @@ fn absurd_numbers_are_refused_until_somebody_says_otherwise() {
       hint: ask the sender; if it is right, --accept-jump takes it, and every lower number is refused from then on
     ");
     desk.run(&["verify", "-q", "2"]).succeeds();
+    // So is a step that nobody counts, long before the end of all numbers.
+    at(&desk, "far", "4294967299");
+    assert_snapshot!(desk.refused(&["verify", "-q", "far"]), @r"
+    6
+    error: far is number 4294967299 of stream prod, absurdly far above number 2
+      hint: ask the sender; if it is right, --accept-jump takes it, and every lower number is refused from then on
+    ");
     assert_snapshot!(desk.told(&["verify", "-q", "last", "--accept-jump"]).lines().last().unwrap(), @r"warning: last is number 18446744073709551615 of stream prod; the one before it was 2");
     desk.run(&["verify", "-q", "3", "--accept-jump"]).refused(6);
     desk.run(&["verify", "-q", "last"]).succeeds();

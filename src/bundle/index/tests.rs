@@ -1,4 +1,9 @@
+use std::sync::Arc;
+
+use super::super::recipe::Encoding;
 use super::*;
+use crate::codec::split::Stretch;
+use crate::model::limits;
 use proptest::prelude::*;
 
 fn sample() -> (Index, Vec<u64>) {
@@ -86,6 +91,14 @@ fn a_prefix_that_waits_for_another_is_refused() {
     let mut index = index.clone();
     index.prefixes = vec![Vec::new(), run(0, 2)];
     assert!(Index::parse(&index.to_bytes(2), &packs).is_ok());
+}
+
+#[test]
+fn what_is_left_to_the_base_is_counted() {
+    let (index, _) = sample();
+    // The one that is kept, and of the one that is partly there the first piece.
+    assert_eq!(index.left_out(), LeftOut { blobs: 1, bytes: 9, content: 20 });
+    assert_eq!(Index::default().left_out(), LeftOut::default());
 }
 
 fn runs(list: &[(u32, u32)]) -> Vec<Run> {

@@ -52,6 +52,11 @@ impl Description {
         &self.layout
     }
 
+    /// Name of the set, in hexadecimal digits; nobody vouches for it.
+    pub fn set(&self) -> Option<String> {
+        self.set.map(hex::encode)
+    }
+
     /// Names the parity of a set: all its volumes have the same.
     pub(super) fn id(&self) -> [u8; DIGEST] {
         Sha256::digest(self.to_bytes()).into()

@@ -7,12 +7,14 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
 use super::description::{Description, Mark};
 use super::layout::{Covered, Layout};
 use super::volume::{Shape, numbered};
+use super::written::Written;
 use super::{code, weak};
 use crate::bundle::volume::{BLOCK, VOLUME, member_bytes, parse_header, volume_text};
 use crate::codec::atomic::AtomicFile;
@@ -81,7 +83,7 @@ impl Plan {
     }
 
     /// Makes them, in files that `create` begins; they are in the order of the names, and do not have
-    /// those yet. `advance` hears how many bytes were read.
+    /// those yet. Also gives what was written into each. `advance` hears how many bytes were read.
     ///
     /// # Errors
     /// [`Kind::Io`].
@@ -89,7 +91,7 @@ impl Plan {
         mut self,
         mut create: impl FnMut(&Path) -> Result<AtomicFile>,
         advance: &dyn Fn(u64),
-    ) -> Result<Vec<AtomicFile>> {
+    ) -> Result<(Vec<AtomicFile>, Vec<Written>)> {
         let claims = self.inputs.first().and_then(|first| claims(&first.path));
         let time = claims.map_or(0, |(time, _)| time);
         let mut files = Vec::with_capacity(self.shapes.len());
@@ -138,13 +140,23 @@ impl Plan {
         let hashes = data.into_iter().chain(recovery);
         self.description.marks =
             hashes.map(|(weak, digest)| Mark { weak, digest: digest.finalize().into() }).collect();
-        let description = self.description.to_bytes();
+        let description: Arc<[u8]> = self.description.to_bytes().into();
         for (shape, file) in self.shapes.iter().zip(&mut files) {
             for at in shape.descriptions() {
                 put(file, at, &description)?;
             }
         }
-        Ok(files)
+        let recovery = &self.description.marks[self.description.layout.data()..];
+        let written = self.shapes.into_iter().map(|shape| Written {
+            shards: recovery[shape.first..shape.first + shape.count]
+                .iter()
+                .map(|mark| mark.digest)
+                .collect(),
+            shape,
+            time,
+            description: Arc::clone(&description),
+        });
+        Ok((files, written.collect()))
     }
 }
 

@@ -55,6 +55,12 @@ impl Media {
         &self.files
     }
 
+    /// Only those files of which `keeps` says so.
+    pub fn retain(&mut self, keeps: impl FnMut(&Medium) -> bool) {
+        self.open.take();
+        self.files.retain(keeps);
+    }
+
     /// The same files in another order: those first of which `rank` says less.
     pub fn sort_by_rank(&mut self, rank: impl Fn(&Medium) -> u8) {
         self.open.take();

@@ -12,6 +12,7 @@
 //! description  the table of all shards, and how it is spelled
 //! volume       the plain tar that a parity volume is
 //! make         files → parity volumes
+//! written      a parity volume, read back from its medium
 //! medium       a file that may fail anywhere
 //! scan         finds shards in a file by content, at any offset
 //! survey       what is there of a set
@@ -28,10 +29,12 @@ mod scan;
 mod survey;
 mod volume;
 mod weak;
+mod written;
 
 pub use description::Description;
 pub use layout::{Covered, Layout};
 pub use make::{Input, Plan};
 pub use medium::{Media, Medium};
-pub use survey::{FileState, Parity, Survey};
-pub use volume::{beside, first_of_several};
+pub use survey::{FileState, Parity, Survey, may_be_parity};
+pub use volume::{beside, first_of_several, named_after};
+pub use written::Written;

@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::description::{Description, Flaw, TYPE_LINE};
-use super::medium::Media;
+use super::medium::{Media, Medium};
 use super::scan::{Finds, Lookup, Scan, Spot};
 use super::volume::DESCRIPTION;
-use crate::bundle::volume::{BLOCK, parse_header};
+use crate::bundle::claim::Claim;
+use crate::bundle::foreign::is_parity;
+use crate::bundle::volume::{BLOCK, Volume, parse_header};
 use crate::model::{Error, Result, limits};
 
 /// As much is searched for a description at either end of a file: one of any size, and what stands
@@ -92,12 +94,26 @@ impl Parity {
         files.iter().any(|file| Some(file.name.as_str()) == name || file.length == length)
     }
 
+    /// Whether a file seems to be one of those that it covers, or claims to be of their set.
+    pub fn concerns(&self, medium: &Medium) -> bool {
+        let set = self.description.set();
+        self.covers(&medium.path, medium.length)
+            || set.is_some() && Claim::in_file(&medium.path).map(|claim| claim.set) == set
+    }
+
     /// Whether a file is called so that it may be a piece of what is covered, or its parity.
     pub fn resembles(&self, path: &Path) -> bool {
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return false };
         let files = self.description.layout().files();
         name.contains("sealift") || files.iter().any(|file| stem(&file.name) == stem(name))
     }
+}
+
+/// Whether a file may be parity: it is called so, or begins as such.
+pub fn may_be_parity(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let begins = || Volume::open_plain(path).is_ok_and(|file| file.as_ref().is_some_and(is_parity));
+    name.contains("parity") || begins()
 }
 
 /// What a name begins with, before any dot.
@@ -172,6 +188,13 @@ pub struct FileState {
     pub lost: usize,
     /// The file that is it, byte for byte.
     pub whole: Option<PathBuf>,
+}
+
+impl FileState {
+    /// Whether nothing of it is there.
+    pub fn is_missing(&self) -> bool {
+        self.whole.is_none() && self.lost == self.shards
+    }
 }
 
 /// Everything that was found of a set and its parity.

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::bundle::volume::{self, BLOCK, END_BYTES, member_bytes};
+use crate::model::{Error, Result};
 
 /// Name of the member with the description.
 pub(super) const DESCRIPTION: &str = "parity";
@@ -118,6 +119,36 @@ pub fn beside(bundle: &Path) -> PathBuf {
     bundle.with_file_name(format!("{stem}.parity.sealift"))
 }
 
+/// The files that have a name of parity that would be written as `single`, in the order of their
+/// names.
+///
+/// # Errors
+/// [`Kind::Io`](crate::model::Kind::Io) where the folder cannot be read.
+pub fn named_after(single: &Path) -> Result<Vec<PathBuf>> {
+    let folder = match single.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let cannot = |e| Error::io(format!("cannot read {}", folder.display()), e);
+    let is_one = |name: &OsString| {
+        let path = single.with_file_name(name);
+        let number = || -> Option<usize> {
+            let stem = path.file_stem()?.to_str()?.strip_prefix(single.file_stem()?.to_str()?)?;
+            stem.strip_prefix('-')?.parse().ok()
+        };
+        path == single || number().is_some_and(|number| one_of_several(single, number) == path)
+    };
+    let mut found = Vec::new();
+    for entry in folder.read_dir().map_err(cannot)? {
+        let name = entry.map_err(cannot)?.file_name();
+        if is_one(&name) {
+            found.push(single.with_file_name(name));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
 /// The first of the names that several parity volumes get.
 pub fn first_of_several(single: &Path) -> PathBuf {
     numbered(single, 2).swap_remove(0)
@@ -129,17 +160,17 @@ pub(super) fn numbered(single: &Path, count: usize) -> Vec<PathBuf> {
     if count == 1 {
         return vec![single.to_owned()];
     }
-    let (stem, extension) = (single.file_stem().unwrap_or_default(), single.extension());
-    let name = |number: usize| {
-        let mut name = OsString::from(stem);
-        name.push(format!("-{number:03}"));
-        if let Some(extension) = extension {
-            name.push(".");
-            name.push(extension);
-        }
-        single.with_file_name(name)
-    };
-    (1..=count).map(name).collect()
+    (1..=count).map(|number| one_of_several(single, number)).collect()
+}
+
+fn one_of_several(single: &Path, number: usize) -> PathBuf {
+    let mut name = OsString::from(single.file_stem().unwrap_or_default());
+    name.push(format!("-{number:03}"));
+    if let Some(extension) = single.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    single.with_file_name(name)
 }
 
 #[cfg(test)]
@@ -158,6 +189,19 @@ mod tests {
         let names = ["d/app.parity-001.sealift", "d/app.parity-002.sealift"].map(PathBuf::from);
         assert_eq!(numbered(single, 2), names);
         assert_eq!(first_of_several(single), names[0]);
+    }
+
+    #[test]
+    fn parity_of_an_earlier_bundle_is_found_by_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let own = ["a.parity-001.s", "a.parity-1000.s", "a.parity.s"];
+        let others = ["a.parity-1.s", "a.parity-x.s", "a.parity-001.t", "a.s", "ab.parity.s"];
+        for name in own.iter().chain(&others) {
+            std::fs::write(path(name), "").unwrap();
+        }
+        assert_eq!(named_after(&path("a.parity.s")).unwrap(), own.map(path));
+        assert_eq!(named_after(&path("none/a.s")).unwrap_err().kind(), crate::model::Kind::Io);
     }
 
     #[test]

@@ -15,7 +15,7 @@ Examples:
   sealift export docker-daemon:app:1.2 -o app.sealift
   sealift export oci-archive:app.tar -o app.sealift
   sealift export --platform linux/amd64 --platform linux/arm64 nginx:1.27 -o nginx.sealift
-  sealift export registry.example/app:1.2 -o /media/stick/app.sealift --volume-size fat32 --read-back
+  sealift export nginx:1.27 -o /media/stick/nginx.sealift --volume-size fat32 --read-back
   sealift export --dry-run registry.example/app:1.2       what would be carried, and how much
   sealift export alpine:3.20 -o alpine.sealift --parity 10%    a tenth may get damaged
   sealift export registry.example/app:1.3 --base app.sealift -o update.sealift     a delta
@@ -40,7 +40,7 @@ pub(in crate::cli) struct ExportArgs {
     #[arg(required_unless_present = "only_volume", value_name = "SOURCE")]
     pub(in crate::cli) sources: Vec<String>,
 
-    /// The bundle to write
+    /// The bundle to write: a file, as in app.sealift
     #[arg(short, long, value_name = "FILE", required_unless_present = "dry_run")]
     pub(in crate::cli) output: Option<PathBuf>,
 
@@ -74,13 +74,14 @@ pub(in crate::cli) struct ExportArgs {
     #[arg(long)]
     pub(in crate::cli) read_back: bool,
 
-    /// Make only this volume of a bundle again, byte for byte, as its last volume says, which lies
-    /// beside -o, or --tail; nothing is signed. Without SOURCE the images come from where their
-    /// names say. --key then names a public key
+    /// Make volume N of the bundle -o again, because it was lost: byte for byte as it was signed.
+    /// What was signed is read from the last volume, beside -o or named with --tail. Without SOURCE
+    /// the images are read from where their names say; name all of them if they are elsewhere.
+    /// Nothing is signed, and --key names a public key
     #[arg(long, value_name = "N", conflicts_with_all = ["encrypt_to", "encrypt_passphrase", "volume_size", "resume", "dry_run", "platform", "no_attachments", "compression", "passphrase_file"])]
     pub(in crate::cli) only_volume: Option<u64>,
 
-    /// With --only-volume: the last volume, or a receipt of the bundle
+    /// With --only-volume: the last volume, where it is not beside -o, or a receipt of the bundle
     #[arg(long, value_name = "FILE", requires = "only_volume")]
     pub(in crate::cli) tail: Option<PathBuf>,
 
@@ -89,8 +90,9 @@ pub(in crate::cli) struct ExportArgs {
     #[arg(short, long, value_name = "PRESET", default_value = "balanced")]
     pub(in crate::cli) compression: Preset,
 
-    /// Leave out what this bundle holds, or the bundle of this receipt: what is written is a
-    /// delta. Repeat it for the bases of the base, the newest first
+    /// Write a delta: leave out what this bundle holds, or the bundle of this receipt. The far side
+    /// needs that bundle, or what was imported from it. Repeat it for the bases of the base, the
+    /// newest first
     #[arg(short, long, value_name = "FILE")]
     pub(in crate::cli) base: Vec<PathBuf>,
 
@@ -103,8 +105,8 @@ pub(in crate::cli) struct ExportArgs {
     #[arg(long, conflicts_with = "encrypt_to", help_heading = "Encrypted bundles")]
     pub(in crate::cli) encrypt_passphrase: bool,
 
-    /// Make parity too, so much of the bundle, in a file beside it: sealift repair makes up for as
-    /// much damage from it
+    /// Make parity too, in a file beside the bundle, as in 10%: so much of the bundle may get damaged,
+    /// and sealift repair gives it back
     #[arg(long, value_name = "PERCENT", value_parser = super::repair::percent)]
     pub(in crate::cli) parity: Option<u8>,
 
@@ -154,8 +156,8 @@ pub(in crate::cli) struct StreamArgs {
     #[arg(long, value_name = "N", requires = "stream")]
     pub(in crate::cli) sequence: Option<u64>,
 
-    /// Receivers refuse it from then on: after so many hours, days or weeks (12h, 30d, 8w), or
-    /// after this day (2027-01-31, UTC)
+    /// Receivers refuse the bundle after so many hours, days or weeks (12h, 30d, 8w), or after this
+    /// day (2027-01-31, UTC)
     #[arg(long, value_name = "TIME")]
     pub(in crate::cli) expires: Option<String>,
 }

@@ -42,7 +42,8 @@ pub(in crate::cli) struct ImportArgs {
     #[arg(short, long, value_name = "TARGET")]
     pub(in crate::cli) to: String,
 
-    /// Bring only this image, by its name or digest in the bundle (repeatable) [default: all]
+    /// Bring only this image, by its name or digest in the bundle; without a tag, all tags of the
+    /// repository (repeatable) [default: all]
     #[arg(short, long, value_name = "NAME")]
     pub(in crate::cli) image: Vec<String>,
 

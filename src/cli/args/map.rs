@@ -92,7 +92,8 @@ pub(in crate::cli) struct MapArgs {
     )]
     pub(in crate::cli) plain_http: Vec<String>,
 
-    /// Only this image, by its name or digest in the bundle (repeatable) [default: all]
+    /// Only this image, by its name or digest in the bundle; without a tag, all tags of the
+    /// repository (repeatable) [default: all]
     #[arg(short, long, value_name = "NAME")]
     pub(in crate::cli) image: Vec<String>,
 

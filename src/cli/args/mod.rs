@@ -132,10 +132,12 @@ pub(super) enum Command {
     /// as they were, and get their names only once they are proved to be signed by a trusted key.
     #[command(after_help = REPAIR_EXAMPLES)]
     Repair(RepairArgs),
-    /// Add a signature to a bundle: for four eyes
+
+    /// Add a signature to a bundle, so that two people vouch for it
     ///
     /// Checks first that a trusted key signed the bundle and that every stored byte is there, and
-    /// shows what is signed.
+    /// shows what is signed. The signature goes into the bundle, or with --detached into a small file
+    /// that somebody else adds to the bundle with --add.
     #[command(after_help = SIGN_EXAMPLES)]
     Sign(SignArgs),
 

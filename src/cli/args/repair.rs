@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::trust::TrustArgs;
+use super::unlock::UnlockArgs;
 
 pub(super) const PARITY_EXAMPLES: &str = "\
 Examples:
   sealift parity app.sealift                        10 % in app.parity.sealift
   sealift parity app.sealift --percent 25
-  sealift parity app.001.sealift app.002.sealift    all volumes of the set
+  sealift parity /media/stick                       a set, by its folder
 
 sealift export --parity makes it together with the bundle.
 ";
@@ -21,6 +22,7 @@ Examples:
   sealift repair app.sealift -o app-repaired.sealift         one volume, into a new file
   sealift repair /media/stick -o repaired                    a set, into a folder
   sealift repair /media/stick1 /media/stick2 -o repaired     two bad copies make up for each other
+  sealift repair app.sealift.age -o new.age --identity key.txt    encrypted, and proved all the same
 
 Exit codes:
   0  repaired, or nothing was damaged      5  what came out is signed by no trusted key
@@ -38,9 +40,9 @@ pub(super) fn percent(text: &str) -> Result<u8, String> {
 
 #[derive(Args, Debug)]
 pub(in crate::cli) struct ParityArgs {
-    /// The bundle; where it is a set, all of its volumes
+    /// The bundle: its file, one of its volumes beside the others, all of them, or their folder
     #[arg(required = true, value_name = "FILE")]
-    pub(in crate::cli) volumes: Vec<PathBuf>,
+    pub(in crate::cli) places: Vec<PathBuf>,
 
     /// How much: hundredths of the bundle, which is also how much of it may be damaged
     #[arg(short, long, value_name = "PERCENT", default_value = "10%", value_parser = percent)]
@@ -88,6 +90,9 @@ pub(in crate::cli) struct RepairArgs {
 
     #[command(flatten)]
     pub(in crate::cli) trust: TrustArgs,
+
+    #[command(flatten)]
+    pub(in crate::cli) unlock: UnlockArgs,
 }
 
 #[cfg(test)]

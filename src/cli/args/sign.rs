@@ -8,9 +8,11 @@ pub(super) const SIGN_EXAMPLES: &str = "\
 Examples:
   sealift sign app.sealift                              a second signature, by your own key
   sealift sign app.sealift --key second.pem -o /mnt/app.sealift
-  sealift sign app.sealift --detached second.sig        where the bundle cannot be written
-  sealift sign app.sealift --add second.sig --public second.pub
-  openssl pkeyutl -sign -rawin -inkey second.pem -in manifest -out second.sig
+
+Where the bundle cannot be written, or who signs sits elsewhere with a copy of it:
+  sealift sign app.sealift --key second.pem --detached second.sig     there: the signature alone
+  sealift sign app.sealift --add second.sig --public second.pub       here: into the bundle
+  openssl pkeyutl -sign -rawin -inkey second.pem -in manifest -out second.sig     the same, by hand
 
 Signs only what a trusted key signed before and what is whole: signature, every stored byte. The
 bundle is copied beside itself, or to -o, and gets its name when it is whole: so there must be room
@@ -40,15 +42,17 @@ pub(in crate::cli) struct SignArgs {
     #[arg(long)]
     pub(in crate::cli) force: bool,
 
-    /// Write only the signature, 64 bytes, to this file
+    /// Leave the bundle as it is and write the signature alone, 64 bytes, to this file. It counts
+    /// once it is in the bundle: bring file and public key to where that is, and --add it
     #[arg(long, value_name = "FILE", conflicts_with = "output")]
     pub(in crate::cli) detached: Option<PathBuf>,
 
-    /// Add the signature in this file, which --detached or openssl wrote
+    /// Put the signature in this file into the bundle: one that --detached or openssl wrote
+    /// elsewhere. Needs no signing key
     #[arg(long, value_name = "FILE", requires = "public", conflicts_with_all = ["key", "detached"])]
     pub(in crate::cli) add: Option<PathBuf>,
 
-    /// The public key that made it
+    /// With --add: the public key of who made the signature
     #[arg(long, value_name = "FILE", requires = "add")]
     pub(in crate::cli) public: Option<PathBuf>,
 

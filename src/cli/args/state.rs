@@ -23,8 +23,9 @@ pub(in crate::cli) struct StateArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "State")]
 pub(in crate::cli) struct FreshnessArgs {
-    /// Take a bundle whose number is absurdly far above that of the one before it in its stream;
-    /// every lower one is refused from then on
+    /// Take a bundle whose number is absurdly far above that of the one before it in its stream: by
+    /// more than 2^32 and by more than that number, or above 2^48 where it is the first. Every lower
+    /// one is refused from then on
     #[arg(long)]
     pub(in crate::cli) accept_jump: bool,
 }

@@ -15,7 +15,6 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-pub(super) use self::docker::quoted;
 use self::piece::{About, Piece};
 use super::args::MapFormat;
 use super::console::Console;

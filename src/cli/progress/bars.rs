@@ -70,7 +70,7 @@ impl Bars {
             (Some(_), false) => WHOLE,
         };
         let bar = self.multi.insert(0, unseen(state.tally.total, template));
-        bar.set_prefix(state.tally.title.clone());
+        bar.set_prefix(state.tally.title().to_owned());
         // Keeps the spinner turning, and redraws after the terminal was resized.
         bar.enable_steady_tick(Duration::from_millis(250));
         state.whole = Some(bar);
@@ -84,7 +84,7 @@ impl Bars {
             }
             // A transfer that is the whole phase has its bar already.
             let worth = transfer.size.is_none_or(|size| size >= WORTH_A_BAR)
-                && transfer.label != state.tally.title;
+                && transfer.label != state.tally.title();
             if !worth || state.each.contains_key(id) {
                 continue;
             }
@@ -135,6 +135,7 @@ impl Progress for Bars {
                 }
                 self.fill(state);
             }
+            Event::Then(_) => {}
             Event::Warning(text) => self.multi.suspend(|| {
                 let _ = report::warning(text, &mut std::io::stderr().lock(), self.colours);
             }),
@@ -143,6 +144,7 @@ impl Progress for Bars {
             }),
         }
         if let Some(bar) = &state.whole {
+            bar.set_prefix(state.tally.title().to_owned());
             bar.set_position(state.tally.position());
             bar.set_message(state.tally.sentence(now));
         }

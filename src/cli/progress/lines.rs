@@ -1,4 +1,4 @@
-//! Progress for logs: a plain line every few seconds, and one at the end of each phase.
+//! Progress for logs: a plain line now and then, and one at the end of each phase.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,8 +11,15 @@ use super::super::report;
 use super::tally::Tally;
 use crate::endpoint::{Event, Progress};
 
-/// Often enough to see that it lives, seldom enough for a log.
+/// Often enough to see that it lives.
 pub(super) const PERIOD: Duration = Duration::from_secs(5);
+
+/// What takes long is told of more seldom: a line after another twelfth of the time, so that the log
+/// of an hour can still be read,
+const SHARE: u32 = 12;
+
+/// and at the latest after so many periods.
+const LATEST: u32 = 12;
 
 struct Log {
     command: &'static str,
@@ -24,6 +31,17 @@ impl Log {
     fn say(&mut self, text: &str) {
         // A closed stderr is nobody to tell.
         let _ = report::note(&format!("{}: {text}", self.command), &mut self.out);
+    }
+
+    /// What is being done, and how far it is.
+    fn tell(&mut self) {
+        let (title, sentence) = (self.tally.title(), self.tally.sentence(Instant::now()));
+        let text = match (title.is_empty(), sentence.is_empty()) {
+            (true, _) => return,
+            (false, true) => title.to_owned(),
+            (false, false) => format!("{title}: {sentence}"),
+        };
+        self.say(&text);
     }
 
     fn end_phase(&mut self) {
@@ -45,7 +63,7 @@ fn lock(log: &Mutex<Log>) -> MutexGuard<'_, Log> {
 }
 
 impl Lines {
-    /// Starts listening for `command`, with a line to `out` every `period`.
+    /// Starts listening for `command`, with a line to `out` every `period` at first.
     pub(super) fn start(
         command: &'static str,
         out: Box<dyn Write + Send>,
@@ -55,17 +73,19 @@ impl Lines {
         let (stop, stopped) = crossbeam_channel::bounded::<()>(0);
         let shared = Arc::clone(&log);
         let clock = std::thread::spawn(move || {
-            while stopped.recv_timeout(period) == Err(RecvTimeoutError::Timeout) {
-                let mut log = lock(&shared);
-                if !log.tally.title.is_empty() {
-                    let sentence = log.tally.sentence(Instant::now());
-                    let text = if sentence.is_empty() { log.tally.title.clone() } else { sentence };
-                    log.say(&text);
-                }
+            let (began, mut wait) = (Instant::now(), period);
+            while stopped.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
+                lock(&shared).tell();
+                wait = pause(began.elapsed(), period);
             }
         });
         Self { log, stop: Some(stop), clock: Some(clock) }
     }
+}
+
+/// How long until the next line, when so much time has gone by.
+fn pause(elapsed: Duration, period: Duration) -> Duration {
+    (elapsed / SHARE).clamp(period, period * LATEST)
 }
 
 impl Progress for Lines {
@@ -145,6 +165,23 @@ mod tests {
         }
         drop(lines);
         let first = written(&paper);
-        assert_eq!(first.lines().next(), Some("sealift: import: 0 B of 2.0 KiB"), "{first}");
+        assert_eq!(
+            first.lines().next(),
+            Some("sealift: import: sending: 0 B of 2.0 KiB"),
+            "{first}"
+        );
+    }
+
+    #[test]
+    fn lines_get_seldom() {
+        let after = |seconds| pause(Duration::from_secs(seconds), PERIOD).as_secs();
+        assert_eq!([0, 5, 60, 120, 600, 3600, 36_000].map(after), [5, 5, 5, 10, 50, 60, 60]);
+        // In the first hour.
+        let (mut now, mut lines) = (Duration::ZERO, 0);
+        while now < Duration::from_hours(1) {
+            now += pause(now, PERIOD);
+            lines += 1;
+        }
+        assert!(lines < 100, "{lines} lines");
     }
 }

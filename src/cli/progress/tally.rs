@@ -37,7 +37,9 @@ impl Running {
 #[derive(Debug)]
 pub(super) struct Tally {
     /// What is being done, safe to print; empty before the first phase.
-    pub(super) title: String,
+    title: String,
+    /// What goes on when all bytes have moved, safe to print.
+    then: Option<String>,
     /// Bytes of the whole phase, where known.
     pub(super) total: Option<u64>,
     /// Transfers under way, oldest first.
@@ -53,6 +55,7 @@ impl Tally {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             title: String::new(),
+            then: None,
             total: None,
             running: BTreeMap::new(),
             done: 0,
@@ -67,6 +70,7 @@ impl Tally {
             Event::Phase { title, total } => {
                 *self = Self { title: escape(title).into_owned(), total, ..Self::new(now) };
             }
+            Event::Then(then) => self.then = Some(escape(then).into_owned()),
             Event::Started { id, label, size } => {
                 let label = escape(label).into_owned();
                 let pace = Pace::new(now);
@@ -102,6 +106,19 @@ impl Tally {
         self.high = self.high.max(self.done);
     }
 
+    /// What is being done now, safe to print; empty before the first phase.
+    pub(super) fn title(&self) -> &str {
+        match &self.then {
+            Some(then) if self.has_moved_all() => then,
+            _ => &self.title,
+        }
+    }
+
+    /// Whether nothing is left to be moved in this phase, whatever else is still to be done.
+    fn has_moved_all(&self) -> bool {
+        self.total.is_some_and(|total| self.high >= total)
+    }
+
     /// Bytes done; never less than before within a phase, never more than its total.
     pub(super) fn position(&self) -> u64 {
         self.total.map_or(self.high, |total| self.high.min(total))
@@ -113,6 +130,9 @@ impl Tally {
         if self.total.is_none() && self.high == 0 {
             return String::new();
         }
+        if self.then.is_some() && self.has_moved_all() {
+            return format!("all {} are there", size(self.position()));
+        }
         how_far(self.position(), self.total, &self.pace, now)
     }
 
@@ -122,7 +142,8 @@ impl Tally {
             return None;
         }
         let time = duration(self.pace.elapsed(now));
-        let moved = format!("{}: {} in {time}", self.title, size(self.position()));
+        let then = self.then.as_ref().map_or_else(String::new, |then| format!(" and {then}"));
+        let moved = format!("{}{then}: {} in {time}", self.title, size(self.position()));
         Some(match self.pace.average(now) {
             Some(average) => format!("{moved}, {}/s", size(average)),
             None => moved,
@@ -210,6 +231,27 @@ mod tests {
         assert_eq!(tally.summary(now).unwrap(), "reading images: 312.0 MiB in 8 s, 39.0 MiB/s");
     }
 
+    /// When all is read, nobody should believe that all is done.
+    #[test]
+    fn what_goes_on_afterwards_is_said() {
+        let (mut tally, start) = begun(Some(100 * MIB));
+        tally.take(&Event::Then("packing\x1b"), start);
+        tally.take(&Event::Advanced { id: 1, bytes: 99 * MIB }, start);
+        assert_eq!(tally.title(), "reading images");
+        assert_eq!(tally.sentence(start), "99.0 MiB of 100.0 MiB");
+        tally.take(&Event::Advanced { id: 1, bytes: MIB }, start);
+        assert_eq!(tally.title(), "packing\\u{1b}");
+        let later = start + Duration::from_secs(50);
+        assert_eq!(tally.sentence(later), "all 100.0 MiB are there");
+        assert_eq!(
+            tally.summary(later).unwrap(),
+            "reading images and packing\\u{1b}: 100.0 MiB in 50 s, 2.0 MiB/s"
+        );
+        // It belongs to its phase.
+        tally.take(&Event::Phase { title: "sealing", total: None }, later);
+        assert_eq!((tally.title(), tally.sentence(later).as_str()), ("sealing", ""));
+    }
+
     #[test]
     fn a_phase_without_bytes_has_nothing_to_say() {
         let mut tally = Tally::new(Instant::now());
@@ -223,7 +265,7 @@ mod tests {
         tally.take(&Event::Advanced { id: 1, bytes: MIB }, now);
         tally.take(&Event::Phase { title: "next\x1b[2J", total: None }, now);
         assert_eq!((tally.position(), tally.running.len()), (0, 0));
-        assert_eq!(tally.title, "next\\u{1b}[2J");
+        assert_eq!(tally.title(), "next\\u{1b}[2J");
         assert_eq!(tally.summary(now), None);
     }
 }

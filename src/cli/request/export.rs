@@ -1,23 +1,25 @@
 //! What `sealift export` is asked for.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
 
 use super::connection::Connection;
 use super::encryption::Encryption;
+use super::faults::Faults;
+use super::sources::{bundle_name, registries, sources};
 use super::state::State;
 use super::stream::dating;
 use super::trust::Trust;
 use super::unlock::Unlock;
-use super::{is_there, signing_keys};
+use super::{is_there, own_public_key, refuse_folder, signing_keys};
 use crate::bundle::parity::{beside, first_of_several};
 use crate::bundle::{Occupied, Preset, SMALLEST_VOLUME};
 use crate::cli::args;
 use crate::cli::environment::Environment;
 use crate::cli::passphrase::Passphrase;
-use crate::model::{Error, Location, Platform, Result};
+use crate::model::{Error, Kind, Location, Platform, Result};
 use crate::operation::freshness::Dating;
 use crate::operation::parity::Wanted;
 
@@ -54,6 +56,8 @@ pub(in crate::cli) struct Export {
     pub(in crate::cli) bases: Vec<PathBuf>,
     /// Who may have signed those, beside oneself.
     pub(in crate::cli) trust: Option<Trust>,
+    /// One's own public key, if it is there: a dry run needs no secret one.
+    pub(in crate::cli) own_key: Option<PathBuf>,
     /// What is said about the age of the bundle.
     pub(in crate::cli) dating: Dating,
     /// Bytes that no volume is larger than.
@@ -88,34 +92,63 @@ fn encrypted_name(output: PathBuf) -> PathBuf {
     name.into()
 }
 
-impl Sealing {
-    fn resolve(
-        output: PathBuf,
-        force: bool,
-        parity: Option<u8>,
-        keys: Vec<PathBuf>,
-        passphrase: Passphrase,
-        encryption: Option<Encryption>,
-        environment: &Environment,
-    ) -> Result<Self> {
-        let output = if encryption.is_some() { encrypted_name(output) } else { output };
-        if let (Some(first), false) = (Occupied::find(&output)?.files().first(), force) {
-            return Err(Error::usage(format!("{} is already there", first.display()))
-                .hint("choose another name, or add --force to replace it"));
-        }
-        let parity =
-            parity.map(|percent| Wanted { percent, output: beside(&output), limit: None, force });
-        if let (Some(Wanted { output, .. }), false) = (&parity, force) {
-            for name in [output.clone(), first_of_several(output)] {
-                if is_there(&name)? {
-                    return Err(Error::usage(format!("{} is already there", name.display()))
-                        .hint("choose another name, or add --force to replace it"));
-                }
-            }
-        }
-        let keys = signing_keys(keys, environment)?;
-        Ok(Self { output, keys, passphrase, encryption, parity })
+/// Where the bundle goes: a file, that takes the place of another only where that was asked for.
+fn destination(
+    output: PathBuf,
+    is_encrypted: bool,
+    force: bool,
+    sources: &[Location],
+) -> Result<PathBuf> {
+    refuse_folder(&output, &bundle_name(sources))?;
+    let output = if is_encrypted { encrypted_name(output) } else { output };
+    if let Some(folder) = output.parent().filter(|folder| !folder.as_os_str().is_empty())
+        && !is_there(folder)?
+    {
+        let what = format!("cannot write {}: its folder is not there", output.display());
+        return Err(Error::new(Kind::Io, what)
+            .hint(format!("make {} first, or choose another place", folder.display())));
     }
+    match Occupied::find(&output)?.files().first() {
+        Some(first) if !force => Err(taken(first)),
+        _ => Ok(output),
+    }
+}
+
+/// The parity that is made beside a bundle.
+fn parity(percent: u8, bundle: &Path, force: bool) -> Result<Wanted> {
+    let wanted = Wanted { percent, output: beside(bundle), limit: None, force };
+    for name in [wanted.output.clone(), first_of_several(&wanted.output)] {
+        if !force && is_there(&name)? {
+            return Err(taken(&name));
+        }
+    }
+    Ok(wanted)
+}
+
+fn taken(file: &Path) -> Error {
+    Error::usage(format!("{} is already there", file.display()))
+        .hint("choose another name, or add --force to replace it")
+}
+
+/// For whom the bundle is encrypted, if it is.
+fn encryption(args: &args::ExportArgs, environment: &Environment) -> Result<Option<Encryption>> {
+    let passphrase_file = args.unlock.bundle_passphrase_file.clone();
+    if passphrase_file.is_some() && !args.encrypt_passphrase && args.base.is_empty() {
+        return Err(Error::usage("--bundle-passphrase-file alone encrypts nothing")
+            .hint("add --encrypt-passphrase to encrypt the bundle with it"));
+    }
+    let encryption = Encryption::resolve(
+        &args.encrypt_to,
+        args.encrypt_passphrase,
+        passphrase_file,
+        environment,
+    )?;
+    if encryption.is_some() && args.resume {
+        return Err(Error::usage("an encrypted export cannot be resumed")
+            .because("what --resume goes on from lies beside the bundle, readable for anybody; so an encrypted export leaves nothing there")
+            .hint("leave out --resume; or export without encryption to a disk that you trust, and encrypt that with `age`"));
+    }
+    Ok(encryption)
 }
 
 impl Export {
@@ -123,47 +156,32 @@ impl Export {
         args: args::ExportArgs,
         environment: &Environment,
     ) -> Result<Self> {
-        let sources: Vec<Location> =
-            args.sources.iter().map(|text| text.parse()).collect::<Result<_>>()?;
-        let registries = sources
-            .iter()
-            .filter_map(|source| match source {
-                Location::Registry(name) => Some(name.registry().to_owned()),
-                _ => None,
-            })
-            .collect();
-        let platforms = args.platform.iter().map(|text| text.parse()).collect::<Result<_>>()?;
-        let passphrase = Passphrase::resolve(args.passphrase_file, environment);
-        if args.unlock.bundle_passphrase_file.is_some()
-            && !args.encrypt_passphrase
-            && args.base.is_empty()
-        {
-            return Err(Error::usage("--bundle-passphrase-file alone encrypts nothing")
-                .hint("add --encrypt-passphrase to encrypt the bundle with it"));
-        }
-        let encryption = Encryption::resolve(
-            &args.encrypt_to,
-            args.encrypt_passphrase,
-            args.unlock.bundle_passphrase_file.clone(),
-            environment,
-        )?;
-        if encryption.is_some() && args.resume {
-            return Err(Error::usage("an encrypted export cannot be resumed")
-                .because("what --resume goes on from lies beside the bundle, readable for anybody; so an encrypted export leaves nothing there")
-                .hint("leave out --resume; or export without encryption to a disk that you trust, and encrypt that with `age`"));
-        }
+        let mut faults = Faults::default();
+        let sources = sources(&args.sources, &mut faults);
+        let platforms = args.platform.iter().filter_map(|text| faults.some(text.parse())).collect();
+        let encryption = faults.or_default(encryption(&args, environment));
+        let volume_size =
+            faults.or_default(args.volume_size.as_deref().map(volume_size).transpose());
+        let state = State::resolve(args.state, environment);
+        let dating = faults.or_default(dating(&args.stream, &state, environment));
         let sealing = match args.output {
-            Some(output) if !args.dry_run => Some(Sealing::resolve(
-                output,
-                args.force,
-                args.parity,
-                args.key,
-                passphrase,
-                encryption,
-                environment,
-            )?),
+            Some(output) if !args.dry_run => {
+                let is_encrypted = encryption.is_some();
+                let output = destination(output, is_encrypted, args.force, &sources);
+                let output = faults.or_default(output);
+                let parity = args.parity.map(|percent| parity(percent, &output, args.force));
+                Some(Sealing {
+                    parity: faults.or_default(parity.transpose()),
+                    keys: faults.or_default(signing_keys(args.key, environment)),
+                    passphrase: Passphrase::resolve(args.passphrase_file, environment),
+                    output,
+                    encryption,
+                })
+            }
             _ => None,
         };
+        faults.none()?;
+        let registries = registries(&sources);
         Ok(Self {
             unlock: Unlock::resolve(args.unlock, environment)?,
             sources,
@@ -176,14 +194,15 @@ impl Export {
                 let none = args::TrustArgs { key: Vec::new(), trust: None, threshold: None };
                 Some(Trust::find(none, environment)?)
             },
-            dating: dating(&args.stream, &State::resolve(args.state, environment), environment)?,
+            own_key: own_public_key(environment)?,
+            dating,
             bases: args.base,
             preset: match args.compression {
                 args::Preset::Fast => Preset::Fast,
                 args::Preset::Balanced => Preset::Balanced,
                 args::Preset::Max => Preset::Max,
             },
-            volume_size: args.volume_size.as_deref().map(volume_size).transpose()?,
+            volume_size,
             read_back: args.read_back,
             resume: args.resume,
             jobs: args.jobs.unwrap_or(environment.jobs),

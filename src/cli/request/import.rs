@@ -1,10 +1,10 @@
 //! What `sealift import` is asked for.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use bytesize::ByteSize;
 
+use super::arrival::Arrival;
 use super::connection::Connection;
 use super::filing::{Filing, Receipt};
 use super::map::naming;
@@ -19,42 +19,26 @@ use crate::transport::registry::NewProjects;
 /// `sealift import`.
 #[derive(Debug)]
 pub(in crate::cli) struct Import {
-    /// The bundle: files and folders.
-    pub(in crate::cli) files: Vec<PathBuf>,
-    /// Bundles that a delta adds to.
-    pub(in crate::cli) bases: Vec<PathBuf>,
+    /// The bundle, and what it is judged by.
+    pub(in crate::cli) arrival: Arrival,
     /// Where the images go.
     pub(in crate::cli) target: Destination,
     /// Which names they get there.
     pub(in crate::cli) naming: Naming,
-    /// Whose signature counts.
-    pub(in crate::cli) trust: Trust,
     /// Names or digests of the images to bring, as typed; empty for all.
     pub(in crate::cli) images: Vec<String>,
     /// Platforms to take out of indexes; empty for everything.
     pub(in crate::cli) platforms: Vec<Platform>,
-    /// Folder for temporary files.
-    pub(in crate::cli) temporary: PathBuf,
     /// How projects of a Harbor are made that are missing, if they are.
     pub(in crate::cli) new_projects: Option<NewProjects>,
     /// The receipt, if one is wanted.
     pub(in crate::cli) receipt: Option<Receipt>,
     /// What is written down of it.
     pub(in crate::cli) filing: Filing,
-    /// Where it is remembered what was seen.
-    pub(in crate::cli) state: State,
-    /// Seconds since 1970, by the clock.
-    pub(in crate::cli) clock: u64,
-    /// Whether the number in a stream may be absurdly high.
-    pub(in crate::cli) accept_jump: bool,
     /// Plan only.
     pub(in crate::cli) dry_run: bool,
-    /// Result as JSON.
-    pub(in crate::cli) json: bool,
     /// How to get there.
     pub(in crate::cli) connection: Connection,
-    /// What opens encrypted bundles.
-    pub(in crate::cli) unlock: Unlock,
 }
 
 impl Import {
@@ -75,23 +59,25 @@ impl Import {
         let state = State::resolve(args.state, environment);
         let wish = NewProjects { public: args.project_public, quota };
         Ok(Self {
-            unlock: Unlock::resolve(args.unlock, environment)?,
-            files: args.files,
-            bases: args.base,
+            filing: Filing::log_only(&state, environment)?,
+            arrival: Arrival {
+                files: args.files,
+                bases: args.base,
+                trust: Trust::find(args.trust, environment)?,
+                unlock: Unlock::resolve(args.unlock, environment)?,
+                state,
+                clock: environment.clock,
+                accept_jump: args.freshness.accept_jump,
+                temporary: environment.temporary.clone(),
+                json: args.json,
+            },
             naming: naming(&args.rules, &target)?,
             new_projects: args.create_projects.then_some(wish),
             target,
-            trust: Trust::find(args.trust, environment)?,
             images: args.image,
             platforms: args.platform.iter().map(|text| text.parse()).collect::<Result<_>>()?,
-            temporary: environment.temporary.clone(),
             receipt: Receipt::resolve(args.receipt, environment)?,
-            filing: Filing::log_only(&state, environment)?,
-            state,
-            clock: environment.clock,
-            accept_jump: args.freshness.accept_jump,
             dry_run: args.dry_run,
-            json: args.json,
             connection: Connection::resolve(args.registry, environment, &registries)?,
         })
     }

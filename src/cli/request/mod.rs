@@ -1,9 +1,11 @@
 //! What the command line means: places parsed, keys found, defaults filled in from the
 //! environment. A command function gets one of these and nothing else to interpret.
 
+mod arrival;
 mod connection;
 mod encryption;
 mod export;
+mod faults;
 mod filing;
 mod import;
 mod key;
@@ -14,6 +16,7 @@ mod remake;
 mod repair;
 mod sign;
 mod sign_in;
+mod sources;
 mod state;
 mod stream;
 mod trust;
@@ -27,6 +30,7 @@ use super::environment::Environment;
 use super::passphrase::Passphrase;
 use crate::model::{Error, Result};
 
+pub(super) use self::arrival::Arrival;
 pub(super) use self::connection::Connection;
 pub(super) use self::encryption::Encryption;
 pub(super) use self::export::{Export, Sealing};
@@ -46,34 +50,18 @@ pub(super) use self::unlock::Unlock;
 /// `sealift verify`.
 #[derive(Debug)]
 pub(super) struct Verify {
-    /// The bundle: files and folders.
-    pub(super) files: Vec<PathBuf>,
-    /// Whose signature counts.
-    pub(super) trust: Trust,
-    /// Bundles that a delta adds to.
-    pub(super) bases: Vec<PathBuf>,
+    /// The bundle, and what it is judged by.
+    pub(super) arrival: Arrival,
     /// What is written down of it.
     pub(super) filing: Filing,
-    /// Where it is remembered what was seen.
-    pub(super) state: State,
-    /// Seconds since 1970, by the clock.
-    pub(super) clock: u64,
-    /// Whether the number in a stream may be absurdly high.
-    pub(super) accept_jump: bool,
     /// Only this volume.
     pub(super) volume: Option<u64>,
     /// What holds the signed tail, where it is not among the files.
     pub(super) tail: Option<PathBuf>,
-    /// Folder for copies of volumes, while media are changed.
-    pub(super) temporary: PathBuf,
     /// Signature and stored bytes only.
     pub(super) quick: bool,
     /// Threads.
     pub(super) jobs: NonZeroUsize,
-    /// Findings as JSON.
-    pub(super) json: bool,
-    /// What opens encrypted bundles.
-    pub(super) unlock: Unlock,
 }
 
 /// `sealift inspect`.
@@ -144,6 +132,13 @@ fn signing_keys(named: Vec<PathBuf>, environment: &Environment) -> Result<Vec<Pa
     Ok(vec![key])
 }
 
+/// One's own public key, if it is there.
+fn own_public_key(environment: &Environment) -> Result<Option<PathBuf>> {
+    let Ok(key) = environment.default_signing_key() else { return Ok(None) };
+    let public = key.with_extension("pub");
+    Ok(is_there(&public)?.then_some(public))
+}
+
 fn is_there(path: &Path) -> Result<bool> {
     match path.symlink_metadata() {
         Ok(_) => Ok(true),
@@ -152,24 +147,41 @@ fn is_there(path: &Path) -> Result<bool> {
     }
 }
 
+/// A file that is to be written is no folder.
+///
+/// # Errors
+/// [`Kind::Usage`](crate::model::Kind::Usage) where it is one, or is written as one; `example` is
+/// what the file in it could be called.
+fn refuse_folder(file: &Path, example: &str) -> Result<()> {
+    let is_there = file.is_dir();
+    if !is_there && !file.to_string_lossy().ends_with(std::path::is_separator) {
+        return Ok(());
+    }
+    let what = if is_there { "is a folder" } else { "would be a folder, and is not there" };
+    Err(Error::usage(format!("{} {what}: the name of a file is wanted", file.display()))
+        .hint(format!("name the file in it, as in {}", file.join(example).display())))
+}
+
 impl Verify {
     pub(super) fn resolve(args: args::VerifyArgs, environment: &Environment) -> Result<Self> {
         let state = State::resolve(args.state, environment);
         Ok(Self {
-            files: args.files,
-            trust: Trust::find(args.trust, environment)?,
-            bases: args.base,
             filing: Filing::resolve(args.reports, &state, environment)?,
-            state,
-            clock: environment.clock,
-            accept_jump: args.freshness.accept_jump,
+            arrival: Arrival {
+                files: args.files,
+                bases: args.base,
+                trust: Trust::find(args.trust, environment)?,
+                unlock: Unlock::resolve(args.unlock, environment)?,
+                state,
+                clock: environment.clock,
+                accept_jump: args.freshness.accept_jump,
+                temporary: environment.temporary.clone(),
+                json: args.json,
+            },
             volume: args.volume,
             tail: args.tail,
-            temporary: environment.temporary.clone(),
             quick: args.quick,
             jobs: args.jobs.unwrap_or(environment.jobs),
-            json: args.json,
-            unlock: Unlock::resolve(args.unlock, environment)?,
         })
     }
 }
@@ -297,7 +309,7 @@ mod tests {
             let Command::Verify(args) = args.command else { unreachable!() };
             Verify::resolve(args, &environment)
         };
-        let untrusted = verify(&[]).unwrap().trust.load_some().unwrap_err();
+        let untrusted = verify(&[]).unwrap().arrival.trust.load_some().unwrap_err();
         assert_eq!(untrusted.kind(), Kind::Untrusted);
         verify(&["--key", "k"]).unwrap();
         let args = Cli::try_parse_from(["sealift", "inspect", "b"]).unwrap();

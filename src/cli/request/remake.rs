@@ -4,10 +4,11 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use super::connection::Connection;
-use super::is_there;
+use super::faults::Faults;
+use super::sources::{registries, sources};
 use super::trust::Trust;
 use super::unlock::Unlock;
-use crate::bundle::{files_of, volume_path};
+use super::{own_public_key, refuse_folder};
 use crate::cli::args;
 use crate::cli::environment::Environment;
 use crate::model::{Error, Location, Result};
@@ -21,6 +22,8 @@ pub(in crate::cli) struct Remake {
     pub(in crate::cli) sources: Vec<Location>,
     /// The bundle.
     pub(in crate::cli) output: PathBuf,
+    /// Whether the volume may take the place of a file that is there.
+    pub(in crate::cli) force: bool,
     /// What holds its signed tail, where its last volume is not there.
     pub(in crate::cli) tail: Option<PathBuf>,
     /// Whose signature counts.
@@ -43,51 +46,40 @@ pub(in crate::cli) struct Remake {
     pub(in crate::cli) connection: Connection,
 }
 
+/// The bundle that the volume is of.
+fn bundle(output: Option<PathBuf>) -> Result<PathBuf> {
+    let Some(output) = output else {
+        return Err(Error::usage("--only-volume needs the name of the bundle")
+            .hint("name it with -o, as when it was exported"));
+    };
+    refuse_folder(&output, "app.sealift")?;
+    if output.extension().is_some_and(|extension| extension == "age") {
+        return Err(Error::usage("an encrypted volume is never the same twice")
+            .hint("name the bundle without .age: a volume that is not encrypted serves readers as well; age encrypts it"));
+    }
+    Ok(output)
+}
+
 impl Remake {
     pub(in crate::cli) fn resolve(
         number: u64,
         args: args::ExportArgs,
         environment: &Environment,
     ) -> Result<Self> {
-        let sources: Vec<Location> =
-            args.sources.iter().map(|text| text.parse()).collect::<Result<_>>()?;
-        let Some(output) = args.output else {
-            return Err(Error::usage("--only-volume needs the name of the bundle")
-                .hint("name it with -o, as when it was exported"));
-        };
-        if output.extension().is_some_and(|extension| extension == "age") {
-            return Err(Error::usage("an encrypted volume is never the same twice")
-                .hint("name the bundle without .age: a volume that is not encrypted serves readers as well; age encrypts it"));
-        }
-        if !args.force {
-            // As many digits as the names that are there.
-            let there = files_of(&output)?;
-            let own = [999, 9999].map(|count| volume_path(&output, number, count));
-            if let Some(there) = there.iter().find(|file| own.contains(file)) {
-                return Err(Error::usage(format!("{} is already there", there.display()))
-                    .hint("add --force to replace it"));
-            }
-        }
-        let own_key = environment.default_signing_key().ok().map(|key| key.with_extension("pub"));
-        let own_key = match own_key {
-            Some(file) => is_there(&file)?.then_some(file),
-            None => None,
-        };
-        let registries = sources
-            .iter()
-            .filter_map(|source| match source {
-                Location::Registry(name) => Some(name.registry().to_owned()),
-                _ => None,
-            })
-            .collect();
+        let mut faults = Faults::default();
+        let sources = sources(&args.sources, &mut faults);
+        let output = faults.or_default(bundle(args.output));
+        faults.none()?;
+        let registries = registries(&sources);
         let trust = args::TrustArgs { key: args.key, trust: None, threshold: None };
         Ok(Self {
             number,
             sources,
             output,
+            force: args.force,
             tail: args.tail,
             trust: Trust::find(trust, environment)?,
-            own_key,
+            own_key: own_public_key(environment)?,
             unlock: Unlock::resolve(args.unlock, environment)?,
             bases: args.base,
             jobs: args.jobs.unwrap_or(environment.jobs),

@@ -3,19 +3,22 @@
 use std::path::PathBuf;
 
 use super::trust::Trust;
-use crate::bundle::parity::beside;
+use super::unlock::Unlock;
 use crate::cli::args;
 use crate::cli::environment::Environment;
-use crate::model::{Error, Result};
-use crate::operation::parity::Wanted;
+use crate::model::Result;
 
 /// `sealift parity`.
 #[derive(Debug)]
 pub(in crate::cli) struct Parity {
-    /// All volumes of the bundle.
-    pub(in crate::cli) volumes: Vec<PathBuf>,
-    /// What is made.
-    pub(in crate::cli) wanted: Wanted,
+    /// The bundle: files and folders.
+    pub(in crate::cli) places: Vec<PathBuf>,
+    /// Hundredths of recovery data.
+    pub(in crate::cli) percent: u8,
+    /// What is written; beside the bundle if nothing is said.
+    pub(in crate::cli) output: Option<PathBuf>,
+    /// Whether files are replaced.
+    pub(in crate::cli) force: bool,
     /// Result as JSON.
     pub(in crate::cli) json: bool,
 }
@@ -31,30 +34,39 @@ pub(in crate::cli) struct Repair {
     pub(in crate::cli) all: bool,
     /// Whether files are replaced.
     pub(in crate::cli) force: bool,
-    /// Whose signature counts, or why nobody's does: an encrypted bundle is repaired without.
-    pub(in crate::cli) trust: Result<Trust>,
+    /// Whose signature counts; perhaps nobody's.
+    pub(in crate::cli) trust: Trust,
+    /// What opens an encrypted bundle, so that it can be proved.
+    pub(in crate::cli) unlock: Unlock,
     /// Result as JSON.
     pub(in crate::cli) json: bool,
 }
 
 impl Parity {
-    pub(in crate::cli) fn resolve(args: args::ParityArgs) -> Result<Self> {
-        let output = args.output.or_else(|| args.volumes.first().map(|first| beside(first)));
-        let output = output.ok_or_else(|| Error::usage("there is no volume to make parity for"))?;
-        let wanted = Wanted { percent: args.percent, output, limit: None, force: args.force };
-        Ok(Self { volumes: args.volumes, wanted, json: args.json })
+    pub(in crate::cli) fn resolve(args: args::ParityArgs) -> Self {
+        Self {
+            places: args.places,
+            percent: args.percent,
+            output: args.output,
+            force: args.force,
+            json: args.json,
+        }
     }
 }
 
 impl Repair {
-    pub(in crate::cli) fn resolve(args: args::RepairArgs, environment: &Environment) -> Self {
-        Self {
+    pub(in crate::cli) fn resolve(
+        args: args::RepairArgs,
+        environment: &Environment,
+    ) -> Result<Self> {
+        Ok(Self {
             places: args.places,
             output: args.output,
             all: args.all,
             force: args.force,
-            trust: Trust::resolve(args.trust, environment),
+            trust: Trust::find(args.trust, environment)?,
+            unlock: Unlock::resolve(args.unlock, environment)?,
             json: args.json,
-        }
+        })
     }
 }

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use super::trust::Trust;
-use super::{is_there, signing_keys};
+use super::{is_there, refuse_folder, signing_keys};
 use crate::cli::args;
 use crate::cli::environment::Environment;
 use crate::cli::passphrase::Passphrase;
@@ -65,10 +65,15 @@ impl Sign {
                 ))
                 .hint("sign one at a time, or leave out the name of the result"));
             }
+            refuse_folder(file, "app.sealift")?;
             if !args.force && is_there(file)? {
                 return Err(Error::usage(format!("{} is already there", file.display()))
                     .hint("choose another name, or add --force to replace it"));
             }
+        }
+        if matches!(paper, Paper::Detached(_)) && args.key.len() > 1 {
+            return Err(Error::usage("a file holds one signature, and several keys are named")
+                .hint("run it once for each --key, each time with another --detached"));
         }
         let pen = match (args.add, args.public) {
             (Some(signature), Some(public)) if args.bundles.len() == 1 => {

@@ -28,6 +28,8 @@ pub(in crate::cli) struct Trust {
     threshold: Option<u8>,
     /// The trust folders, for messages.
     folders: Vec<PathBuf>,
+    /// The options that say so.
+    typed: Vec<String>,
 }
 
 impl Trust {
@@ -59,6 +61,15 @@ impl Trust {
     /// The same for who only looks, and needs nobody's key.
     pub(in crate::cli) fn find(args: args::TrustArgs, environment: &Environment) -> Result<Self> {
         let policies = environment.trust_policies()?;
+        let mut typed = Vec::new();
+        for (option, files) in [("--key", &args.key[..]), ("--trust", args.trust.as_slice())] {
+            for file in files {
+                typed.extend([option.to_owned(), file.to_string_lossy().into_owned()]);
+            }
+        }
+        if let Some(threshold) = args.threshold {
+            typed.extend(["--threshold".to_owned(), threshold.to_string()]);
+        }
         let said = if !args.key.is_empty() {
             Said::Keys(args.key)
         } else if let Some(policy) = args.trust.or_else(|| policies.first().cloned()) {
@@ -67,7 +78,7 @@ impl Trust {
             Said::Found(environment.trusted_key_files()?)
         };
         let folders = environment.trust_folders().map(Path::to_path_buf).collect();
-        Ok(Self { said, revocations: policies, threshold: args.threshold, folders })
+        Ok(Self { said, revocations: policies, threshold: args.threshold, folders, typed })
     }
 
     /// Reads the files; there must be a key.
@@ -103,6 +114,11 @@ impl Trust {
             rules.raise_threshold(threshold.into())?;
         }
         Ok(rules)
+    }
+
+    /// The options that say whose signature counts, word by word, for a command that is advised.
+    pub(in crate::cli) fn typed(&self) -> &[String] {
+        &self.typed
     }
 
     /// The trust.toml that counts, where one does.

@@ -1,7 +1,7 @@
 //! What opens encrypted bundles.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::is_there;
 use crate::cli::args;
@@ -18,6 +18,10 @@ pub(in crate::cli) struct Unlock {
     /// Whether they were named. One that lies in its place is not looked at unless it is needed.
     named: bool,
     passphrase: Arc<Passphrase>,
+    /// The options that were given.
+    typed: Vec<String>,
+    /// What they gave: nobody is asked twice.
+    loaded: OnceLock<Identities>,
 }
 
 impl Unlock {
@@ -26,6 +30,13 @@ impl Unlock {
         environment: &Environment,
     ) -> Result<Self> {
         let named = !args.identity.is_empty();
+        let mut typed = Vec::new();
+        let options = args.identity.iter().map(|file| ("--identity", file));
+        let passphrase =
+            args.bundle_passphrase_file.iter().map(|file| ("--bundle-passphrase-file", file));
+        for (option, file) in options.chain(passphrase) {
+            typed.extend([option.to_owned(), file.to_string_lossy().into_owned()]);
+        }
         let files = if named {
             args.identity
         } else {
@@ -38,7 +49,28 @@ impl Unlock {
             found
         };
         let passphrase = Passphrase::of_bundle(args.bundle_passphrase_file, environment);
-        Ok(Self { files, named, passphrase: Arc::new(passphrase) })
+        Ok(Self { files, named, passphrase: Arc::new(passphrase), typed, loaded: OnceLock::new() })
+    }
+
+    /// The options that say what opens a bundle, word by word, for a command that is advised.
+    pub(in crate::cli) fn typed(&self) -> &[String] {
+        &self.typed
+    }
+
+    /// Whether it was said on the command line what opens the bundle.
+    pub(in crate::cli) fn is_named(&self) -> bool {
+        !self.typed.is_empty()
+    }
+
+    /// The identities, where nothing need be opened: nobody is asked for a passphrase who has not
+    /// spoken of opening.
+    ///
+    /// # Errors
+    /// As for [`identities`](Self::identities).
+    pub(in crate::cli) fn where_possible(&self) -> Result<Identities> {
+        let identities = self.identities()?;
+        let asks = self.passphrase.asks() && !self.is_named();
+        Ok(if asks { identities.without_asking() } else { identities })
     }
 
     /// The identities. A passphrase is asked for where one is needed.
@@ -46,12 +78,16 @@ impl Unlock {
     /// # Errors
     /// What is wrong with a file that was named.
     pub(in crate::cli) fn identities(&self) -> Result<Identities> {
+        if let Some(loaded) = self.loaded.get() {
+            return Ok(loaded.clone());
+        }
         let identities = if self.named {
             Identities::load(&self.files)?
         } else {
             Identities::when_needed(self.files.clone())
         };
         let passphrase = Arc::clone(&self.passphrase);
-        Ok(identities.asking(Arc::new(move |what| passphrase.of(what))))
+        let identities = identities.asking(Arc::new(move |what| passphrase.of(what)));
+        Ok(self.loaded.get_or_init(|| identities).clone())
     }
 }

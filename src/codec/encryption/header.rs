@@ -12,6 +12,9 @@ const INTRO: &[u8] = b"age-encryption.org/";
 /// The first line of those that are read here.
 const VERSION_1: &[u8] = b"age-encryption.org/v1\n";
 
+/// Bytes of the first line that may be others: a line with more is that of some other file.
+const SPOILED: usize = 4;
+
 /// What an age file begins with that was made for pasting into a mail.
 const ARMOURED: &[u8] = b"-----BEGIN AGE ENCRYPTED FILE-----";
 
@@ -46,8 +49,8 @@ impl Header {
     ///
     /// # Errors
     /// [`Kind::Malformed`](crate::model::Kind::Malformed) where it is armoured, of another version
-    /// or over a limit; [`Kind::Damaged`](crate::model::Kind::Damaged) where it ends early;
-    /// [`Kind::Io`](crate::model::Kind::Io).
+    /// or over a limit; [`Kind::Damaged`](crate::model::Kind::Damaged) where it ends early, or is
+    /// not what anybody writes; [`Kind::Io`](crate::model::Kind::Io).
     pub(super) fn read(file: &File, what: &str) -> Result<Option<Self>> {
         let begin = read_up_to(file, ARMOURED.len(), what)?;
         if begin == ARMOURED {
@@ -57,13 +60,17 @@ impl Header {
             .hint("decrypt it with `age -d`, or ask for the binary form: age without --armor"));
         }
         if !begin.starts_with(INTRO) {
-            return Ok(None);
+            return if is_spoiled(&begin) { Err(makes_no_sense(what)) } else { Ok(None) };
         }
         let most = (limits::AGE_HEADER_BYTES + NONCE) as usize;
         let bytes = read_up_to(file, most, what)?;
         if !bytes.starts_with(VERSION_1) {
-            return Err(Error::malformed(format!("{what} is an age file of an unknown version"))
-                .hint("use a newer sealift, or decrypt it with `age -d`"));
+            return Err(if names_a_version(&bytes[INTRO.len()..]) {
+                Error::malformed(format!("{what} is an age file of an unknown version"))
+                    .hint("use a newer sealift, or decrypt it with `age -d`; damage to its first line looks the same")
+            } else {
+                makes_no_sense(what)
+            });
         }
         Self::measure(bytes, most, what).map(Some)
     }
@@ -72,7 +79,9 @@ impl Header {
         let (mut at, mut stanzas, mut wants_passphrase) = (VERSION_1.len(), 0, false);
         loop {
             let Some(length) = bytes[at..].iter().position(|&byte| byte == b'\n') else {
-                return Err(if bytes.len() == most {
+                return Err(if !is_text(&bytes[at..]) {
+                    makes_no_sense(what)
+                } else if bytes.len() == most {
                     Error::malformed(format!(
                         "the age header of {what} is longer than {} bytes",
                         limits::AGE_HEADER_BYTES
@@ -82,6 +91,10 @@ impl Header {
                 });
             };
             let line = &bytes[at..at + length];
+            // What is encrypted follows the last line: where that is spoiled, it is read as lines.
+            if !is_text(line) {
+                return Err(makes_no_sense(what));
+            }
             at += length + 1;
             if line.starts_with(END) {
                 break;
@@ -112,6 +125,30 @@ impl Header {
     }
 }
 
+/// Whether a file begins nearly as an age file does.
+fn is_spoiled(begin: &[u8]) -> bool {
+    let others = VERSION_1.iter().zip(begin).filter(|(own, other)| own != other);
+    begin.len() >= VERSION_1.len() && others.count() <= SPOILED
+}
+
+/// Whether the rest of a first line is that of some version.
+fn names_a_version(rest: &[u8]) -> bool {
+    let line = rest.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let number = line.strip_prefix(b"v").unwrap_or_default();
+    (1..4).contains(&number.len()) && number.iter().all(u8::is_ascii_digit)
+}
+
+/// Whether these are such bytes as lines of a header have.
+fn is_text(line: &[u8]) -> bool {
+    line.iter().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+/// The header is none.
+pub(super) fn makes_no_sense(what: &str) -> Error {
+    Error::damaged(format!("the age header of {what} is damaged"))
+        .hint("copy it again: without its header nobody can open the file")
+}
+
 fn cut_off(what: &str) -> Error {
     Error::damaged(format!("{what} is incomplete: it ends in its age header")).hint("copy it again")
 }
@@ -119,16 +156,18 @@ fn cut_off(what: &str) -> Error {
 /// The work that a passphrase takes, the last argument, is what this machine can do.
 fn check_work(arguments: &[u8], what: &str) -> Result<()> {
     let last = arguments.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
-    let work = std::str::from_utf8(last).ok().and_then(|text| text.parse::<u64>().ok());
-    match work {
-        Some(work) if work <= u64::from(limits::AGE_WORK) => Ok(()),
-        Some(work) => Err(Error::malformed(format!(
-            "to try a passphrase on {what} would take 2^{work} steps; the limit is 2^{}",
-            limits::AGE_WORK
-        ))
-        .hint("if you expect that, decrypt it with `age -d`")),
-        None => Err(Error::malformed(format!("the age header of {what} makes no sense"))),
+    let text = std::str::from_utf8(last).unwrap_or_default();
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(makes_no_sense(what));
     }
+    if text.parse::<u8>().is_ok_and(|work| work <= limits::AGE_WORK) {
+        return Ok(());
+    }
+    Err(Error::malformed(format!(
+        "to try a passphrase on {what} would take 2^{text} steps; the limit is 2^{}",
+        limits::AGE_WORK
+    ))
+    .hint("if you expect that, decrypt it with `age -d`; damage to the first bytes of the file looks the same"))
 }
 
 /// The first `most` bytes, fewer where the file is shorter.

@@ -50,8 +50,8 @@ impl Reader {
     ///
     /// # Errors
     /// [`Kind::Usage`](crate::model::Kind::Usage) where no identity opens it;
-    /// [`Kind::Malformed`](crate::model::Kind::Malformed) where its header is none, or over a limit;
-    /// [`Kind::Damaged`](crate::model::Kind::Damaged) where it was changed or cut off;
+    /// [`Kind::Malformed`](crate::model::Kind::Malformed) where its header is of another version, or
+    /// over a limit; [`Kind::Damaged`](crate::model::Kind::Damaged) where it was changed or cut off;
     /// [`Kind::Io`](crate::model::Kind::Io).
     pub fn open(file: &File, identities: &Identities, what: &str) -> Result<Option<Self>> {
         let cannot = |e| Error::io(format!("cannot read {what}"), e);

@@ -13,10 +13,14 @@ const SKEW: u64 = DAY;
 /// A bundle is never so old; a clock that says so is wrong. In seconds: twenty years.
 const OLDEST: u64 = 20 * 365 * DAY;
 
-/// No stream goes so far in one step: numbers that count, and such as are dates to the second
-/// (20261231235959) or milliseconds since 1970, stay below. A number near the end of its range would
-/// leave no room for the bundles that follow.
-const JUMP: u64 = 1 << 48;
+/// The highest number that the first bundle of a stream may have unasked: those that count, and
+/// such as are dates to the second (20261231235959) or milliseconds since 1970, stay below.
+const BEGINNING: u64 = 1 << 48;
+
+/// How far a stream may go in one step, unasked, whatever its numbers are. Whoever counts never makes
+/// so many bundles; a sender that was taken over, or that mistyped, would leave every receiver
+/// refusing what comes after the mistake was mended.
+const STEP: u64 = 1 << 32;
 
 /// What the bundle is wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +131,7 @@ pub fn judge(bundle: &Bundle<Authentic>, asked: &Asked<'_>) -> Result<Fresh> {
         Standing::First => fresh.notes.push(format!(
             "{path} is {position}, the first of it seen here: rollback could not be checked"
         )),
-        Standing::Later(before) if is_jump(before, position.sequence) => {
+        Standing::Later(before) if is_jump(Some(before), position.sequence) => {
             fresh.notes.push(format!("{path} is {position}; the one before it was {before}"));
         }
         _ => {}
@@ -186,8 +190,14 @@ fn right_clock(clock: u64, created: u64, what: &str) -> Result<()> {
     Ok(())
 }
 
-fn is_jump(before: u64, sequence: u64) -> bool {
-    sequence.saturating_sub(before) > JUMP
+/// Whether a number is absurdly high for one that follows `before`, or for the first. Numbers that
+/// are dates leap at the end of a year, and milliseconds go on while nothing is exported: so those
+/// that are large already may grow to twice what they are.
+fn is_jump(before: Option<u64>, sequence: u64) -> bool {
+    match before {
+        None => sequence > BEGINNING,
+        Some(before) => sequence.saturating_sub(before) > before.clamp(STEP, BEGINNING),
+    }
 }
 
 fn compare(
@@ -215,7 +225,7 @@ fn compare(
             };
         }
     }
-    if is_jump(before, position.sequence) && !accept_jump {
+    if is_jump(known.map(|known| known.sequence), position.sequence) && !accept_jump {
         return Err(Error::new(
             Kind::Stale,
             format!(
@@ -281,16 +291,31 @@ mod tests {
 
     #[test]
     fn absurd_numbers_are_taken_only_where_somebody_says_so() {
-        let seven = known(7, b"seven");
-        for before in [None, Some(&seven)] {
-            for sequence in [u64::MAX, JUMP + 8] {
-                assert_eq!(at(before, sequence, b"a", false).unwrap_err().kind(), Kind::Stale);
-                assert!(at(before, sequence, b"a", true).is_ok());
-            }
-            // A date to the second, and milliseconds since 1970.
-            assert!(at(before, 20_261_231_235_959, b"a", false).is_ok());
-            assert!(at(before, 1_790_000_000_000, b"a", false).is_ok());
+        let absurd = |before: Option<u64>, sequence| {
+            let before = before.map(|before| known(before, b"before"));
+            assert_eq!(at(before.as_ref(), sequence, b"a", false).unwrap_err().kind(), Kind::Stale);
+            assert!(at(before.as_ref(), sequence, b"a", true).is_ok());
+        };
+        let fine = |before: Option<u64>, sequence| {
+            let before = before.map(|before| known(before, b"before"));
+            assert!(at(before.as_ref(), sequence, b"a", false).is_ok());
+        };
+        for sequence in [u64::MAX, 1 << 63, BEGINNING + 1] {
+            absurd(None, sequence);
+            absurd(Some(7), sequence);
         }
+        fine(None, BEGINNING);
+        // Who counts does not count in such steps, below all absurd ends too.
+        absurd(Some(7), STEP + 8);
+        fine(Some(7), STEP + 7);
+        absurd(Some(7), 20_261_231_235_959);
+        // A date to the second, from one year to the next; milliseconds since 1970, a year later.
+        fine(None, 20_261_231_235_959);
+        fine(Some(20_261_231_235_959), 20_270_101_000_000);
+        fine(Some(1_790_000_000_000), 1_821_536_000_000);
+        absurd(Some(1_790_000_000_000), 20_261_231_235_959);
+        // Near the end no room is left to double.
+        absurd(Some(1 << 62), (1 << 62) + BEGINNING + 1);
         let last = known(u64::MAX, b"last");
         assert_eq!(at(Some(&last), u64::MAX, b"last", false).unwrap(), Standing::Same);
         assert!(at(Some(&last), 8, b"a", true).is_err());

@@ -1,10 +1,8 @@
 //! Level 4: one place for each four bytes, one for each seven.
 
-use super::search::{END_MARGIN, Parse, Places, Site};
+use super::search::{END_MARGIN, Parse, Places, Site, write_match};
 use crate::codec::deflate::klauspost::generation::Generation;
-use crate::codec::deflate::klauspost::history::{
-    History, common, extend_back, hash4, hash7, load64,
-};
+use crate::codec::deflate::klauspost::history::{History, common, hash4, hash7, load64};
 use crate::codec::deflate::klauspost::tokens::Tokens;
 
 const BITS: u32 = 15;
@@ -59,7 +57,7 @@ impl Parse for Four {
         let mut next = start;
         let mut there = Site::new(bytes, base, next);
         loop {
-            let (mut at, distance) = loop {
+            let (found, distance) = loop {
                 let here = there;
                 next = here.at + 1 + ((here.at - done) >> 6);
                 if next > limit {
@@ -70,13 +68,8 @@ impl Parse for Four {
                     break found;
                 }
             };
-            let mut end = at + 4;
-            end += common(bytes, end, end - distance, bytes.len());
-            at = extend_back(bytes, at, distance, done);
-            tokens.push_literals(&bytes[done..at]);
-            tokens.push_long_match(end - at, distance);
-            done = end;
-            at = if next >= done { next + 1 } else { done };
+            done = write_match(bytes, done, found, distance, tokens).end;
+            let at = if next >= done { next + 1 } else { done };
 
             if at >= limit {
                 if at + 8 < bytes.len() {

@@ -1,8 +1,12 @@
 //! What levels 1 to 6 share: tables of places, and the place for which a match is sought.
 
+use std::ops::Range;
+
 use crate::codec::deflate::codes::{MAX_MATCH, WINDOW};
 use crate::codec::deflate::klauspost::generation::Generation;
-use crate::codec::deflate::klauspost::history::{History, common, hash4, hash7, load32, load64};
+use crate::codec::deflate::klauspost::history::{
+    History, common, extend_back, hash4, hash7, load32, load64,
+};
 use crate::codec::deflate::klauspost::tokens::Tokens;
 
 /// How many bytes before the end of a chunk no match begins.
@@ -155,4 +159,22 @@ impl<'a> Site<'a> {
         let end = (self.at + MAX_MATCH).min(self.bytes.len());
         4 + common(self.bytes, self.at + 4, self.at + 4 - distance, end)
     }
+}
+
+/// Writes a match of which four bytes are known, as far as it goes to both sides, and the literals
+/// from `done` up to it. Gives what it covers.
+#[inline]
+pub(super) fn write_match(
+    bytes: &[u8],
+    done: usize,
+    at: usize,
+    distance: usize,
+    tokens: &mut Tokens,
+) -> Range<usize> {
+    let known = at + 4;
+    let end = known + common(bytes, known, known - distance, bytes.len());
+    let begin = extend_back(bytes, at, distance, done);
+    tokens.push_literals(&bytes[done..begin]);
+    tokens.push_long_match(end - begin, distance);
+    begin..end
 }

@@ -1,11 +1,9 @@
 //! Levels 1 and 2: one place for each four or five bytes, looked up at every other byte or so.
 
-use super::search::{END_MARGIN, Parse, Site};
+use super::search::{END_MARGIN, Parse, Site, write_match};
 use crate::codec::deflate::codes::WINDOW;
 use crate::codec::deflate::klauspost::generation::Generation;
-use crate::codec::deflate::klauspost::history::{
-    History, common, extend_back, hash4, hash5, load64,
-};
+use crate::codec::deflate::klauspost::history::{History, hash4, hash5, load64};
 use crate::codec::deflate::klauspost::tokens::Tokens;
 
 /// The table of level 1 or 2.
@@ -95,13 +93,9 @@ impl Parse for Sparse {
                 word >>= 8;
             };
             loop {
-                let mut end = at + 4;
-                end += common(bytes, end, end - distance, bytes.len());
-                at = extend_back(bytes, at, distance, done);
-                let length = end - at;
-                tokens.push_literals(&bytes[done..at]);
-                tokens.push_long_match(length, distance);
-                done = end;
+                let found = write_match(bytes, done, at, distance, tokens);
+                let length = found.len();
+                done = found.end;
                 at = if next >= done { next + 1 } else { done };
                 if at >= limit {
                     let needed = if matches!(self.by, By::Five) { 8 } else { 4 };

@@ -1,11 +1,9 @@
 //! Level 3: two places for each four or five bytes.
 
-use super::search::{END_MARGIN, Pairs, Parse, Site};
+use super::search::{END_MARGIN, Pairs, Parse, Site, write_match};
 use crate::codec::deflate::codes::WINDOW;
 use crate::codec::deflate::klauspost::generation::Generation;
-use crate::codec::deflate::klauspost::history::{
-    History, common, extend_back, hash4, hash5, load32, load64,
-};
+use crate::codec::deflate::klauspost::history::{History, common, hash4, hash5, load32, load64};
 use crate::codec::deflate::klauspost::tokens::Tokens;
 
 const BITS: u32 = 16;
@@ -106,13 +104,9 @@ impl Parse for Three {
                 }
             };
             loop {
-                let mut end = at + 4;
-                end += common(bytes, end, end - distance, bytes.len());
-                at = extend_back(bytes, at, distance, done);
-                let length = end - at;
-                tokens.push_literals(&bytes[done..at]);
-                tokens.push_long_match(length, distance);
-                done = end;
+                let found = write_match(bytes, done, at, distance, tokens);
+                let length = found.len();
+                done = found.end;
                 at = if next >= done { next + 1 } else { done };
                 if at >= limit {
                     let from = done - distance;

@@ -5,6 +5,8 @@ use sealift::model::Digest;
 use sealift::trust::SecretKey;
 use serde_json::{Value, json};
 
+pub(crate) use super::volume::{end, frame, put_member};
+
 /// The first line of a manifest.
 pub(crate) const TYPE_LINE: &str = "sealift manifest 1\n";
 
@@ -233,29 +235,23 @@ impl Forge {
         let mut packs = self.packs.iter();
         let mut volumes = Vec::new();
         for (number, &count) in (1..).zip(&self.spread) {
-            let mut volume = Vec::new();
+            let mut volume: Vec<u8> = Vec::new();
             let mut put =
                 |name: &str, content: &[u8]| put_member(&mut volume, name, content, self.time);
             put("README.txt", &self.readme);
-            put("volume", &self.volume_text(number));
+            put("volume", &self.volume_text(number as u64));
             for pack in packs.by_ref().take(count) {
                 put(&format!("packs/{}.zst", Digest::of(pack).hex()), pack);
+            }
+            if number < self.spread.len() {
+                volume.resize(volume.len() + 1024, 0);
             }
             volumes.push(volume);
         }
         let last = volumes.last_mut().unwrap();
         let index = format!("index/{}.zst", Digest::of(&self.index).hex());
         put_member(last, &index, &self.index, self.time);
-        let manifest_at = last.len();
-        put_member(last, "manifest", &self.text(), self.time);
-        for (id, signature) in signatures {
-            put_member(last, &format!("signatures/{id}.sig"), signature, self.time);
-        }
-        let tail = format!("sealift tail 1\nmanifest {manifest_at:020}\n");
-        put_member(last, "tail", tail.as_bytes(), self.time);
-        for volume in &mut volumes {
-            volume.resize(volume.len() + 1024, 0);
-        }
+        end(last, &self.text(), signatures, self.time);
         volumes
     }
 }
@@ -269,13 +265,6 @@ fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
         bytes[at..at + to.len()].copy_from_slice(to);
     }
     bytes
-}
-
-/// One zstd frame as the format wants it.
-pub(crate) fn frame(content: &[u8]) -> Vec<u8> {
-    let mut packer = zstd::bulk::Compressor::new(3).unwrap();
-    packer.include_checksum(true).unwrap();
-    packer.compress(content).unwrap()
 }
 
 /// Bytes of a member with header and padding.
@@ -294,22 +283,6 @@ fn place(entry: &mut Value, content: &[u8], volume: u64, at: u64) {
     entry["digest"] = json!(Digest::of(content));
 }
 
-/// Appends a member with the canonical header.
-pub(crate) fn put_member(volume: &mut Vec<u8>, name: &str, content: &[u8], time: u64) {
-    let mut header = tar::Header::new_ustar();
-    header.set_path(name).unwrap();
-    header.set_mode(0o644);
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_mtime(time);
-    header.set_size(content.len() as u64);
-    header.set_entry_type(tar::EntryType::Regular);
-    header.set_cksum();
-    volume.extend(header.as_bytes());
-    volume.extend(content);
-    volume.resize(volume.len().next_multiple_of(512), 0);
-}
-
 /// As the index writes numbers (unsigned LEB128).
 pub(crate) fn number(mut value: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -319,12 +292,4 @@ pub(crate) fn number(mut value: u64) -> Vec<u8> {
     }
     bytes.push(value as u8);
     bytes
-}
-
-#[test]
-fn a_bundle_that_was_taken_apart_and_put_together_is_whole() {
-    let small = &crate::sample::sample().small;
-    let again = Forge::of(small).sealed(&[crate::sample::key(1)]);
-    assert_eq!(members(&again).len(), members(small).len());
-    crate::scene::Case::new("forged").accepts("put together again", &again);
 }

@@ -4,19 +4,19 @@
 //! named and those beside them, gives back whole volumes in new files, and proves these as it
 //! would any bundle that arrives before they get their names.
 
+mod find;
+
 use std::path::{Path, PathBuf};
 
-use super::parity::{Coverage, in_the_way, phase, require_room, synced};
-use crate::bundle::parity::{FileState, Media, Medium, Parity, Survey};
-use crate::bundle::{Authentic, Bundle, files_named};
+use self::find::{Effort, find, listed};
+use super::parity::{Coverage, in_the_way, is_age, phase, require_room, synced};
+use crate::bundle::parity::{FileState, Media, Medium, Survey};
+use crate::bundle::{Authentic, Bundle};
 use crate::codec::atomic::{AtomicFile, name_together};
 use crate::codec::encryption::Identities;
 use crate::endpoint::Progress;
-use crate::model::{Error, Result, limits};
+use crate::model::{Error, Kind, Result};
 use crate::trust::Trust;
-
-/// What an age file begins with: a volume that is encrypted as a whole.
-const AGE: &[u8] = b"age-encryption.org/";
 
 /// What there is of a set and of its parity.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl State {
     /// Whether each of the files that were named is one of these volumes, whole, or of their parity.
     ///
     /// # Errors
-    /// [`Kind::Damaged`](crate::model::Kind::Damaged) where one is something else although all
+    /// [`Kind::Damaged`] where one is something else although all
     /// volumes are whole.
     fn accounts_for(&self, named: &[PathBuf]) -> Result<()> {
         let whole: Vec<PathBuf> =
@@ -81,143 +81,11 @@ impl State {
     }
 }
 
-/// What was found among the places that were named.
-struct Found {
-    media: Media,
-    /// Files that were named, and not only their folder.
-    named: Vec<PathBuf>,
-    parity: Parity,
-}
-
-/// Where parity is looked for in a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Effort {
-    /// At both ends.
-    Quick,
-    /// At both ends, and if there is none anywhere, in all of every file.
-    Thorough,
-}
-
-/// Looks for parity among these files and folders, and in the folders of the files.
-fn find(places: &[PathBuf], effort: Effort) -> Result<Found> {
-    let mut media = Media::default();
-    let mut named = Vec::new();
-    let mut folders: Vec<PathBuf> = Vec::new();
-    let places: Vec<PathBuf> =
-        places.iter().map(|place| files_named(place)).collect::<Result<Vec<_>>>()?.concat();
-    for place in &places {
-        let folder = if place.is_dir() {
-            place.clone()
-        } else {
-            let added = media.add(place).map_err(|error| {
-                error.hint("check the path; where a file is gone, name the folder that it was in")
-            })?;
-            named.push(media.files()[added].path.clone());
-            match place.parent() {
-                Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-                _ => PathBuf::from("."),
-            }
-        };
-        if !folders.contains(&folder) {
-            folders.push(folder);
-        }
-    }
-    for folder in folders {
-        add_folder(&mut media, &folder)?;
-    }
-    let mut all = match effort {
-        Effort::Thorough => Parity::find(&media)?,
-        Effort::Quick => Parity::find_quickly(&media),
-    };
-    if all.len() > 1 {
-        let covers = |parity: &Parity| {
-            let of_it = |medium: &&Medium| named.contains(&medium.path);
-            let mut own = media.files().iter().filter(of_it);
-            own.any(|medium| {
-                parity.files().contains(&medium.path) || parity.covers(&medium.path, medium.length)
-            })
-        };
-        if all.iter().any(covers) {
-            all.retain(covers);
-        }
-    }
-    let several = all.len() > 1;
-    match all.pop() {
-        None => Err(Error::damaged(format!("there is no parity at {}", listed(&places)))
-            .hint("name the file or folder with the parity of this bundle too; without it, only another copy helps")),
-        Some(_) if several => Err(Error::usage(format!(
-            "there is parity of several bundles at {}",
-            listed(&places)
-        ))
-        .hint("name the files of one bundle, or its parity")),
-        Some(parity) => Ok(Found { media, named, parity }),
-    }
-}
-
-fn listed(places: &[PathBuf]) -> String {
-    let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
-    places.join(", ")
-}
-
-/// Adds the files of a folder. Hidden ones are somebody's unfinished work.
-fn add_folder(media: &mut Media, folder: &Path) -> Result<()> {
-    let cannot = |e| Error::io(format!("cannot read the folder {}", folder.display()), e);
-    let mut paths = Vec::new();
-    for entry in folder.read_dir().map_err(cannot)? {
-        let entry = entry.map_err(cannot)?;
-        let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
-        if !is_hidden && entry.path().is_file() {
-            paths.push(entry.path());
-        }
-        if paths.len() > limits::FOLDER_FILES {
-            return Err(Error::usage(format!("{} has too many files", folder.display()))
-                .hint("put bundle and parity into a folder of their own"));
-        }
-    }
-    paths.sort();
-    for path in paths {
-        media.add(&path)?;
-    }
-    Ok(())
-}
-
-impl Found {
-    /// Looks through the files: first those that were named or look like what is wanted.
-    fn survey(&mut self, progress: &dyn Progress) -> Result<Survey<'_>> {
-        let (parity, named) = (&self.parity, &self.named);
-        let rank = |medium: &Medium| {
-            let is_likely = named.contains(&medium.path)
-                || parity.files().contains(&medium.path)
-                || parity.covers(&medium.path, medium.length)
-                || parity.resembles(&medium.path);
-            u8::from(!is_likely)
-        };
-        self.media.sort_by_rank(rank);
-        let likely = self.media.files().iter().take_while(|medium| rank(medium) == 0).count();
-        let total = self.media.files()[..likely].iter().map(|medium| medium.length).sum();
-        let survey = phase("looking for what is whole", total, progress, |advance| {
-            Ok(Survey::new(&self.parity, &self.media, likely, advance))
-        })?;
-        for path in &self.named {
-            let is_of_it = survey.uses(path) || self.parity.covers(path, u64::MAX);
-            if !is_of_it {
-                return Err(Error::damaged(format!(
-                    "the parity in {} is not for {}, or nothing of that is left",
-                    self.parity.files()[0].display(),
-                    path.display()
-                ))
-                .hint("name the parity that was made for it"));
-            }
-        }
-        Ok(survey)
-    }
-}
-
 /// Says what there is of a set and of its parity.
 ///
 /// # Errors
-/// [`Kind::Damaged`](crate::model::Kind::Damaged) where there is no parity, or a file that was named
-/// is not of it; [`Kind::Malformed`](crate::model::Kind::Malformed) for hostile parity; [`Kind::Io`](crate::model::Kind::Io).
+/// [`Kind::Damaged`] where there is no parity, or a file that was named
+/// is not of it; [`Kind::Malformed`] for hostile parity; [`Kind::Io`].
 pub fn look(places: &[PathBuf], progress: &dyn Progress) -> Result<State> {
     let mut found = find(places, Effort::Thorough)?;
     let named = found.named.clone();
@@ -240,9 +108,24 @@ pub fn is_there(places: &[PathBuf]) -> bool {
     find(places, Effort::Quick).is_ok()
 }
 
-/// Whether parity that lies beside a bundle is as it was: how many stretches it makes up for, and
-/// how many it did. The bundle itself is not read.
-pub fn condition(places: &[PathBuf], progress: &dyn Progress) -> Option<(usize, usize)> {
+/// Whether what was named is encrypted, as far as files were named.
+pub fn is_encrypted(places: &[PathBuf]) -> bool {
+    places.iter().any(|path| is_age(path))
+}
+
+/// Parity that lies beside a bundle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// How many stretches it makes up for.
+    pub left: usize,
+    /// How many it did when it was made.
+    pub whole: usize,
+    /// Its files.
+    pub files: Vec<PathBuf>,
+}
+
+/// Whether parity that lies beside a bundle is as it was. The bundle itself is not read.
+pub fn condition(places: &[PathBuf], progress: &dyn Progress) -> Option<Condition> {
     let found = find(places, Effort::Quick).ok()?;
     let own = |medium: &&Medium| found.named.contains(&medium.path);
     let mut named = found.media.files().iter().filter(own);
@@ -256,10 +139,14 @@ pub fn condition(places: &[PathBuf], progress: &dyn Progress) -> Option<(usize, 
         media.add(path).ok()?;
     }
     let total = media.files().iter().map(|medium| medium.length).sum();
-    let budget = phase("looking at the parity", total, progress, |advance| {
+    let left = phase("looking at the parity", total, progress, |advance| {
         Ok(Survey::new(&found.parity, &media, usize::MAX, advance).budget())
     });
-    Some((budget.ok()?, found.parity.description().layout().recovery()))
+    Some(Condition {
+        left: left.ok()?,
+        whole: found.parity.description().layout().recovery(),
+        files: found.parity.files().to_vec(),
+    })
 }
 
 /// What is to be repaired.
@@ -274,6 +161,11 @@ pub struct Request<'a> {
     pub force: bool,
     /// Whose signatures count; asked for when there is something to prove.
     pub trust: &'a dyn Fn() -> Result<Trust>,
+    /// What opens an encrypted bundle.
+    pub identities: Identities,
+    /// Whether an encrypted bundle must be opened and proved, too. If not, and nothing that is here
+    /// opens it, its parity alone vouches for it.
+    pub must_open: bool,
 }
 
 /// What a repair has done.
@@ -297,14 +189,15 @@ pub enum Proof {
     Nothing,
     /// Signed by a trusted key, and every stored byte is the one that was signed.
     Signed,
-    /// The table of the parity alone: the volumes are encrypted.
+    /// The table of the parity alone: the volumes are encrypted, and nothing that is here opens them
+    /// or says who may have signed them.
     Table,
 }
 
 /// Gives back the volumes that are damaged or missing.
 ///
 /// # Errors
-/// [`Kind::Damaged`](crate::model::Kind::Damaged) where more is lost than the parity makes up for; [`Kind::Untrusted`](crate::model::Kind::Untrusted) where what
+/// [`Kind::Damaged`] where more is lost than the parity makes up for; [`Kind::Untrusted`] where what
 /// comes out is not signed by a trusted key; as for [`look`]. Then nothing is written.
 pub fn repair(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> {
     let mut found = find(&request.places, Effort::Thorough)?;
@@ -326,10 +219,16 @@ pub fn repair(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> 
         Path::new(&volume.name).extension().is_none_or(|extension| extension != "age")
     };
     let any_is_plain = state.volumes.iter().any(is_plain);
-    let trust = if any_is_plain { Some((request.trust)()?) } else { None };
+    let trust = if any_is_plain || request.must_open {
+        Some((request.trust)()?)
+    } else if request.identities.is_empty() {
+        None
+    } else {
+        (request.trust)().ok()
+    };
     // Whoever signed it since should not lose that.
     let stands = |trust: &Trust| {
-        let bundle = open(&request.places, trust);
+        let bundle = open(&request.places, trust, &request.identities);
         bundle.and_then(|bundle| every_byte(&bundle, progress)).is_ok()
     };
     if !request.all && trust.as_ref().is_some_and(stands) {
@@ -387,21 +286,30 @@ fn prove(
         let written = written.map(|(_, output)| output.temporary().to_owned());
         files.extend(written.or_else(|| volume.whole.clone()));
     }
-    if files.iter().all(|path| is_age(path)) {
-        return Ok(Proof::Table);
+    let all_are_encrypted = files.iter().all(|path| is_age(path));
+    let opened = || Bundle::open_set(&files, None, &request.identities);
+    if all_are_encrypted && !request.must_open {
+        // Without an identity, nobody knows whether the parity was made of something whole.
+        let is_closed = request.identities.is_empty()
+            || opened().is_err_and(|error| error.kind() == Kind::Usage);
+        if trust.is_none() || is_closed {
+            return Ok(Proof::Table);
+        }
     }
     let trust = match trust {
         Some(trust) => trust,
         None => (request.trust)()?,
     };
-    let proved = open(&files, &trust).and_then(|bundle| every_byte(&bundle, progress));
+    let proved = opened()
+        .and_then(|bundle| bundle.authenticate(&trust))
+        .and_then(|bundle| every_byte(&bundle, progress));
     proved.map(|()| Proof::Signed).map_err(|error| {
         error.context("what the parity gives back is not accepted, and nothing was written")
     })
 }
 
-fn open(files: &[PathBuf], trust: &Trust) -> Result<Bundle<Authentic>> {
-    Bundle::open_set(files, None, &Identities::default())?.authenticate(trust)
+fn open(files: &[PathBuf], trust: &Trust, identities: &Identities) -> Result<Bundle<Authentic>> {
+    Bundle::open_set(files, None, identities)?.authenticate(trust)
 }
 
 /// Every byte of the volumes against what was signed; the first thing that is wrong.
@@ -415,15 +323,6 @@ fn every_byte(bundle: &Bundle<Authentic>, progress: &dyn Progress) -> Result<()>
             None => Ok(()),
         }
     })
-}
-
-fn is_age(path: &Path) -> bool {
-    let mut begin = [0; AGE.len()];
-    let read = std::fs::File::open(path).and_then(|mut file| {
-        use std::io::Read;
-        file.read_exact(&mut begin)
-    });
-    read.is_ok() && begin == AGE
 }
 
 /// More is lost than there is parity for.
