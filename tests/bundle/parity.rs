@@ -380,7 +380,8 @@ fn of_several_bundles_one_must_be_named() {
     assert!(error.message().starts_with("there is parity of several bundles at "), "{error}");
     let named = [sent.join("app.sealift")];
     assert!(repair::is_there(&named));
-    assert_eq!(repair::condition(&named, &Silent), Some((stick.budget, stick.budget)));
+    let condition = repair::condition(&named, &Silent).unwrap();
+    assert_eq!((condition.left, condition.whole), (stick.budget, stick.budget));
     assert_eq!(repair::outlook(&named, &Silent).unwrap().lost, 1);
     let report = stick.bench.repair(&named, &output).unwrap();
     assert_eq!((report.written, report.proof), (vec![output.clone()], Proof::Signed));
@@ -397,7 +398,7 @@ fn of_several_bundles_one_must_be_named() {
     let error = repair::look(&both, &Silent).unwrap_err();
     assert_eq!(error.kind(), Kind::Damaged);
     assert!(error.message().contains("is not for "), "{error}");
-    assert_eq!(repair::condition(&[stick.bench.path("stranger")], &Silent), None);
+    assert!(repair::condition(&[stick.bench.path("stranger")], &Silent).is_none());
 }
 
 #[test]
@@ -443,7 +444,7 @@ fn only_what_can_be_of_the_bundle_is_looked_through_in_passing() {
     let mut request = stick.bench.request(another, &place("another.sealift"), 1, None);
     request.writer.set = "1".repeat(32);
     export::export(request, &Silent).unwrap();
-    let bad = stick.hit(0..stick.budget + 1);
+    let bad = stick.hit(0..=stick.budget);
     std::fs::write(place("app.sealift"), &bad).unwrap();
     let outlook = |place: PathBuf| {
         let listener = Listener::default();
