@@ -406,4 +406,64 @@ mod tests {
             prop_assert_eq!(join(&sides, &stretches), tar);
         }
     }
+
+    /// A header whose checksum fits, with these bytes in it.
+    fn header(changes: &[(usize, &[u8])]) -> Vec<u8> {
+        let mut header = tar::Header::new_ustar();
+        header.set_path("f").unwrap();
+        header.set_size(3);
+        for (at, bytes) in changes {
+            header.as_mut_bytes()[*at..at + bytes.len()].copy_from_slice(bytes);
+        }
+        header.set_cksum();
+        header.as_bytes().to_vec()
+    }
+
+    #[test]
+    fn odd_headers_cost_sharing_and_never_bytes() {
+        // Sizes in base 256: three bytes, more than 64 bits, a negative one.
+        let wide = |last: u8, first: u8| {
+            let mut field = [0; 12];
+            (field[0], field[1], field[11]) = (0x80, first, last);
+            field
+        };
+        let prefixed: &[(usize, &[u8])] = &[(345, b"usr/lib")];
+        let gnu: &[(usize, &[u8])] = &[(257, b"ustar  \0"), (345, b"1234")];
+        for (changes, found) in [
+            (&[(124, &wide(3, 0)[..])][..], Some("f")),
+            (&[(124, &wide(3, 1)[..])], None),
+            (&[(124, &[0xff; 12][..])], None),
+            (&[(124, &b"abc"[..])], None),
+            (prefixed, Some("usr/lib/f")),
+            (gnu, Some("f")),
+            (&[(156, &b"S"[..])], Some("f")),
+            // More headers of a sparse file follow before its content.
+            (&[(156, &b"S"[..]), (482, &[1][..])], None),
+            (&[(156, &b"1"[..])], None),
+        ] {
+            let mut tar = header(changes);
+            tar.extend(b"abc");
+            tar.resize(1024, 0);
+            let (sides, stretches) = split(&tar, 100);
+            assert_eq!(sides.paths, found.into_iter().collect::<Vec<_>>(), "{changes:?}");
+            assert_eq!(sides.files.len(), usize::from(found.is_some()), "{changes:?}");
+            assert_eq!(join(&sides, &stretches), tar);
+        }
+    }
+
+    #[test]
+    fn records_that_are_too_long_or_unknown_tell_nothing() {
+        for (kind, size) in [(b'x', PAX_KEPT + 1), (b'L', PAX_KEPT + 1), (b'g', 20), (b'D', 20)] {
+            let field = format!("{size:011o}");
+            let mut tar = header(&[(156, &[kind][..]), (124, field.as_bytes())]);
+            tar.extend(b"11 path=pp\n".repeat(size as usize / 11 + 1));
+            tar.truncate(512 + size as usize);
+            tar.resize(tar.len().next_multiple_of(512), 0);
+            tar.extend(header(&[]));
+            tar.extend(b"abc");
+            let (sides, stretches) = split(&tar, 4096);
+            assert_eq!(sides.paths, ["f"], "{kind}");
+            assert_eq!(join(&sides, &stretches), tar);
+        }
+    }
 }

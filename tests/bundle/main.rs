@@ -1,5 +1,7 @@
 //! The bundle, through the library: what goes in comes out, nothing else does.
 
+#[path = "../support/coverage.rs"]
+mod coverage;
 #[path = "../support/forge.rs"]
 #[allow(dead_code)]
 mod forge;
@@ -16,6 +18,7 @@ mod packing;
 mod parity;
 mod read_back;
 mod reader;
+mod receipts;
 mod remake;
 mod resealed;
 mod resume;
@@ -23,6 +26,7 @@ mod round_trip;
 mod sealing;
 mod sets;
 mod split;
+mod strange;
 mod volumes;
 
 use std::path::{Path, PathBuf};

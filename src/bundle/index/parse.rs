@@ -19,6 +19,10 @@ impl Index {
     /// # Errors
     /// [`Kind::Malformed`](crate::model::Kind::Malformed) for anything that does not add up.
     pub fn parse(bytes: &[u8], packs: &[u64]) -> Result<Self> {
+        // So there are less than 2^32 chunks and pieces: each takes two bytes and more.
+        if bytes.len() as u64 > limits::INDEX_BYTES {
+            return Err(bad("it is longer than it may be"));
+        }
         let (rest, first) = match (bytes.strip_prefix(MAGIC), bytes.strip_prefix(MAGIC_1)) {
             (Some(rest), _) => (rest, false),
             (None, Some(rest)) => (rest, true),
@@ -34,7 +38,7 @@ impl Index {
             .map(|_| cursor.count(1 + CHUNK_ID_BYTES))
             .collect::<Result<Vec<_>, Odd>>()?;
         let total: usize = counts.iter().sum();
-        if total > rest.len() / (1 + CHUNK_ID_BYTES) || u32::try_from(total).is_err() {
+        if total > rest.len() / (1 + CHUNK_ID_BYTES) {
             return Err(bad("it counts more chunks than it holds"));
         }
         index.chunks.reserve_exact(total);
@@ -108,9 +112,6 @@ impl Index {
                 offset += length;
             }
             self.borrowed.blobs.push(BaseBlob { digest, size, plain });
-        }
-        if u32::try_from(self.chunks.len() + self.borrowed.pieces.len()).is_err() {
-            return Err(bad("it counts more chunks than can be numbered"));
         }
         Ok(())
     }
