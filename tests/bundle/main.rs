@@ -23,6 +23,7 @@ mod round_trip;
 mod sealing;
 mod sets;
 mod split;
+mod strangers;
 mod volumes;
 
 use std::path::{Path, PathBuf};
