@@ -443,11 +443,15 @@ fn only_identities_of_their_owner_alone_are_taken() {
         "# nothing\n",
         "AGE-PLUGIN-X-1ABC",
         "-----BEGIN OPENSSH PRIVATE KEY-----",
+        "age-encryption.org/v1",
+        "-----BEGIN AGE ENCRYPTED FILE-----",
         &secret[..70],
     ] {
         std::fs::write(&path, text).unwrap();
         let error = Identities::load([&path]).unwrap_err();
         assert_eq!(error.kind(), Kind::Usage, "{text}");
+        let itself = error.message().ends_with("it is encrypted itself");
+        assert_eq!(itself, text.contains("age-enc") || text.contains("BEGIN AGE"), "{error}");
         assert!(!error.chain().contains("AGE-SECRET"), "{error}");
     }
     let error = Recipients::parse([secret]).unwrap_err();
@@ -458,4 +462,45 @@ fn only_identities_of_their_owner_alone_are_taken() {
     assert_eq!(Recipients::parse([&*place.recipient; 2]).unwrap().count(), Some(1));
     let many = vec![place.recipient.as_str(); limits::AGE_STANZAS];
     assert_eq!(Recipients::parse(many).unwrap().count(), Some(1));
+}
+
+#[test]
+fn a_copy_is_read_with_what_opened_the_original() {
+    let place = Place::new();
+    let content = noise(200_000);
+    let path = place.encrypt("x", &content, &place.recipients());
+    let reader = place.open(&path).unwrap().unwrap();
+    std::fs::copy(&path, place.path("copy")).unwrap();
+    let copy = reader.copied_to(&File::open(place.path("copy")).unwrap()).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert!(whole(&copy).unwrap() == content);
+    assert_eq!(format!("{copy:?}"), "Reader { length: 200000, .. }");
+}
+
+#[test]
+fn a_file_that_changes_after_it_was_opened_gives_nothing() {
+    let place = Place::new();
+    let path = place.encrypt("x", &noise(200_000), &place.recipients());
+    let bytes = std::fs::read(&path).unwrap();
+    let other = std::fs::read(place.encrypt("y", b"y", &place.recipients())).unwrap();
+    // Another header under it, and none; then its last chunk is gone.
+    for (now, kind) in [
+        (&[&other[..200], &bytes[200..]].concat()[..], std::io::ErrorKind::InvalidData),
+        (&[&[0; 200], &bytes[200..]].concat(), std::io::ErrorKind::InvalidData),
+        (&bytes[..100], std::io::ErrorKind::UnexpectedEof),
+    ] {
+        std::fs::write(&path, &bytes).unwrap();
+        let reader = place.open(&path).unwrap().unwrap();
+        std::fs::write(&path, now).unwrap();
+        let fault = whole(&reader).unwrap_err();
+        assert_eq!((fault.error.kind(), fault.offset), (kind, 0), "{fault:?}");
+    }
+}
+
+#[test]
+fn a_header_that_cannot_be_read_is_a_matter_of_the_medium() {
+    let place = Place::new();
+    let unreadable = File::create(place.path("x")).unwrap();
+    let error = is_encrypted(&unreadable, "it").unwrap_err();
+    assert_eq!((error.kind(), error.message()), (Kind::Io, "cannot read it"));
 }
