@@ -154,6 +154,11 @@ pub const AGE_STANZAS: usize = 256;
 /// Steps of scrypt that it may take to try a passphrase, as a power of two: 1 GiB of memory and a few
 /// seconds. age itself writes 2^18, rage up to 2^20 on a quick machine.
 pub const AGE_WORK: u8 = 20;
+
+/// Files of a folder on which a passphrase is tried in vain: whoever fills a stick with such files
+/// costs its reader a few tries, not one for each.
+pub const AGE_MISSES: usize = 4;
+
 /// Shards of data that parity may have, and recovery shards: what keeps the table of a set of any
 /// size at 1.3 MiB, and both together far from the 65,536 that the code allows.
 pub const PARITY_SHARDS: usize = 16_384;

@@ -25,6 +25,7 @@ mod resume;
 mod round_trip;
 mod sealing;
 mod sets;
+mod shared_folder;
 mod split;
 mod strange;
 mod volumes;

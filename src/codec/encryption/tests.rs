@@ -186,6 +186,35 @@ fn a_passphrase_is_asked_once_for_all_files() {
 }
 
 #[test]
+fn a_passphrase_is_tried_in_vain_on_few_files_of_a_folder() {
+    let place = Place::new();
+    let own = Recipients::passphrase(Zeroizing::new("correct horse".into()));
+    let own = place.encrypt("own", b"content", &own);
+    // One step of scrypt, where a whole one takes a second.
+    let (salt, body) = ("A".repeat(22), "A".repeat(43));
+    let text = format!("age-encryption.org/v1\n-> scrypt {salt} 1\n{body}\n--- {body}\n");
+    let other = place.path("other");
+    std::fs::write(&other, [text.as_bytes(), &[0; 100]].concat()).unwrap();
+    let asked = Arc::new(|_: &str| Ok(Zeroizing::new("correct horse".to_owned())));
+    let identities = place.identities().asking(asked);
+    let refused = |path: &PathBuf, identities: &Identities| {
+        let opened = Reader::open(&File::open(path).unwrap(), identities, "it");
+        opened.err().map(|error| error.message().to_owned()).unwrap_or_default()
+    };
+    let in_folder = identities.sparingly();
+    // What opens costs nothing of it.
+    assert_eq!(refused(&own, &in_folder), "");
+    for number in 0..2 * limits::AGE_MISSES {
+        let tried = refused(&other, &in_folder) == "the passphrase does not open it";
+        assert_eq!(tried, number < limits::AGE_MISSES, "{number}");
+    }
+    assert!(refused(&own, &in_folder).contains("was not tried"));
+    assert_eq!(refused(&own, &in_folder.without_asking()), "", "another folder");
+    // A file that was named is tried whatever was before it.
+    assert_eq!(refused(&other, &identities), "the passphrase does not open it");
+}
+
+#[test]
 fn whatever_is_changed_does_not_open() {
     let place = Place::new();
     let content = noise(2 * CHUNK as usize + 100);
