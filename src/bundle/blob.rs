@@ -9,7 +9,7 @@ use super::recipe::{Body, Encoding, Run};
 use crate::codec::checked::read_bounded;
 use crate::codec::deflate::{GzipRecipe, Pool, Rebuilt};
 use crate::codec::number::Odd;
-use crate::codec::split::Stretch;
+use crate::codec::stretches::{self, Stretch};
 use crate::endpoint::Form;
 use crate::model::{Error, Result, limits};
 
@@ -207,7 +207,7 @@ impl Read for ChunkReader<'_> {
 struct TarReader<'a> {
     meta: ChunkReader<'a>,
     content: ChunkReader<'a>,
-    stretches: std::slice::Iter<'a, Stretch>,
+    stretches: stretches::Iter<'a>,
     left: Stretch,
 }
 
@@ -218,7 +218,7 @@ impl Read for TarReader<'_> {
         }
         while self.left == (0, 0) {
             match self.stretches.next() {
-                Some(&stretch) => self.left = stretch,
+                Some(stretch) => self.left = stretch,
                 None => return Ok(0),
             }
         }
@@ -305,7 +305,8 @@ mod tests {
         let chunks = Body::Chunks(runs(&[(1, 1), (0, 2)]));
         assert_eq!(read(&entry(chunks, Encoding::None)), b"worldhelloworld");
         let (meta, content) = (runs(&[(0, 1)]), runs(&[(1, 1)]));
-        let tar = Body::Tar { meta, content, stretches: vec![(2, 4), (0, 1), (3, 0)] };
+        let tar =
+            Body::Tar { meta, content, stretches: [(2, 4), (0, 1), (3, 0)].into_iter().collect() };
         assert_eq!(read(&entry(tar, Encoding::None)), b"heworldllo");
         assert_eq!(read(&entry(Body::Base(0), Encoding::None)), b"from the base");
         assert_eq!(read(&entry(Body::Inline((*b"abc").into()), Encoding::None)), b"abc");
@@ -314,7 +315,10 @@ mod tests {
     #[test]
     fn sides_that_are_shorter_than_their_stretches_end_early() {
         let (meta, content) = (runs(&[(0, 1)]), Vec::new());
-        let tar = entry(Body::Tar { meta, content, stretches: vec![(5, 1)] }, Encoding::None);
+        let tar = entry(
+            Body::Tar { meta, content, stretches: [(5, 1)].into_iter().collect() },
+            Encoding::None,
+        );
         let shelf = Shelf::new();
         let error = rebuild(&shelf, &tar).unwrap().read_to_end(&mut Vec::new()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);

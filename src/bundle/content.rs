@@ -33,7 +33,7 @@ pub(super) fn content<'a>(
             let (mut offset, mut left) = (0u64, 0u64);
             Box::new(numbers(content).filter_map(move |number| {
                 while left == 0 {
-                    let &(before, inside) = stretches.next()?;
+                    let (before, inside) = stretches.next()?;
                     offset += before;
                     left = inside;
                 }
@@ -44,7 +44,7 @@ pub(super) fn content<'a>(
                     while rest > left {
                         rest -= left;
                         offset += left;
-                        let &(before, inside) = stretches.next()?;
+                        let (before, inside) = stretches.next()?;
                         offset += before;
                         left = inside;
                     }
@@ -86,7 +86,11 @@ mod tests {
     }
 
     fn tar(content: &[(u32, u32)], stretches: &[(u64, u64)]) -> Body {
-        Body::Tar { meta: Vec::new(), content: runs(content), stretches: stretches.to_vec() }
+        Body::Tar {
+            meta: Vec::new(),
+            content: runs(content),
+            stretches: stretches.iter().copied().collect(),
+        }
     }
 
     #[test]

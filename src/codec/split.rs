@@ -7,6 +7,8 @@
 //!
 //! Formats: POSIX ustar and pax (IEEE Std 1003.1), GNU long names and base-256 numbers.
 
+use super::stretches::Stretches;
+
 /// Bytes of a tar block.
 const BLOCK: usize = 512;
 
@@ -26,9 +28,6 @@ pub trait Parts {
     /// The file is complete.
     fn file_end(&mut self);
 }
-
-/// One stretch: so many bytes of the describing side, then so many of content.
-pub type Stretch = (u64, u64);
 
 #[derive(Debug)]
 enum State {
@@ -62,7 +61,7 @@ pub struct Splitter {
     /// Size and path that a pax header or a long name gives to the next file.
     next_size: Option<u64>,
     next_path: Option<Vec<u8>>,
-    stretches: Vec<Stretch>,
+    stretches: Stretches,
     meta: u64,
     content: u64,
 }
@@ -80,7 +79,7 @@ impl Default for Splitter {
             told: Vec::new(),
             next_size: None,
             next_path: None,
-            stretches: Vec::new(),
+            stretches: Stretches::default(),
             meta: 0,
             content: 0,
         }
@@ -134,13 +133,14 @@ impl Splitter {
     }
 
     /// Ends the tar and returns its stretches. Their sums are the lengths of the two sides.
-    pub fn finish(mut self, parts: &mut dyn Parts) -> Vec<Stretch> {
+    pub fn finish(mut self, parts: &mut dyn Parts) -> Stretches {
         let rest = std::mem::take(&mut self.block);
         self.describe(&rest, parts);
         if matches!(self.state, State::Content { .. }) && self.content > 0 {
             parts.file_end();
         }
         self.close_stretch();
+        self.stretches.shrink();
         self.stretches
     }
 
@@ -316,7 +316,7 @@ mod tests {
         }
     }
 
-    fn split(tar: &[u8], step: usize) -> (Sides, Vec<Stretch>) {
+    fn split(tar: &[u8], step: usize) -> (Sides, Stretches) {
         let (mut sides, mut splitter) = (Sides::default(), Splitter::default());
         for part in tar.chunks(step.max(1)) {
             splitter.push(part, &mut sides);
@@ -325,10 +325,10 @@ mod tests {
         (sides, stretches)
     }
 
-    fn join(sides: &Sides, stretches: &[Stretch]) -> Vec<u8> {
+    fn join(sides: &Sides, stretches: &Stretches) -> Vec<u8> {
         let (mut meta, mut content) = (&sides.meta[..], &sides.content[..]);
         let mut out = Vec::new();
-        for &(m, c) in stretches {
+        for (m, c) in stretches {
             let (head, rest) = meta.split_at(m as usize);
             out.extend_from_slice(head);
             meta = rest;

@@ -72,7 +72,7 @@ pub const SIGNATURES: usize = 16;
 /// roughly one terabyte of layers.
 pub const INDEX_BYTES: u64 = 512 << 20;
 
-/// Chunks that the blobs of a bundle use, each as often as it is used. A thousand images that share
+/// Chunks that the blobs of a bundle and the prefixes of its packs use, each as often as it is used. A thousand images that share
 /// a terabyte of layers use as many; a hostile index could otherwise name each chunk for each blob.
 pub const CHUNK_USES: u64 = 1 << 28;
 

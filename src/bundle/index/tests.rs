@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::super::recipe::Encoding;
 use super::*;
-use crate::codec::split::Stretch;
+use crate::codec::stretches::Stretch;
 use crate::model::limits;
 use proptest::prelude::*;
 
@@ -23,7 +23,7 @@ fn sample() -> (Index, Vec<u64>) {
         Body::Tar {
             meta: runs(&[(0, 2)]),
             content: runs(&[(2, 1), (0, 1)]),
-            stretches: vec![(12, 7), (18, 8)],
+            stretches: [(12, 7), (18, 8)].into_iter().collect(),
         },
     );
     layer.plain = Some(Plain { digest: Digest::Sha512([9; 64]), size: 1 << 40 });
@@ -101,6 +101,24 @@ fn what_is_left_to_the_base_is_counted() {
     assert_eq!(Index::default().left_out(), LeftOut::default());
 }
 
+#[test]
+fn prefixes_cannot_use_chunks_without_end() {
+    let many = 1 << 20;
+    let mut packs = vec![vec![([1; 16], 1); many]];
+    packs.resize(258, vec![([2; 16], 1)]);
+    let lengths: Vec<u64> = packs.iter().map(|chunks| chunks.len() as u64).collect();
+    let index = |uses: usize| {
+        let mut prefixes = vec![vec![Run { first: 0, count: many as u32 }]; packs.len()];
+        prefixes[0].clear();
+        prefixes[uses + 1..].fill(Vec::new());
+        Index::new(&packs, prefixes, Borrowed::default(), Vec::new()).to_bytes(packs.len())
+    };
+    let most = limits::CHUNK_USES as usize / many;
+    assert!(Index::parse(&index(most), &lengths).is_ok());
+    let refused = Index::parse(&index(most + 1), &lengths).unwrap_err();
+    assert!(refused.to_string().contains("more chunks than any real one"), "{refused}");
+}
+
 fn runs(list: &[(u32, u32)]) -> Vec<Run> {
     list.iter().map(|&(first, count)| Run { first, count }).collect()
 }
@@ -110,7 +128,11 @@ fn entry(size: u64, recipe: impl Into<Recipe>) -> BlobEntry {
 }
 
 fn tar(meta: &[(u32, u32)], content: &[(u32, u32)], stretches: &[Stretch]) -> Body {
-    Body::Tar { meta: runs(meta), content: runs(content), stretches: stretches.to_vec() }
+    Body::Tar {
+        meta: runs(meta),
+        content: runs(content),
+        stretches: stretches.iter().copied().collect(),
+    }
 }
 
 fn inline(bytes: &[u8]) -> Body {
@@ -263,7 +285,7 @@ fn neither_prefixes_nor_uses_are_past_their_limits() {
     };
     assert!(Index::parse(&uses(0), &[1 << 16]).is_ok());
     let said = refusal(&uses(1), &[1 << 16]);
-    assert!(said.ends_with("its blobs use more chunks than any real ones do"), "{said}");
+    assert!(said.ends_with("it uses more chunks than any real one does"), "{said}");
 }
 
 proptest! {
