@@ -101,24 +101,6 @@ fn what_is_left_to_the_base_is_counted() {
     assert_eq!(Index::default().left_out(), LeftOut::default());
 }
 
-#[test]
-fn prefixes_cannot_use_chunks_without_end() {
-    let many = 1 << 20;
-    let mut packs = vec![vec![([1; 16], 1); many]];
-    packs.resize(258, vec![([2; 16], 1)]);
-    let lengths: Vec<u64> = packs.iter().map(|chunks| chunks.len() as u64).collect();
-    let index = |uses: usize| {
-        let mut prefixes = vec![vec![Run { first: 0, count: many as u32 }]; packs.len()];
-        prefixes[0].clear();
-        prefixes[uses + 1..].fill(Vec::new());
-        Index::new(&packs, prefixes, Borrowed::default(), Vec::new()).to_bytes(packs.len())
-    };
-    let most = limits::CHUNK_USES as usize / many;
-    assert!(Index::parse(&index(most), &lengths).is_ok());
-    let refused = Index::parse(&index(most + 1), &lengths).unwrap_err();
-    assert!(refused.to_string().contains("more chunks than any real one"), "{refused}");
-}
-
 fn runs(list: &[(u32, u32)]) -> Vec<Run> {
     list.iter().map(|&(first, count)| Run { first, count }).collect()
 }
@@ -286,6 +268,24 @@ fn neither_prefixes_nor_uses_are_past_their_limits() {
     assert!(Index::parse(&uses(0), &[1 << 16]).is_ok());
     let said = refusal(&uses(1), &[1 << 16]);
     assert!(said.ends_with("it uses more chunks than any real one does"), "{said}");
+}
+
+#[test]
+fn prefixes_cannot_use_chunks_without_end() {
+    let many = 1 << 20;
+    let mut packs = vec![vec![([1; 16], 1); many]];
+    packs.resize(258, vec![([2; 16], 1)]);
+    let lengths: Vec<u64> = packs.iter().map(|chunks| chunks.len() as u64).collect();
+    let index = |uses: usize| {
+        let mut prefixes = vec![vec![Run { first: 0, count: many as u32 }]; packs.len()];
+        prefixes[0].clear();
+        prefixes[uses + 1..].fill(Vec::new());
+        Index::new(&packs, prefixes, Borrowed::default(), Vec::new()).to_bytes(packs.len())
+    };
+    let most = limits::CHUNK_USES as usize / many;
+    assert!(Index::parse(&index(most), &lengths).is_ok());
+    let refused = Index::parse(&index(most + 1), &lengths).unwrap_err();
+    assert!(refused.to_string().contains("more chunks than any real one"), "{refused}");
 }
 
 proptest! {
