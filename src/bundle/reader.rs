@@ -353,16 +353,22 @@ impl Bundle<Authentic> {
 
     /// A pack as errors name it.
     pub(super) fn pack_name(&self, number: u32) -> String {
-        let manifest = &self.state.contents.manifest;
-        let pack = &manifest.packs[number as usize];
-        let file = match self.volumes.file(pack.volume) {
+        let volume = self.state.contents.manifest.packs[number as usize].volume;
+        let file = match self.volumes.file(volume) {
             Some(file) => file.display().to_string(),
-            None => format!("volume {}", pack.volume),
+            None => format!("volume {volume}"),
         };
+        self.pack_name_in(number, &file)
+    }
+
+    /// The same, as it lies in this file.
+    pub(super) fn pack_name_in(&self, number: u32, file: &str) -> String {
+        let packs = &self.state.contents.manifest.packs;
+        let pack = &packs[number as usize];
         format!(
             "pack {} of {} ({} bytes at {} of {file})",
             number + 1,
-            manifest.packs.len(),
+            packs.len(),
             pack.size,
             pack.offset,
         )
