@@ -110,11 +110,10 @@ impl Bundle<Authentic> {
     /// count, unless a receipt brought them.
     fn same_tail(&self, volume: &Volume, size: u64) -> Result<()> {
         let path = volume.path().display();
-        let tail = Tail::find(volume)?
-            .filter(|tail| tail.manifest == self.tail.manifest)
-            .ok_or_else(|| {
-                Error::damaged(format!("{path} does not end in the manifest that was signed"))
-            })?;
+        let tail =
+            Tail::find(volume)?.filter(|tail| tail.manifest == self.tail.manifest).ok_or_else(
+                || Error::damaged(format!("{path} does not end in the manifest that was signed")),
+            )?;
         if tail.manifest_at != size {
             return Err(Error::damaged(format!(
                 "the manifest of {path} lies at {}, not at {size} where it belongs: bytes were lost or added before it",

@@ -29,7 +29,12 @@ pub struct Unused {
 
 impl fmt::Display for Unused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} claims to be volume {} too and is not used", self.file.display(), self.volume)?;
+        write!(
+            f,
+            "{} claims to be volume {} too and is not used",
+            self.file.display(),
+            self.volume
+        )?;
         match &self.problem {
             Some(problem) => write!(f, ", since it is damaged: {problem}"),
             None => f.write_str(": it was not looked at"),

@@ -186,12 +186,8 @@ struct Looking<'a> {
 
 impl Looking<'_> {
     fn at(&self, blob: &BlobEntry, advance: &(dyn Fn(u64) + Sync)) -> Result<()> {
-        let mut reader = VerifiedReader::new(
-            rebuild(self, blob)?,
-            blob.digest,
-            blob.size,
-            self.bundle.title(),
-        );
+        let mut reader =
+            VerifiedReader::new(rebuild(self, blob)?, blob.digest, blob.size, self.bundle.title());
         let mut buffer = vec![0; 256 << 10];
         loop {
             match reader.read(&mut buffer) {
@@ -209,8 +205,8 @@ impl Looking<'_> {
         if held(&self.bad).contains_key(&pack) {
             return Err(is_bad());
         }
-        let prefix = prefix(self, pack)
-            .map_err(|e| Error::from_io(format!("cannot open {name}"), e))?;
+        let prefix =
+            prefix(self, pack).map_err(|e| Error::from_io(format!("cannot open {name}"), e))?;
         match self.bundle.stored_pack(pack, &name) {
             Ok(stored) => {
                 held(&self.good).insert(pack);

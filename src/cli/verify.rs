@@ -199,7 +199,9 @@ fn show(
     }
     if let Some(file) = &report.not_judged {
         let (file, judged) = (file.display(), bundle.path().display());
-        out.line(format!("note: the signatures in {file} were not judged: those in {judged} were"))?;
+        out.line(format!(
+            "note: the signatures in {file} were not judged: those in {judged} were"
+        ))?;
     }
     for found in &report.problems {
         let place = found
