@@ -2,7 +2,8 @@
 
 use std::io::{Cursor, Read, Seek};
 
-use sealift::codec::split::{Parts, Splitter, Stretch};
+use sealift::codec::split::{Parts, Splitter};
+use sealift::codec::stretches::Stretches;
 use sealift::codec::tarball::Walker;
 
 #[derive(Default)]
@@ -30,10 +31,10 @@ impl Parts for Sides {
     }
 }
 
-fn join(sides: &Sides, stretches: &[Stretch]) -> Vec<u8> {
+fn join(sides: &Sides, stretches: &Stretches) -> Vec<u8> {
     let (mut meta, mut content) = (&sides.meta[..], &sides.content[..]);
     let mut out = Vec::new();
-    for &(described, contained) in stretches {
+    for (described, contained) in stretches {
         out.extend_from_slice(super::take(&mut meta, described as usize));
         out.extend_from_slice(super::take(&mut content, contained as usize));
     }
@@ -81,7 +82,7 @@ pub fn tar(data: &[u8]) {
             splitter.push(piece, &mut sides);
         }
         let stretches = splitter.finish(&mut sides);
-        assert!(stretches.iter().all(|&(described, contained)| described + contained > 0));
+        assert!(stretches.iter().all(|(described, contained)| described + contained > 0));
         assert!(join(&sides, &stretches) == data);
     }
 }

@@ -150,7 +150,7 @@ impl Base {
             let (mut splitter, mut names) = (Splitter::default(), Names::default());
             let mut offset = 0u64;
             let mut bytes = Vec::new();
-            for &(before, inside) in stretches {
+            for (before, inside) in stretches {
                 bytes.clear();
                 std::io::Read::read_to_end(&mut std::io::Read::take(&mut meta, before), &mut bytes)
                     .map_err(|e| Error::from_io("cannot read the base", e))?;

@@ -9,7 +9,7 @@ use super::recipe::{Body, Encoding, Run};
 use crate::codec::checked::read_bounded;
 use crate::codec::deflate::{GzipRecipe, Pool, Rebuilt};
 use crate::codec::number::Odd;
-use crate::codec::split::Stretch;
+use crate::codec::stretches::{self, Stretch};
 use crate::endpoint::Form;
 use crate::model::{Error, Result, limits};
 
@@ -207,7 +207,7 @@ impl Read for ChunkReader<'_> {
 struct TarReader<'a> {
     meta: ChunkReader<'a>,
     content: ChunkReader<'a>,
-    stretches: std::slice::Iter<'a, Stretch>,
+    stretches: stretches::Iter<'a>,
     left: Stretch,
 }
 
@@ -218,7 +218,7 @@ impl Read for TarReader<'_> {
         }
         while self.left == (0, 0) {
             match self.stretches.next() {
-                Some(&stretch) => self.left = stretch,
+                Some(stretch) => self.left = stretch,
                 None => return Ok(0),
             }
         }
@@ -234,5 +234,122 @@ impl Read for TarReader<'_> {
         }
         *left -= n as u64;
         Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bundle::index::Borrowed;
+    use crate::codec::deflate::{Coder, Member};
+    use crate::endpoint::Plain;
+    use crate::model::{Digest, Kind};
+
+    /// One pack of the chunks `hello` and `world`.
+    struct Shelf {
+        index: Index,
+        pool: Arc<Pool>,
+    }
+
+    impl Shelf {
+        fn new() -> Self {
+            let packs = [vec![([1; 16], 5), ([2; 16], 5)]];
+            let index = Index::new(&packs, vec![Vec::new()], Borrowed::default(), Vec::new());
+            Self { index, pool: Arc::new(Pool::new(1)) }
+        }
+    }
+
+    impl Store for Shelf {
+        fn tables(&self) -> &Index {
+            &self.index
+        }
+
+        fn opened(&self, _: u32) -> Result<Arc<Vec<u8>>> {
+            Ok(Arc::new(b"helloworld".to_vec()))
+        }
+
+        fn of_base_piece(&self, _: Piece) -> Result<Vec<u8>> {
+            Err(Error::usage("there is no base"))
+        }
+
+        fn of_base(&self, _: u32, _: Form) -> Result<Box<dyn Read + Send + '_>> {
+            Ok(Box::new(&b"from the base"[..]))
+        }
+
+        fn pool(&self) -> &Arc<Pool> {
+            &self.pool
+        }
+    }
+
+    fn runs(list: &[(u32, u32)]) -> Vec<Run> {
+        list.iter().map(|&(first, count)| Run { first, count }).collect()
+    }
+
+    fn entry(body: Body, encoding: Encoding) -> BlobEntry {
+        let digest = Digest::of(b"blob");
+        let plain = Some(Plain { digest, size: 10 });
+        let recipe = crate::bundle::recipe::Recipe { body, encoding };
+        BlobEntry { digest, size: 40, plain, recipe }
+    }
+
+    fn read(blob: &BlobEntry) -> Vec<u8> {
+        let (shelf, mut bytes) = (Shelf::new(), Vec::new());
+        let mut reader = rebuild(&shelf, blob).unwrap();
+        assert_eq!(reader.read(&mut []).unwrap(), 0);
+        reader.read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn a_body_is_put_together_from_whatever_it_is_in() {
+        let chunks = Body::Chunks(runs(&[(1, 1), (0, 2)]));
+        assert_eq!(read(&entry(chunks, Encoding::None)), b"worldhelloworld");
+        let (meta, content) = (runs(&[(0, 1)]), runs(&[(1, 1)]));
+        let tar =
+            Body::Tar { meta, content, stretches: [(2, 4), (0, 1), (3, 0)].into_iter().collect() };
+        assert_eq!(read(&entry(tar, Encoding::None)), b"heworldllo");
+        assert_eq!(read(&entry(Body::Base(0), Encoding::None)), b"from the base");
+        assert_eq!(read(&entry(Body::Inline((*b"abc").into()), Encoding::None)), b"abc");
+    }
+
+    #[test]
+    fn sides_that_are_shorter_than_their_stretches_end_early() {
+        let (meta, content) = (runs(&[(0, 1)]), Vec::new());
+        let tar = entry(
+            Body::Tar { meta, content, stretches: [(5, 1)].into_iter().collect() },
+            Encoding::None,
+        );
+        let shelf = Shelf::new();
+        let error = rebuild(&shelf, &tar).unwrap().read_to_end(&mut Vec::new()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn a_layer_is_made_again_from_what_fits_it_alone() {
+        let recipe = |plain, packed, corrections| {
+            let (header, coder) = (vec![0; 10], Coder::GENERAL);
+            let marks = Vec::new();
+            let member = Member { header, coder, plain, packed, trailer: None, corrections, marks };
+            crate::codec::deflate::GzipRecipe { members: vec![member], rest: Vec::new() }.to_bytes()
+        };
+        // 40 bytes are a header of 10, the stream, and a trailer of 8.
+        for (recipe, corrections, says) in [
+            (vec![7], runs(&[]), "it counts more than it holds"),
+            (recipe(11, 22, 0), runs(&[]), "its recipe is for a stream of another length"),
+            (recipe(10, 23, 0), runs(&[]), "its recipe is for a stream of another length"),
+            (recipe(10, 22, 4), runs(&[(0, 1)]), "its corrections have another length"),
+        ] {
+            let encoding = Encoding::Gzip { recipe: recipe.into(), corrections };
+            let blob = entry(Body::Chunks(runs(&[(0, 2)])), encoding);
+            let shelf = Shelf::new();
+            let error = rebuild(&shelf, &blob).err().expect("it is refused");
+            assert_eq!(error.kind(), Kind::Malformed);
+            let told = format!("layer {} cannot be rebuilt: {says}", blob.digest);
+            assert_eq!(error.message(), told);
+        }
+        let encoding =
+            Encoding::Gzip { recipe: recipe(10, 22, 5).into(), corrections: runs(&[(0, 1)]) };
+        let good = entry(Body::Chunks(runs(&[(0, 2)])), encoding);
+        assert!(rebuild(&Shelf::new(), &good).is_ok());
     }
 }

@@ -95,3 +95,61 @@ impl Slots {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::sync::Barrier;
+
+    use super::*;
+    use crate::model::Error;
+
+    #[test]
+    fn what_was_used_longest_ago_is_let_go() {
+        let cache = PackCache::new(10);
+        let loaded = RefCell::new(Vec::new());
+        let get = |pack: u32, bytes: usize| {
+            let load = || {
+                loaded.borrow_mut().push(pack);
+                Ok(vec![pack as u8; bytes])
+            };
+            assert_eq!(cache.get(pack, load).unwrap().len(), bytes);
+        };
+        for (pack, bytes) in [(1, 4), (2, 4), (1, 4), (3, 4), (1, 4), (2, 4), (3, 4)] {
+            get(pack, bytes);
+        }
+        assert_eq!(loaded.take(), [1, 2, 3, 2, 3]);
+        // One that is larger than all of it is kept alone, while it is the last.
+        for (pack, bytes) in [(4, 20), (4, 20), (5, 1), (4, 20)] {
+            get(pack, bytes);
+        }
+        assert_eq!(loaded.take(), [4, 5, 4]);
+    }
+
+    #[test]
+    fn what_failed_is_tried_again() {
+        let cache = PackCache::new(10);
+        assert!(cache.get(1, || Err(Error::damaged("bad"))).is_err());
+        assert_eq!(*cache.get(1, || Ok(vec![1])).unwrap(), [1]);
+    }
+
+    #[test]
+    fn a_pack_that_two_want_is_read_once() {
+        let cache = PackCache::new(10);
+        let (inside, loads) = (Barrier::new(2), Mutex::new(0));
+        let load = || {
+            *loads.lock().unwrap() += 1;
+            inside.wait();
+            Ok(vec![1])
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| cache.get(1, load));
+            scope.spawn(|| {
+                inside.wait();
+                // By now it is being read, or was: nobody reads it once more.
+                cache.get(1, || panic!("it was read twice"))
+            });
+        });
+        assert_eq!(*loads.lock().unwrap(), 1);
+    }
+}

@@ -33,7 +33,7 @@ pub(super) fn content<'a>(
             let (mut offset, mut left) = (0u64, 0u64);
             Box::new(numbers(content).filter_map(move |number| {
                 while left == 0 {
-                    let &(before, inside) = stretches.next()?;
+                    let (before, inside) = stretches.next()?;
                     offset += before;
                     left = inside;
                 }
@@ -44,7 +44,7 @@ pub(super) fn content<'a>(
                     while rest > left {
                         rest -= left;
                         offset += left;
-                        let &(before, inside) = stretches.next()?;
+                        let (before, inside) = stretches.next()?;
                         offset += before;
                         left = inside;
                     }
@@ -57,5 +57,65 @@ pub(super) fn content<'a>(
                 Some((at, length(number), number))
             }))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bundle::index::{BaseBlob, Borrowed, Piece};
+    use crate::bundle::recipe::Recipe;
+    use crate::endpoint::Plain;
+    use crate::model::Digest;
+
+    /// Where chunks of 10, 20 and 5 bytes, and a piece of 7 of the base, lie in a blob.
+    fn places(recipe: impl Into<Recipe>, plain: bool) -> Vec<(u64, u32, u32)> {
+        let of_base = BaseBlob { digest: Digest::of(b"base"), size: 100, plain: None };
+        let piece = Piece { blob: 0, offset: 1, length: 7 };
+        let borrowed = Borrowed { blobs: vec![of_base], pieces: vec![piece] };
+        let packs = [vec![([1; 16], 10), ([2; 16], 20)], vec![([3; 16], 5)]];
+        let index = Index::new(&packs, vec![Vec::new(); 2], borrowed, Vec::new());
+        let digest = Digest::of(b"blob");
+        let plain = plain.then_some(Plain { digest, size: 35 });
+        let blob = BlobEntry { digest, size: 35, plain, recipe: recipe.into() };
+        content(&index, &blob).collect()
+    }
+
+    fn runs(list: &[(u32, u32)]) -> Vec<Run> {
+        list.iter().map(|&(first, count)| Run { first, count }).collect()
+    }
+
+    fn tar(content: &[(u32, u32)], stretches: &[(u64, u64)]) -> Body {
+        Body::Tar {
+            meta: Vec::new(),
+            content: runs(content),
+            stretches: stretches.iter().copied().collect(),
+        }
+    }
+
+    #[test]
+    fn chunks_lie_one_after_another() {
+        let chunks = || Body::Chunks(runs(&[(1, 3), (0, 1)]));
+        assert_eq!(places(chunks(), false), [(0, 20, 1), (20, 5, 2), (25, 7, 3), (32, 10, 0)]);
+        // What is carried as it came is not its plain form, and what is made again is.
+        assert_eq!(places(chunks(), true), []);
+        let encoding = Encoding::Gzip { recipe: [].into(), corrections: Vec::new() };
+        assert_eq!(places(Recipe { body: chunks(), encoding }, true).len(), 4);
+        assert_eq!(places(Body::Base(0), false), []);
+        assert_eq!(places(Body::Inline([1, 2].into()), false), []);
+    }
+
+    #[test]
+    fn in_a_tar_they_lie_behind_what_describes_them() {
+        let whole = [(100, 30), (2, 12)];
+        assert_eq!(
+            places(tar(&[(0, 4)], &whole), false),
+            [(100, 10, 0), (110, 20, 1), (132, 5, 2), (137, 7, 3)]
+        );
+        // A chunk that goes on in the next file lies in two places; those behind it do not move.
+        let cut = [(100, 15), (2, 3), (2, 24)];
+        assert_eq!(places(tar(&[(0, 4)], &cut), false), [(100, 10, 0), (134, 5, 2), (139, 7, 3)]);
+        // Fewer stretches than chunks: what is nowhere is not told.
+        assert_eq!(places(tar(&[(0, 4)], &[(100, 15)]), false), [(100, 10, 0)]);
     }
 }

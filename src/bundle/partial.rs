@@ -7,12 +7,18 @@
 //!     bundle            its packs: the first volume
 //!     bundle-2 …        those after it
 //!     checkpoint        what is in them
-//!     names             which set is being given its names, while it is
+//!     names             which set is being given its names, while it is, and how long its volumes are
 //!   2/                  the export that is running
 //! ```
 //!
 //! All of it goes when the bundle gets its name.
+//!
+//! The folder of the bundle may be one in which others write too. What somebody else has laid there
+//! under such a name is neither read nor removed: see [`Own`].
 
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -32,6 +38,9 @@ const MOST: usize = 2;
 /// The name of the note of a set that is being given its names.
 const NAMES: &str = "names";
 
+/// What that note has at most: a set, and a length of up to 20 digits for each volume, a line each.
+const NAMES_BYTES: u64 = 64 + 21 * limits::VOLUMES as u64;
+
 /// What an interrupted export has left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
@@ -45,8 +54,8 @@ impl Kept {
     /// What interrupted exports to `target` have left; `None` where that is nothing.
     pub fn find(target: &Path) -> Option<Self> {
         let folder = home(target).ok()?;
-        let whole = runs(&folder).into_iter().filter(|(_, run)| is_whole(run));
-        let lengths: Vec<u64> = whole.map(|(_, run)| length(&run)).collect();
+        let whole = own_runs(&folder).into_iter().map(|(run, _)| run).filter(|run| is_whole(run));
+        let lengths: Vec<u64> = whole.map(|run| length(&run)).collect();
         (!lengths.is_empty()).then(|| Self { folder, bytes: lengths.iter().sum() })
     }
 }
@@ -81,11 +90,28 @@ impl Partial {
                 .because(format!("{} is there and is not a folder", home.display()))
                 .hint("remove it, or choose another name for the bundle"));
         }
+        // Before anything in it is read or removed.
+        let strange = |path: &Path| {
+            Error::new(Kind::Io, format!("cannot write {}", target.display()))
+                .because(format!(
+                    "{} belongs to somebody else, or others can write to it",
+                    path.display()
+                ))
+                .hint("remove it, or choose another name for the bundle")
+        };
+        let own = Own::around(&home);
+        if !own.holds(&home) {
+            return Err(strange(&home));
+        }
+        let runs = runs(&home);
+        if let Some((_, run)) = runs.iter().find(|(_, run)| !own.holds(run)) {
+            return Err(strange(run));
+        }
         let mut older = Vec::new();
         let mut number = 1;
-        for (own, run) in runs(&home) {
-            number = number.max(own + 1);
-            for name in left_by(&run, target) {
+        for (of_run, run) in runs {
+            number = number.max(of_run + 1);
+            for name in left_by(&run, &own, target) {
                 let _ = std::fs::remove_file(name);
             }
             let bundle = run.join(BUNDLE);
@@ -110,11 +136,6 @@ impl Partial {
         let folder = home.join(number.to_string());
         make_folder(&folder).map_err(cannot)?;
         let workshop = Workshop::new(folder, CHECKPOINT);
-        if !same_owner(&home, workshop.path()) {
-            return Err(Error::new(Kind::Io, format!("cannot write {}", target.display()))
-                .because(format!("{} belongs to somebody else", home.display()))
-                .hint("remove it, or choose another name for the bundle"));
-        }
         Ok(Self { target: target.to_owned(), home, workshop, older, recipients: None })
     }
 
@@ -134,12 +155,14 @@ impl Partial {
     /// killed in that moment. They are removed when a bundle is written here again.
     pub(super) fn left_names(target: &Path) -> Vec<PathBuf> {
         let Ok(home) = home(target) else { return Vec::new() };
-        runs(&home).into_iter().flat_map(|(_, run)| left_by(&run, target)).collect()
+        own_runs(&home).into_iter().flat_map(|(run, own)| left_by(&run, &own, target)).collect()
     }
 
-    /// Notes that the volumes of a set are about to get their names.
-    pub(super) fn note_names(&self, set: &str, count: u64) -> Result<()> {
-        atomic::write_file(&self.folder().join(NAMES), 0o600, format!("{set} {count}").as_bytes())
+    /// Notes that the volumes of a set, which have these lengths, are about to get their names.
+    pub(super) fn note_names(&self, set: &str, lengths: &[u64]) -> Result<()> {
+        let lines = lengths.iter().map(|length| format!("{length}\n"));
+        let text: String = std::iter::once(format!("{set}\n")).chain(lines).collect();
+        atomic::write_file(&self.folder().join(NAMES), 0o600, text.as_bytes())
     }
 
     /// What interrupted exports have left: each has something that those before it have not. What
@@ -195,22 +218,43 @@ impl Partial {
     }
 }
 
-/// What a run that was killed while it named its volumes has left.
-fn left_by(run: &Path, target: &Path) -> Vec<PathBuf> {
-    let noted = std::fs::read_to_string(run.join(NAMES)).ok();
-    let noted = noted.as_deref().and_then(|text| text.split_once(' '));
-    let Some((set, Ok(count))) = noted.map(|(set, count)| (set, count.parse::<u64>())) else {
-        return Vec::new();
+/// What a run that was killed while it named its volumes has left: files that say that they are these
+/// volumes, and are as long.
+fn left_by(run: &Path, own: &Own, target: &Path) -> Vec<PathBuf> {
+    let Some((set, lengths)) = noted(run, own) else { return Vec::new() };
+    let count = lengths.len() as u64;
+    let is_of_set = |number: u64, path: &Path| {
+        let length = lengths.get(number as usize - 1);
+        let meta = path.symlink_metadata().ok().filter(Metadata::is_file);
+        meta.is_some_and(|meta| Some(&meta.len()) == length)
+            && Claim::in_file(path).is_some_and(|own| own.set == set && own.number == number)
     };
-    let is_of_set = |path: &PathBuf| Claim::in_file(path).is_some_and(|own| own.set == set);
-    let count = count.min(limits::VOLUMES as u64);
-    let mut names: Vec<PathBuf> =
-        (1..=count).map(|number| volume_path(target, number, count)).collect();
+    let mut names: Vec<(u64, PathBuf)> =
+        (1..=count).map(|number| (number, volume_path(target, number, count))).collect();
     match names.pop() {
         // It had just come to its end: nothing is left but the folder.
-        Some(last) if is_of_set(&last) => Vec::new(),
-        _ => names.into_iter().filter(is_of_set).collect(),
+        Some((number, last)) if is_of_set(number, &last) => Vec::new(),
+        _ => {
+            names.retain(|(number, name)| is_of_set(*number, name));
+            names.into_iter().map(|(_, name)| name).collect()
+        }
     }
+}
+
+/// The set whose volumes were about to get their names, and how long they are.
+fn noted(run: &Path, own: &Own) -> Option<(String, Vec<u64>)> {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    let file: File = options.open(run.join(NAMES)).ok()?;
+    let meta = file.metadata().ok()?;
+    if !meta.is_file() || !own.has(&meta) || meta.len() > NAMES_BYTES {
+        return None;
+    }
+    let mut text = String::new();
+    file.take(NAMES_BYTES).read_to_string(&mut text).ok()?;
+    let (set, lengths) = text.strip_suffix('\n')?.split_once('\n')?;
+    let lengths: Option<Vec<u64>> = lengths.lines().map(|line| line.parse().ok()).collect();
+    lengths.filter(|all| all.len() <= limits::VOLUMES).map(|all| (set.to_owned(), all))
 }
 
 fn home(target: &Path) -> Result<PathBuf> {
@@ -251,11 +295,58 @@ fn make_folder(path: &Path) -> std::io::Result<()> {
     builder.create(path)
 }
 
-/// Whether two folders belong to one user; the second was just made by us.
-fn same_owner(one: &Path, own: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    match (one.symlink_metadata(), own.symlink_metadata()) {
-        (Ok(one), Ok(own)) => one.uid() == own.uid(),
-        _ => false,
+/// The folders of our own exports.
+fn own_runs(home: &Path) -> Vec<(PathBuf, Own)> {
+    if home.symlink_metadata().is_err() {
+        return Vec::new();
+    }
+    let own = Own::around(home);
+    if !own.holds(home) {
+        return Vec::new();
+    }
+    let runs = runs(home).into_iter().map(|(_, run)| run).filter(|run| own.holds(run));
+    runs.map(|run| (run, own)).collect()
+}
+
+/// What tells our own folders from those that somebody else has laid there.
+#[derive(Clone, Copy, Debug)]
+struct Own {
+    /// Whose our folders are: ours, unless the file system says that all is somebody's.
+    owners: [u32; 2],
+    /// Who may write to them beyond their owner: nobody, unless they may do what they like with
+    /// everything in the folder around, as on a medium that knows no permissions.
+    writers: u32,
+}
+
+/// Permission bits of who is not the owner, to write.
+const OTHERS_WRITE: u32 = 0o022;
+
+/// The bit of a folder in which everybody may only remove what is theirs.
+const STICKY: u32 = 0o1000;
+
+impl Own {
+    fn around(home: &Path) -> Self {
+        let folder = match home.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let user = rustix::process::geteuid().as_raw();
+        let is_ours = home.symlink_metadata().is_ok_and(|meta| meta.uid() == user);
+        // Some file systems give every file to one user, whoever makes it: a nameless one tells.
+        let given = (!is_ours).then(|| tempfile::tempfile_in(folder).and_then(|f| f.metadata()));
+        let given = given.and_then(std::io::Result::ok).map_or(user, |meta| meta.uid());
+        let mode = folder.metadata().map_or(STICKY, |meta| meta.permissions().mode());
+        let writers = if mode & STICKY == 0 { mode & OTHERS_WRITE } else { 0 };
+        Self { owners: [user, given], writers }
+    }
+
+    fn has(&self, meta: &Metadata) -> bool {
+        let writers = meta.permissions().mode() & OTHERS_WRITE;
+        self.owners.contains(&meta.uid()) && writers & !self.writers == 0
+    }
+
+    /// Whether a folder is ours; a link is none.
+    fn holds(&self, folder: &Path) -> bool {
+        folder.symlink_metadata().is_ok_and(|meta| meta.is_dir() && self.has(&meta))
     }
 }

@@ -1,6 +1,6 @@
 //! How a blob is rebuilt.
 
-use crate::codec::split::Stretch;
+use crate::codec::stretches::Stretches;
 
 /// A run of chunks that follow each other in the chunk table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub enum Body {
         /// Chunks of the content of files.
         content: Vec<Run>,
         /// The stretches, in order.
-        stretches: Vec<Stretch>,
+        stretches: Stretches,
     },
 }
 

@@ -95,7 +95,8 @@ impl Finished {
             files.push((file, path));
         }
         if count > 1 {
-            partial.note_names(&manifest.set, count)?;
+            let lengths: Vec<u64> = named.iter().map(|volume| volume.bytes).collect();
+            partial.note_names(&manifest.set, &lengths)?;
         }
         let last = files.len().saturating_sub(1);
         files.splice(last..last, beside);

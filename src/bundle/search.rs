@@ -237,7 +237,7 @@ impl Search {
         // Nobody is asked for the passphrase of a file that only happens to lie there.
         let identities = match origin {
             Origin::Beside => self.identities.without_asking(),
-            Origin::Named | Origin::Folder | Origin::Tail => self.identities.clone(),
+            Origin::Named | Origin::Folder | Origin::Tail => self.identities.sparingly(),
         };
         for (_, name) in names {
             // As people write it: what lies in `.` has no folder before its name.

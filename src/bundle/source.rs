@@ -115,3 +115,42 @@ impl Source for Bundle<Authentic> {
         Ok(found)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Kind;
+
+    #[test]
+    fn what_is_attached_is_read_as_it_was_written() {
+        let attachment = |kind| Attachment {
+            kind,
+            descriptor: Descriptor::of("a/b", b"attached"),
+            subject: Digest::of(b"image"),
+        };
+        for kind in [
+            AttachmentKind::Tag("t".into()),
+            AttachmentKind::Referrer,
+            AttachmentKind::FallbackIndex("f".into()),
+        ] {
+            let original = attachment(kind);
+            let again = Attached::new(&original).attachment().unwrap();
+            assert_eq!((again.kind, again.subject), (original.kind, original.subject));
+            assert_eq!(again.descriptor, original.descriptor);
+        }
+        let good = Attached::new(&attachment(AttachmentKind::Referrer));
+        let tag = || Some("t".to_owned());
+        for (kind, tag) in [
+            ("pigeon", None),
+            ("referrer", tag()),
+            ("tag", None),
+            ("fallback-index", None),
+            ("Tag", tag()),
+        ] {
+            let odd = Attached { kind: kind.into(), tag, ..good.clone() };
+            let error = odd.attachment().unwrap_err();
+            assert_eq!(error.kind(), Kind::Malformed);
+            assert!(error.message().ends_with(&format!("does not know: {kind:?}")), "{error}");
+        }
+    }
+}

@@ -95,7 +95,7 @@ impl Statement {
             Error::malformed("what the receipt says of an import is of another type or version")
                 .hint("it may be from a newer sealift: use that version")
         })?;
-        let statement: Self = json::parse_strict(document, "what the receipt says of an import")?;
+        let statement: Self = json::parse_object(document, "what the receipt says of an import")?;
         if statement.bundle != *bundle {
             return Err(Error::malformed(format!(
                 "the receipt speaks of an import of {}, and is of {bundle}",
@@ -125,6 +125,9 @@ impl Statement {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bundle::index::{BlobEntry, Borrowed};
+    use crate::bundle::recipe::Body;
+    use crate::model::Kind;
 
     fn sample() -> Statement {
         let digest = |text: &str| Digest::of(text.as_bytes());
@@ -167,6 +170,49 @@ mod tests {
         let mut unsorted = sample.clone();
         unsorted.blobs.reverse();
         let bytes = unsorted.to_bytes().unwrap();
-        assert!(Statement::parse(&bytes, &sample.bundle).is_err());
+        let said = refused(&String::from_utf8(bytes).unwrap(), &sample.bundle);
+        assert_eq!(said, "the blobs that the receipt lists are out of order");
+        // All values in the right order, as the parser alone would take them.
+        let document: serde_json::Value =
+            serde_json::from_str(text.strip_prefix(TYPE_LINE).unwrap()).unwrap();
+        let values: Vec<_> =
+            ["bundle", "imported", "generator", "machine", "destination", "images"]
+                .into_iter()
+                .chain(["sent", "present", "linked", "blobs"])
+                .map(|name| document[name].to_string())
+                .collect();
+        let array = format!("{TYPE_LINE}[{}]\n", values.join(","));
+        let said = refused(&array, &sample.bundle);
+        assert_eq!(said, "what the receipt says of an import is no JSON object");
+    }
+
+    #[test]
+    fn none_is_written_that_no_reader_would_take() {
+        let mut long = sample();
+        long.destination = "x".repeat(17 << 20);
+        let error = long.to_bytes().unwrap_err();
+        assert_eq!(error.kind(), Kind::Malformed);
+        assert_eq!(error.get_hint(), Some("import fewer images at once"));
+    }
+
+    #[test]
+    fn it_lists_blobs_of_its_bundle_alone() {
+        let entry = |text: &str| BlobEntry {
+            digest: Digest::of(text.as_bytes()),
+            size: 1,
+            plain: None,
+            recipe: Body::Chunks(Vec::new()).into(),
+        };
+        let index = |names: &[&str]| {
+            let blobs = names.iter().map(|name| entry(name)).collect();
+            Index::new(&[], Vec::new(), Borrowed::default(), blobs)
+        };
+        let held = sample().held(&index(&["a", "b", "c"])).unwrap();
+        assert_eq!(held, sample().blobs.into_iter().collect());
+        let error = sample().held(&index(&["a", "c"])).unwrap_err();
+        assert_eq!(error.kind(), Kind::Malformed);
+        let missing = Digest::of(b"b");
+        let says = format!("the receipt lists {missing}, which is not in its bundle");
+        assert_eq!(error.message(), says);
     }
 }

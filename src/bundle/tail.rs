@@ -170,10 +170,10 @@ fn walk(volume: &Volume) -> Result<End> {
         ))
         .hint("the copy was interrupted, or the medium was full or pulled too early: copy the bundle again")
     };
-    let (mut at, mut first) = (0, true);
+    let mut at = 0;
     while at + BLOCK <= volume.length() {
         let Some((name, size, _)) = volume::parse_header(&volume.block(at)?) else {
-            if first {
+            if at == 0 {
                 return Err(Error::malformed(format!(
                     "{path} is not a sealift bundle: its first tar header is not one that sealift writes"
                 )));
@@ -188,17 +188,15 @@ fn walk(volume: &Volume) -> Result<End> {
             ))
             .hint("copy the bundle again"));
         };
-        if first && name != volume::README {
-            return Err(Error::malformed(format!("{path} is a tar, but not a sealift bundle")));
-        }
         if name == volume::MANIFEST {
             return Ok(End::Manifest(at));
         }
-        first = false;
-        at = match at.checked_add(member_bytes(size)) {
-            Some(next) if next <= volume.length() => next,
-            _ => return Err(truncated(at)),
-        };
+        // No size in a header of ours is past 2^33.
+        let next = at + member_bytes(size);
+        if next > volume.length() {
+            return Err(truncated(at));
+        }
+        at = next;
     }
     Err(truncated(at))
 }
@@ -215,4 +213,160 @@ pub(super) fn member(volume: &Volume, at: u64, size: u64) -> Result<Vec<u8>> {
     }
     bytes.truncate(size as usize);
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Kind;
+
+    const TIME: u64 = 7;
+
+    /// A member with its padding.
+    fn put(bytes: &mut Vec<u8>, name: &str, content: &[u8]) {
+        bytes.extend(volume::header(name, content.len() as u64, TIME));
+        bytes.extend(content);
+        bytes.resize(bytes.len().next_multiple_of(BLOCK as usize), 0);
+    }
+
+    fn key(number: u8) -> String {
+        format!("signatures/{}.sig", hex::encode([number; 32]))
+    }
+
+    /// A README, a manifest, these signatures, and what ends a volume. The manifest begins at 1024.
+    fn signed_by(signatures: &[(String, Vec<u8>)]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        put(&mut bytes, volume::README, b"read me");
+        put(&mut bytes, volume::MANIFEST, b"manifest");
+        for (name, signature) in signatures {
+            put(&mut bytes, name, signature);
+        }
+        put(&mut bytes, volume::TAIL, volume::tail_text(1024).as_bytes());
+        bytes.resize(bytes.len() + END_BYTES as usize, 0);
+        bytes
+    }
+
+    fn sample() -> Vec<u8> {
+        signed_by(&[(key(1), vec![1; 64]), (key(2), vec![2; 64])])
+    }
+
+    fn find(bytes: &[u8]) -> Result<Option<Tail>> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("v");
+        std::fs::write(&path, bytes).unwrap();
+        Tail::find(&Volume::open(&path)?)
+    }
+
+    #[track_caller]
+    fn refused(bytes: &[u8], kind: Kind, says: &str) {
+        let error = find(bytes).unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.chain().contains(says), "{says}: {error:?}");
+    }
+
+    #[test]
+    fn a_tail_is_found_by_its_end_and_by_its_members() {
+        let good = sample();
+        let tail = find(&good).unwrap().unwrap();
+        assert_eq!(
+            (&tail.manifest[..], tail.manifest_at, tail.time),
+            (&b"manifest"[..], 1024, TIME)
+        );
+        let signers: Vec<u8> = tail.signatures.iter().map(|(_, bytes)| bytes[0]).collect();
+        assert_eq!(signers, [1, 2]);
+        assert_eq!(tail.digest(), Digest::of(b"manifest"));
+        // The hint is gone: the manifest is found from the front, and what is wrong is told.
+        let mut bad = good.clone();
+        bad[4096 + 512] ^= 1;
+        refused(&bad, Kind::Damaged, "the tail is not what sealift writes");
+        // A volume that is not the last ends as any tar.
+        let mut whole = Vec::new();
+        put(&mut whole, volume::README, b"read me");
+        let bare = whole.len();
+        whole.resize(bare + END_BYTES as usize, 0);
+        assert_eq!(find(&whole).unwrap(), None);
+        refused(&whole[..bare], Kind::Damaged, "it ends at byte 1024 without manifest");
+        refused(&whole[..700], Kind::Damaged, "(intact up to byte 0)");
+        whole[bare] = 1;
+        refused(&whole, Kind::Damaged, "at byte 1024 is not the header of a member");
+        whole.push(0);
+        refused(&whole, Kind::Damaged, "is not the header of a member");
+    }
+
+    #[test]
+    fn what_begins_as_no_bundle_is_none() {
+        let (good, mut odd) = (sample(), sample());
+        for other in [&b""[..], b"PK", &[0; 4096], &good[512..1024]] {
+            refused(other, Kind::Malformed, "is not a sealift bundle");
+        }
+        odd[100] ^= 1;
+        odd.truncate(2048);
+        refused(&odd, Kind::Malformed, "its first tar header is not one that sealift writes");
+    }
+
+    #[test]
+    fn what_does_not_belong_behind_a_manifest_is_refused() {
+        let signature = |number: u8| (key(number), vec![number; 64]);
+        let many: Vec<_> = (0..=limits::SIGNATURES as u8).map(signature).collect();
+        assert!(find(&signed_by(&many[1..])).unwrap().is_some());
+        let name = "does not belong between manifest and tail";
+        for (signatures, says) in [
+            (vec![("note".to_owned(), vec![0; 64])], name),
+            (vec![("signatures/0f.sig".to_owned(), vec![0; 64])], name),
+            (vec![(key(1).replace(".sig", ""), vec![0; 64])], name),
+            (vec![(key(1), vec![0; 63])], name),
+            (vec![signature(2), signature(1)], "its signatures are out of order"),
+            (vec![signature(1), signature(1)], "its signatures are out of order"),
+            (many, "has more than 16 signatures"),
+        ] {
+            refused(&signed_by(&signatures), Kind::Malformed, says);
+        }
+    }
+
+    #[test]
+    fn every_part_of_a_tail_is_where_and_as_it_should_be() {
+        let good = sample();
+        let with = |at: usize, header: [u8; BLOCK as usize]| {
+            let mut bytes = good.clone();
+            bytes[at..at + BLOCK as usize].copy_from_slice(&header);
+            bytes
+        };
+        let most = limits::BUNDLE_MANIFEST_BYTES;
+        let (manifest, first, tail) = (1024, 2048, 4096);
+        for (bytes, kind, says) in [
+            (with(manifest, [0; 512]), Kind::Damaged, "the header of the manifest should be here"),
+            (
+                with(manifest, volume::header(volume::MANIFEST, most + 1, TIME)),
+                Kind::Malformed,
+                "a manifest of 16777217 bytes is more than any bundle has",
+            ),
+            (
+                with(manifest, volume::header(volume::MANIFEST, most, TIME)),
+                Kind::Damaged,
+                "is incomplete",
+            ),
+            (with(first, [1; 512]), Kind::Damaged, "a signature or the tail should be here"),
+            (
+                with(first, volume::header(&key(1), 64, TIME + 1)),
+                Kind::Damaged,
+                "the header of a member has another time",
+            ),
+            (
+                with(tail, volume::header("signatures", 64, TIME)),
+                Kind::Malformed,
+                "does not belong between manifest and tail",
+            ),
+        ] {
+            refused(&bytes, kind, says);
+        }
+        for at in [manifest + 600, first + 600] {
+            let mut bytes = good.clone();
+            bytes[at] = 1;
+            refused(&bytes, Kind::Damaged, "the padding after byte");
+        }
+        refused(&good[..good.len() - 1], Kind::Damaged, "ends in its tail");
+        refused(&good[..tail], Kind::Damaged, "the file ends among its signatures");
+        let more = [&good[..], b"x"].concat();
+        refused(&more, Kind::Malformed, "1 bytes follow the end of the bundle");
+    }
 }

@@ -298,4 +298,50 @@ mod tests {
             assert_eq!(parse_header(&header(&name, 1, 0)).unwrap().0, name);
         }
     }
+
+    #[test]
+    fn what_is_no_plain_file_is_no_volume() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Volume::open(folder.path()).unwrap_err();
+        assert_eq!((error.kind(), error.get_hint()), (Kind::Io, Some("name the file itself")));
+        let error = Volume::open(Path::new("/dev/zero")).unwrap_err();
+        assert!(error.chain().ends_with("it is not a plain file"), "{error:?}");
+        let error = Volume::open(&folder.path().join("none")).unwrap_err();
+        assert_eq!(error.kind(), Kind::Io);
+        assert_eq!(error.get_hint(), Some("check the path; is the stick mounted?"));
+    }
+
+    #[test]
+    fn bytes_that_are_gone_since_it_was_opened_are_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("v");
+        std::fs::write(&path, [7; 2000]).unwrap();
+        let volume = Volume::open(&path).unwrap();
+        assert_eq!(volume.read(1999, 1).unwrap(), [7]);
+        for (at, length) in [(1999, 2), (2001, 0), (u64::MAX, 1)] {
+            let error = volume.read(at, length).unwrap_err();
+            assert_eq!(error.kind(), Kind::Damaged);
+            assert!(error.message().contains("ends at byte 2000, before the"), "{error}");
+        }
+        File::options().write(true).open(&path).unwrap().set_len(1000).unwrap();
+        let error = volume.read(990, 20).unwrap_err();
+        assert_eq!(error.kind(), Kind::Damaged);
+        assert!(error.message().starts_with("cannot read 20 bytes at 990 of "), "{error}");
+    }
+
+    #[test]
+    fn a_medium_that_fails_is_told_from_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("v");
+        std::fs::write(&path, [7; 2000]).unwrap();
+        let volume = Volume::open(&path).unwrap();
+        // A handle that cannot be read from.
+        let copy = File::options().append(true).open(&path).unwrap();
+        let copy = volume.copied_to(copy).unwrap();
+        assert_eq!((copy.length(), copy.file_length(), copy.path()), (2000, 2000, &*path));
+        for error in [copy.read(0, 10).unwrap_err(), copy.read_file(0, 10).unwrap_err()] {
+            assert_eq!(error.kind(), Kind::Io);
+            assert!(error.get_hint().unwrap().starts_with("the medium fails here"), "{error:?}");
+        }
+    }
 }

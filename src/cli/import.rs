@@ -90,6 +90,7 @@ fn bring(
     let report = import::import(
         &import::Request {
             bundle: &bundle,
+            trust: &trust,
             bases: &held,
             target: &*target,
             images: request.images.clone(),

@@ -59,8 +59,9 @@ pub(super) fn accept(request: &request::Accept, console: &Console) -> Result<()>
                 out.line(format!("trusted  {} in {}", accepted.new.id(), path.display()))?;
             }
             Done::Retired(id, path) => out.line(format!("retired  {id} in {}", path.display()))?,
+            Done::PutAway(id, path) => out.line(format!("put away {id} as {}", path.display()))?,
             Done::Left(id, path) => console.warn(&format!(
-                "{} is to be retired and is still trusted: {} is not yours to move",
+                "{} is to be retired and is still trusted: move {} out of the trust folder",
                 id.short(),
                 path.display()
             )),

@@ -8,6 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
+use super::output::escape;
+
 /// Bytes of a line that a terminal gives at once; what is longer, nobody typed.
 const LONGEST: u64 = 4096;
 
@@ -15,14 +17,15 @@ const LONGEST: u64 = 4096;
 static HUSHED: Mutex<Option<(File, Termios)>> = Mutex::new(None);
 
 /// Asks at the terminal of the process, whatever its standard streams are, and gives the line
-/// without its end.
+/// without its end. What is asked may name a file that somebody else has named: whatever would
+/// steer the terminal is spelled out.
 ///
 /// # Errors
 /// Where there is no terminal, where it is closed before a line ends, or the line is no UTF-8.
 pub(super) fn ask(prompt: &str) -> io::Result<Zeroizing<String>> {
     let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
     let hushed = Hushed::new(&terminal)?;
-    (&terminal).write_all(prompt.as_bytes())?;
+    (&terminal).write_all(escape(prompt).as_bytes())?;
     let mut line = Zeroizing::new(String::new());
     BufReader::with_capacity(1, (&terminal).take(LONGEST)).read_line(&mut line)?;
     drop(hushed);

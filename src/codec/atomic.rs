@@ -9,7 +9,7 @@
 //! owner has put something there that is worth going on from.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -382,6 +382,22 @@ impl Drop for AtomicFile {
             forget(&self.temporary);
         }
     }
+}
+
+/// Puts a small file in place of one that is there, for the same people to read and write.
+///
+/// # Errors
+/// [`Kind::Io`].
+pub fn replace_file(target: &Path, before: &Metadata, bytes: &[u8]) -> Result<()> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+    let cannot = |e| Error::io(format!("cannot write {}", target.display()), e);
+    let mut file = AtomicFile::create(target, 0o600)?;
+    // Who may not give it to the group gives it to no group.
+    let given = fchown(file.file(), None, Some(before.gid())).is_ok();
+    let mode = before.mode() & if given { 0o777 } else { 0o707 };
+    file.write_all(bytes).map_err(cannot)?;
+    file.file().set_permissions(Permissions::from_mode(mode)).map_err(cannot)?;
+    file.commit()
 }
 
 /// Writes a small file atomically.

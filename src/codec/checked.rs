@@ -107,9 +107,10 @@ impl<R: Read> Read for VerifiedReader<R> {
             return Ok(0);
         }
         let n = self.inner.read(buffer)?;
-        let Some(hasher) = &mut self.hasher else { return Ok(0) };
         if n > 0 {
-            hasher.update(&buffer[..n]);
+            if let Some(hasher) = &mut self.hasher {
+                hasher.update(&buffer[..n]);
+            }
             self.count += n as u64;
             if self.count > self.size {
                 return Err(self.wrong(&format!("more than {} bytes came", self.size)));
@@ -169,5 +170,23 @@ mod tests {
         let digest = Digest::Sha512([0; 64]).of_same_kind(b"abc");
         let mut out = Vec::new();
         VerifiedReader::new(&b"abc"[..], digest, 3, "test").read_to_end(&mut out).unwrap();
+    }
+
+    #[test]
+    fn a_second_look_at_the_end_proves_nothing_anew() {
+        let mut reader = VerifiedReader::new(&b"abc"[..], Digest::of(b"abc"), 3, "test");
+        assert_eq!(reader.read(&mut []).unwrap(), 0);
+        let mut out = Vec::new();
+        reader.read_to_end(&mut out).unwrap();
+        assert_eq!((out.as_slice(), reader.read(&mut [0; 8]).unwrap()), (&b"abc"[..], 0));
+    }
+
+    #[test]
+    fn more_than_the_limit_is_refused() {
+        assert_eq!(read_bounded(&b"abc"[..], 3, "it").unwrap(), b"abc");
+        let error = read_bounded(&b"abcd"[..], 3, "it").unwrap_err();
+        assert_eq!((error.kind(), error.message()), (Kind::Malformed, "it is longer than 3 bytes"));
+        let broken = VerifiedReader::new(&b"abc"[..], Digest::of(b"abd"), 3, "test");
+        assert_eq!(read_bounded(broken, 3, "it").unwrap_err().kind(), Kind::Damaged);
     }
 }

@@ -29,15 +29,6 @@ impl Compression {
             _ => Self::None,
         }
     }
-
-    /// The name that people use.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Gzip => "gzip",
-            Self::Zstd => "zstd",
-        }
-    }
 }
 
 /// Opens a stream of known compression. Every gzip member and zstd frame is read to the end; the

@@ -4,8 +4,8 @@
 //! what was promised; [`compression`] opens and makes the compressed forms that layers and archives
 //! come in; [`deflate`] finds out how other programs compressed, and makes the same bytes again;
 //! [`frame`] packs and opens single zstd frames, with a prefix or without; [`tarball`] writes and
-//! walks tars; [`split`] and [`chunk`] cut a tar into pieces that can be found again; [`number`]
-//! spells numbers in tables; [`disk`] says what a disk can take, and [`imprint`] whether it gives it
+//! walks tars; [`split`] and [`chunk`] cut a tar into pieces that can be found again, [`stretches`] say
+//! how to put it together; [`number`] spells numbers in tables; [`disk`] says what a disk can take, and [`imprint`] whether it gives it
 //! back; [`atomic`] makes files that appear whole or not at all; [`owned`] tells
 //! files that others can change; [`journal`] is a file that only grows, and shows where it was
 //! changed; [`lanes`] does several things at once and keeps their order; [`encryption`] writes and
@@ -26,4 +26,5 @@ pub mod number;
 pub mod owned;
 pub mod private;
 pub mod split;
+pub mod stretches;
 pub mod tarball;

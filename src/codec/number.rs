@@ -77,3 +77,33 @@ impl<'a> Cursor<'a> {
         Ok(count as usize)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_has_one_spelling_and_64_bits() {
+        for number in [0, 1, 127, 128, 300, u64::from(u32::MAX), u64::MAX - 1, u64::MAX] {
+            let mut bytes = Vec::new();
+            put(&mut bytes, number);
+            assert_eq!(Cursor::new(&bytes).number(), Ok(number));
+            let cut = Cursor::new(&bytes[..bytes.len() - 1]).number();
+            assert_eq!(cut, Err(Odd("it ends early")));
+        }
+        let longer = Err(Odd("a number has more digits than it needs"));
+        assert_eq!(Cursor::new(&[0x81, 0]).number(), longer);
+        // One bit more than 64; a digit more than any number has.
+        let mut large = [0xff; 11];
+        large[9] = 2;
+        assert_eq!(Cursor::new(&large).number(), Err(Odd("a number is too large")));
+        large[9] = 0x81;
+        assert_eq!(Cursor::new(&large).number(), Err(Odd("a number is too large")));
+    }
+
+    #[test]
+    fn nothing_is_counted_that_has_no_room() {
+        assert_eq!(Cursor::new(&[2, 0, 0, 0, 0]).count(2), Ok(2));
+        assert_eq!(Cursor::new(&[2, 0, 0, 0]).count(2), Err(Odd("it counts more than it holds")));
+    }
+}

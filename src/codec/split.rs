@@ -7,6 +7,8 @@
 //!
 //! Formats: POSIX ustar and pax (IEEE Std 1003.1), GNU long names and base-256 numbers.
 
+use super::stretches::Stretches;
+
 /// Bytes of a tar block.
 const BLOCK: usize = 512;
 
@@ -26,9 +28,6 @@ pub trait Parts {
     /// The file is complete.
     fn file_end(&mut self);
 }
-
-/// One stretch: so many bytes of the describing side, then so many of content.
-pub type Stretch = (u64, u64);
 
 #[derive(Debug)]
 enum State {
@@ -62,7 +61,7 @@ pub struct Splitter {
     /// Size and path that a pax header or a long name gives to the next file.
     next_size: Option<u64>,
     next_path: Option<Vec<u8>>,
-    stretches: Vec<Stretch>,
+    stretches: Stretches,
     meta: u64,
     content: u64,
 }
@@ -80,7 +79,7 @@ impl Default for Splitter {
             told: Vec::new(),
             next_size: None,
             next_path: None,
-            stretches: Vec::new(),
+            stretches: Stretches::default(),
             meta: 0,
             content: 0,
         }
@@ -134,13 +133,14 @@ impl Splitter {
     }
 
     /// Ends the tar and returns its stretches. Their sums are the lengths of the two sides.
-    pub fn finish(mut self, parts: &mut dyn Parts) -> Vec<Stretch> {
+    pub fn finish(mut self, parts: &mut dyn Parts) -> Stretches {
         let rest = std::mem::take(&mut self.block);
         self.describe(&rest, parts);
         if matches!(self.state, State::Content { .. }) && self.content > 0 {
             parts.file_end();
         }
         self.close_stretch();
+        self.stretches.shrink();
         self.stretches
     }
 
@@ -316,7 +316,7 @@ mod tests {
         }
     }
 
-    fn split(tar: &[u8], step: usize) -> (Sides, Vec<Stretch>) {
+    fn split(tar: &[u8], step: usize) -> (Sides, Stretches) {
         let (mut sides, mut splitter) = (Sides::default(), Splitter::default());
         for part in tar.chunks(step.max(1)) {
             splitter.push(part, &mut sides);
@@ -325,10 +325,10 @@ mod tests {
         (sides, stretches)
     }
 
-    fn join(sides: &Sides, stretches: &[Stretch]) -> Vec<u8> {
+    fn join(sides: &Sides, stretches: &Stretches) -> Vec<u8> {
         let (mut meta, mut content) = (&sides.meta[..], &sides.content[..]);
         let mut out = Vec::new();
-        for &(m, c) in stretches {
+        for (m, c) in stretches {
             let (head, rest) = meta.split_at(m as usize);
             out.extend_from_slice(head);
             meta = rest;
@@ -404,6 +404,66 @@ mod tests {
             tar.truncate(cut.min(tar.len()));
             let (sides, stretches) = split(&tar, step);
             prop_assert_eq!(join(&sides, &stretches), tar);
+        }
+    }
+
+    /// A header whose checksum fits, with these bytes in it.
+    fn header(changes: &[(usize, &[u8])]) -> Vec<u8> {
+        let mut header = tar::Header::new_ustar();
+        header.set_path("f").unwrap();
+        header.set_size(3);
+        for (at, bytes) in changes {
+            header.as_mut_bytes()[*at..at + bytes.len()].copy_from_slice(bytes);
+        }
+        header.set_cksum();
+        header.as_bytes().to_vec()
+    }
+
+    #[test]
+    fn odd_headers_cost_sharing_and_never_bytes() {
+        // Sizes in base 256: three bytes, more than 64 bits, a negative one.
+        let wide = |last: u8, first: u8| {
+            let mut field = [0; 12];
+            (field[0], field[1], field[11]) = (0x80, first, last);
+            field
+        };
+        let prefixed: &[(usize, &[u8])] = &[(345, b"usr/lib")];
+        let gnu: &[(usize, &[u8])] = &[(257, b"ustar  \0"), (345, b"1234")];
+        for (changes, found) in [
+            (&[(124, &wide(3, 0)[..])][..], Some("f")),
+            (&[(124, &wide(3, 1)[..])], None),
+            (&[(124, &[0xff; 12][..])], None),
+            (&[(124, &b"abc"[..])], None),
+            (prefixed, Some("usr/lib/f")),
+            (gnu, Some("f")),
+            (&[(156, &b"S"[..])], Some("f")),
+            // More headers of a sparse file follow before its content.
+            (&[(156, &b"S"[..]), (482, &[1][..])], None),
+            (&[(156, &b"1"[..])], None),
+        ] {
+            let mut tar = header(changes);
+            tar.extend(b"abc");
+            tar.resize(1024, 0);
+            let (sides, stretches) = split(&tar, 100);
+            assert_eq!(sides.paths, found.into_iter().collect::<Vec<_>>(), "{changes:?}");
+            assert_eq!(sides.files.len(), usize::from(found.is_some()), "{changes:?}");
+            assert_eq!(join(&sides, &stretches), tar);
+        }
+    }
+
+    #[test]
+    fn records_that_are_too_long_or_unknown_tell_nothing() {
+        for (kind, size) in [(b'x', PAX_KEPT + 1), (b'L', PAX_KEPT + 1), (b'g', 20), (b'D', 20)] {
+            let field = format!("{size:011o}");
+            let mut tar = header(&[(156, &[kind][..]), (124, field.as_bytes())]);
+            tar.extend(b"11 path=pp\n".repeat(size as usize / 11 + 1));
+            tar.truncate(512 + size as usize);
+            tar.resize(tar.len().next_multiple_of(512), 0);
+            tar.extend(header(&[]));
+            tar.extend(b"abc");
+            let (sides, stretches) = split(&tar, 4096);
+            assert_eq!(sides.paths, ["f"], "{kind}");
+            assert_eq!(join(&sides, &stretches), tar);
         }
     }
 }

@@ -80,11 +80,6 @@ impl Graph {
         self.nodes.last().expect("a graph has a root")
     }
 
-    /// The manifest with this digest.
-    pub fn node(&self, digest: &Digest) -> Option<&Node> {
-        self.nodes.iter().find(|node| node.descriptor.digest == *digest)
-    }
-
     /// Bytes of every manifest and blob, each once.
     pub fn bytes(&self) -> u64 {
         // Every size is below `BLOB_BYTES`, and there are not enough of them to overflow.
@@ -264,5 +259,85 @@ mod tests {
         let root = Descriptor::of(media::OCI_MANIFEST, &raw);
         let graph = Graph::walk(&root, &mut |_| Ok(raw.clone().into())).unwrap();
         assert_eq!((graph.leaves.len(), graph.omitted.len()), (1, 1));
+    }
+
+    /// The graph of manifests that are found by their digests, the last of which is the root.
+    fn walk(manifests: &[(&str, Vec<u8>)]) -> Result<Graph> {
+        let found: HashMap<Digest, &Vec<u8>> =
+            manifests.iter().map(|(_, bytes)| (Digest::of(bytes), bytes)).collect();
+        let (media_type, root) = manifests.last().unwrap();
+        Graph::walk(&Descriptor::of(*media_type, root), &mut |wanted| {
+            Ok(found[&wanted.digest].clone().into())
+        })
+    }
+
+    #[track_caller]
+    fn refused(manifests: &[(&str, Vec<u8>)], says: &str) {
+        let error = walk(manifests).unwrap_err();
+        assert_eq!(error.kind(), crate::model::Kind::Malformed);
+        assert!(error.message().contains(says), "{error}");
+    }
+
+    #[test]
+    fn indexes_nest_as_deep_as_they_may() {
+        let mut manifests = Vec::new();
+        let mut inner = image(&Descriptor::of(media::OCI_LAYER, b"layer"));
+        let mut kind = media::OCI_MANIFEST;
+        for depth in 1..=limits::GRAPH_DEPTH {
+            manifests.push((kind, inner.clone()));
+            let graph = walk(&manifests).unwrap();
+            assert_eq!(graph.nodes.len(), depth);
+            assert_eq!(graph.root().descriptor.digest, Digest::of(&inner));
+            inner = layout_index([&Descriptor::of(kind, &inner)]);
+            kind = media::OCI_INDEX;
+        }
+        manifests.push((kind, inner));
+        refused(&manifests, "nests too deep or holds too much");
+    }
+
+    #[test]
+    fn more_manifests_than_an_image_has_are_refused() {
+        // Two full indexes and their root are more than an image has, and each index is not.
+        let mut manifests = Vec::new();
+        let mut indexes = Vec::new();
+        for half in 0..2 {
+            let own: Vec<Vec<u8>> = (0..limits::GRAPH_NODES / 2)
+                .map(|n| format!(r#"{{"manifests":[],"number":{n},"half":{half}}}"#).into_bytes())
+                .collect();
+            let listed: Vec<Descriptor> =
+                own.iter().map(|bytes| Descriptor::of(media::OCI_INDEX, bytes)).collect();
+            manifests.extend(own.into_iter().map(|bytes| (media::OCI_INDEX, bytes)));
+            let index = layout_index(&listed);
+            indexes.push(Descriptor::of(media::OCI_INDEX, &index));
+            manifests.push((media::OCI_INDEX, index));
+        }
+        assert!(walk(&manifests).is_ok());
+        manifests.push((media::OCI_INDEX, layout_index(&indexes)));
+        refused(&manifests, "more than 4096 manifests in one image");
+    }
+
+    #[test]
+    fn manifests_that_are_longer_than_all_of_an_image_are_refused() {
+        let long = |n: u64| {
+            let mut bytes = format!(r#"{{"manifests":[],"number":{n}}}"#).into_bytes();
+            bytes.resize(limits::MANIFEST_BYTES as usize, b' ');
+            (media::OCI_INDEX, bytes)
+        };
+        let mut manifests: Vec<_> =
+            (0..=limits::GRAPH_BYTES / limits::MANIFEST_BYTES).map(long).collect();
+        let listed: Vec<Descriptor> =
+            manifests.iter().map(|(kind, bytes)| Descriptor::of(*kind, bytes)).collect();
+        manifests.push((media::OCI_INDEX, layout_index(&listed)));
+        refused(&manifests, "are longer than those of any image");
+    }
+
+    #[test]
+    fn what_an_artifact_holds_is_opaque() {
+        let blob = Descriptor::of("text/plain", b"blob");
+        let artifact =
+            serde_json::json!({"blobs": [blob], "artifactType": "a/b"}).to_string().into_bytes();
+        let graph = walk(&[(media::OCI_ARTIFACT, artifact)]).unwrap();
+        assert_eq!(graph.leaves[0].role, Role::Opaque);
+        assert!(graph.images().is_empty());
     }
 }

@@ -21,6 +21,15 @@ pub fn parse_strict<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T> 
     serde_json::from_slice(bytes).map_err(fail)
 }
 
+/// As [`parse_strict`], for a document that is an object: the parser alone would take an array of all
+/// its values in the right order.
+pub fn parse_object<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T> {
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Error::malformed(format!("{what} is no JSON object")));
+    }
+    parse_strict(bytes, what)
+}
+
 /// Walks a document without keeping it, and refuses a key that stands twice in one object.
 struct NoDuplicates;
 
@@ -95,7 +104,25 @@ mod tests {
         ] {
             assert!(parse_strict::<Map>(text.as_bytes(), "it").is_err(), "{text:?} was taken");
         }
-        assert!(parse_strict::<Map>(br#"{"a":{"b":1},"c":{"b":2.5,"d":null}}"#, "it").is_ok());
+        assert!(
+            parse_strict::<Map>(br#"{"a":{"b":-1},"c":{"b":2.5,"d":null,"e":true}}"#, "it").is_ok()
+        );
+    }
+
+    #[test]
+    fn an_array_of_all_values_is_no_object() {
+        #[derive(Debug, serde::Deserialize)]
+        struct Pair {
+            a: u64,
+            b: u64,
+        }
+        let said = |text: &str| parse_object::<Pair>(text.as_bytes(), "it").unwrap_err().chain();
+        for text in ["[1,2]", " [1,2]", "", "1", "\u{feff}{\"a\":1,\"b\":2}"] {
+            assert_eq!(said(text), "it is no JSON object", "{text:?}");
+        }
+        assert!(said("{\"a\":1,\"a\":2}").contains("key \"a\" stands twice"));
+        let pair: Pair = parse_object(b" {\"a\":1,\"b\":2}", "it").unwrap();
+        assert_eq!((pair.a, pair.b), (1, 2));
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub const SIGNATURES: usize = 16;
 /// roughly one terabyte of layers.
 pub const INDEX_BYTES: u64 = 512 << 20;
 
-/// Chunks that the blobs of a bundle use, each as often as it is used. A thousand images that share
+/// Chunks that the blobs of a bundle and the prefixes of its packs use, each as often as it is used. A thousand images that share
 /// a terabyte of layers use as many; a hostile index could otherwise name each chunk for each blob.
 pub const CHUNK_USES: u64 = 1 << 28;
 
@@ -154,6 +154,11 @@ pub const AGE_STANZAS: usize = 256;
 /// Steps of scrypt that it may take to try a passphrase, as a power of two: 1 GiB of memory and a few
 /// seconds. age itself writes 2^18, rage up to 2^20 on a quick machine.
 pub const AGE_WORK: u8 = 20;
+
+/// Files of a folder on which a passphrase is tried in vain: whoever fills a stick with such files
+/// costs its reader a few tries, not one for each.
+pub const AGE_MISSES: usize = 4;
+
 /// Shards of data that parity may have, and recovery shards: what keeps the table of a set of any
 /// size at 1.3 MiB, and both together far from the 65,536 that the code allows.
 pub const PARITY_SHARDS: usize = 16_384;

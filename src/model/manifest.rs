@@ -341,4 +341,44 @@ mod tests {
             assert!(Manifest::parse(media_type, text.as_bytes()).is_err(), "{text} was taken");
         }
     }
+
+    #[test]
+    fn what_is_over_a_limit_or_lacks_something_is_refused_with_its_reason() {
+        let many = vec![D; limits::DESCRIPTORS + 1].join(",");
+        let large = D.replace("\"size\":0", &format!("\"size\":{}", limits::BLOB_BYTES + 1));
+        for (media_type, text, says) in [
+            (media::OCI_MANIFEST, " ".repeat(5 << 20), "longer than 4 MiB"),
+            (media::OCI_MANIFEST, "{".to_owned(), "not readable"),
+            (media::OCI_MANIFEST, format!(r#"{{"layers":[{D}]}}"#), "no config"),
+            (media::OCI_MANIFEST, format!(r#"{{"config":{D}}}"#), "no layers"),
+            (media::OCI_INDEX, "{}".to_owned(), "no manifests"),
+            (media::OCI_INDEX, format!(r#"{{"manifests":[{many}]}}"#), "lists too many blobs"),
+            (media::OCI_ARTIFACT, format!(r#"{{"blobs":[{many}]}}"#), "lists too many blobs"),
+            (media::OCI_ARTIFACT, format!(r#"{{"blobs":[{large}]}}"#), "larger than any"),
+            (
+                media::OCI_MANIFEST,
+                format!(r#"{{"config":{large},"layers":[]}}"#),
+                "larger than any",
+            ),
+        ] {
+            let error = Manifest::parse(media_type, text.as_bytes()).unwrap_err();
+            assert_eq!(error.kind(), crate::model::Kind::Malformed, "{says}");
+            assert!(error.message().ends_with(says), "{error}");
+        }
+        let artifact = format!(r#"{{"blobs":[{D},{D}],"subject":{D}}}"#);
+        let artifact = Manifest::parse(media::OCI_ARTIFACT, artifact.as_bytes()).unwrap();
+        assert_eq!((artifact.children().count(), artifact.subject().is_some()), (2, true));
+    }
+
+    #[test]
+    fn bytes_of_unknown_type_say_what_they_are() {
+        let sniff = |text: String| Manifest::sniff(text.as_bytes());
+        let image = format!(r#"{{"config":{D},"layers":[]}}"#);
+        assert_eq!(sniff(image).as_deref(), Some(media::OCI_MANIFEST));
+        assert_eq!(sniff(format!(r#"{{"manifests":[{D}]}}"#)).as_deref(), Some(media::OCI_INDEX));
+        assert_eq!(sniff(r#"{"mediaType":"a/b"}"#.to_owned()).as_deref(), Some("a/b"));
+        for text in ["{}", "[]", "", &" ".repeat(5 << 20)] {
+            assert_eq!(sniff(text.to_owned()), None);
+        }
+    }
 }

@@ -213,7 +213,7 @@ pub fn export(request: Request<'_>, progress: &dyn Progress) -> Result<Report> {
     };
     let explained = |error| need.explain(error, &disk);
     let (parcels, at_hand) = bring_all().inspect_err(|_| target.give_up()).map_err(explained)?;
-    progress.event(Event::Phase { title: "sealing", total: None });
+    progress.event(Event::Phase { title: "packing the rest and sealing", total: None });
     let content = distinct_bytes(&parcels);
     // As late as can be: an export that fails uses up no number.
     let mut position = None;

@@ -10,10 +10,12 @@ use super::copy::{self, Surroundings};
 use super::gather::display_name;
 use super::recall::recall;
 use super::space;
+use super::twins::refuse_twins;
 use crate::bundle::{Authentic, BlobEntry, Bundle, Held};
 use crate::codec::lanes::in_order;
 use crate::endpoint::{Action, Event, Gravity, Parcel, Plan, Progress, Source, Target};
 use crate::model::{Digest, Error, Kind, Naming, Platform, Result, moment};
+use crate::trust::Trust;
 
 /// So many images are told by name where something is wrong with them.
 const TOLD: usize = 8;
@@ -22,6 +24,8 @@ const TOLD: usize = 8;
 pub struct Request<'a> {
     /// The bundle; that it is authentic was proved to get it.
     pub bundle: &'a Bundle<Authentic>,
+    /// Who was believed, and for what.
+    pub trust: &'a Trust,
     /// Bundles that a delta adds to, as far as they are at hand.
     pub bases: &'a [Arc<dyn Held>],
     /// Where the images go.
@@ -58,7 +62,7 @@ pub struct Report {
 /// [`Kind::Remote`] for a plan that the target hinders, with every
 /// hindrance as a part, unless it is a dry run;
 /// [`Kind::Usage`] for an image that the bundle does not hold, and for
-/// names that cannot be;
+/// names that cannot be, or that others who are trusted may count on;
 /// [`Kind::Damaged`] where a volume is missing that the images need, or
 /// a blob turns out bad, at the latest at its
 /// end and before anything names it; what the target reports.
@@ -66,6 +70,7 @@ pub fn import(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> 
     let bundle = request.bundle;
     let choice = Choice { images: &request.images, platforms: &request.platforms };
     let parcels = assign::parcels(bundle, &choice, request.naming)?;
+    refuse_twins(&parcels, request.naming, request.trust, bundle.signers())?;
     complete(bundle, &parcels)?;
     at_hand(bundle, &parcels)?;
     let (compressed, parcels) = if request.target.wants_compressed_layers() {

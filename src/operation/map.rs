@@ -2,15 +2,19 @@
 
 use super::assign::{self, Choice};
 use super::compress::compress;
+use super::twins::refuse_twins;
 use crate::bundle::{Authentic, Bundle};
 use crate::endpoint::Progress;
 use crate::model::{Destination, Digest, Error, ImageName, Naming, Platform, Result};
 use crate::transport::registry;
+use crate::trust::Trust;
 
 /// What is to be mapped, and how.
 pub struct Request<'a> {
     /// The bundle; that it is authentic was proved to get it.
     pub bundle: &'a Bundle<Authentic>,
+    /// Who was believed, and for what.
+    pub trust: &'a Trust,
     /// Where the images go: a registry.
     pub target: &'a Destination,
     /// Which names they get there.
@@ -60,6 +64,7 @@ pub fn map(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> {
     };
     let choice = Choice { images: &request.images, platforms: &request.platforms };
     let parcels = assign::parcels(request.bundle, &choice, request.naming)?;
+    refuse_twins(&parcels, request.naming, request.trust, request.bundle.signers())?;
     let (compressed, parcels) = compress(request.bundle, parcels, progress)?;
     let (names, notes) = registry::names(host, prefix, &parcels)?;
     let images = parcels.iter().zip(names).map(|(parcel, target)| {

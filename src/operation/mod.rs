@@ -30,3 +30,4 @@ mod pipe;
 mod recall;
 mod sources;
 mod space;
+mod twins;

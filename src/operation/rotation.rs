@@ -5,12 +5,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use crate::codec::atomic::write_file;
+use crate::codec::atomic::{replace_file, write_file};
 use crate::codec::checked::read_bounded;
-use crate::model::{Error, Result, limits, moment};
+use crate::model::{Error, Kind, Result, limits, moment};
 use crate::trust::{Endorsement, Grant, KeyId, PublicKey, Scope, Trust};
+
+/// Names that are tried for a key file that is put away: there may have been others of its name.
+const NAMES_TRIED: u32 = 100;
 
 /// Where it is written down who is trusted.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +48,9 @@ pub enum Done {
     Added(PathBuf),
     /// An old key is not trusted any more, as this file says.
     Retired(KeyId, PathBuf),
-    /// An old key is still trusted: this file cannot be changed here.
+    /// A file with an old key was put away, as this one; others still say that it is trusted.
+    PutAway(KeyId, PathBuf),
+    /// An old key is still trusted: this file says so, and cannot be moved from here.
     Left(KeyId, PathBuf),
 }
 
@@ -90,11 +96,11 @@ pub fn accept(request: &Request<'_>) -> Result<Accepted> {
         let name = grant.name.as_ref();
         accepted.by.push(name.map_or_else(|| id.to_string(), |name| format!("{name} ({id})")));
     }
-    let retired: Vec<&Grant> = request
+    let retired: BTreeMap<KeyId, &[&Grant]> = request
         .endorsements
         .iter()
         .filter(|endorsement| endorsement.retire)
-        .filter_map(|endorsement| vouching.get(&endorsement.by)?.first().copied())
+        .filter_map(|endorsement| Some((endorsement.by, vouching.get(&endorsement.by)?.as_slice())))
         .collect();
     let known = request.trust.grants().iter().any(|grant| grant.key.id() == id);
     let name = request.name.map_or_else(|| id.short(), str::to_owned);
@@ -105,8 +111,8 @@ pub fn accept(request: &Request<'_>) -> Result<Accepted> {
             } else {
                 accepted.done.push(add_file(&accepted.new, &name, folder)?);
             }
-            for grant in retired {
-                accepted.done.push(put_away(grant, folder));
+            for (old, grants) in retired {
+                accepted.done.extend(put_away(old, grants, folder));
             }
         }
         Place::Policy(path) => {
@@ -120,11 +126,16 @@ pub fn accept(request: &Request<'_>) -> Result<Accepted> {
                     text += &entry(&accepted, &name, scope, request.today)?;
                 }
             }
-            for grant in retired {
-                accepted.done.push(Done::Retired(grant.key.id(), path.to_owned()));
-                text += &retirement(grant, &name, request.today);
+            for (old, grants) in &retired {
+                accepted.done.push(Done::Retired(*old, path.to_owned()));
+                let called = grants.first().and_then(|grant| grant.name.as_deref());
+                text += &retirement(*old, called, &name, request.today);
             }
-            append(path, &text)?;
+            append(path, &text, |trust| {
+                let revoked = |old: &KeyId| trust.revocations().iter().any(|one| one.id == *old);
+                let granted = trust.grants().iter().any(|grant| grant.key.id() == id);
+                granted && retired.keys().all(revoked)
+            })?;
         }
     }
     Ok(accepted)
@@ -190,16 +201,30 @@ fn add_file(key: &PublicKey, name: &str, folder: &Path) -> Result<Done> {
     Ok(Done::Added(path))
 }
 
-/// Takes a key file out of the ones that count.
-fn put_away(grant: &Grant, folder: &Path) -> Done {
-    let id = grant.key.id();
-    let away = grant.path.with_extension("pub.retired");
-    let own = grant.path.parent() == Some(folder) && !away.exists();
-    if own && std::fs::rename(&grant.path, &away).is_ok() {
-        Done::Retired(id, away)
-    } else {
-        Done::Left(id, grant.path.clone())
+/// Takes all files with a key out of the ones that count, as far as they lie in the folder.
+fn put_away(old: KeyId, grants: &[&Grant], folder: &Path) -> Vec<Done> {
+    let (mut moved, mut left) = (Vec::new(), Vec::new());
+    for grant in grants {
+        let own = grant.path.parent() == Some(folder);
+        match own.then(|| set_aside(&grant.path)).flatten() {
+            Some(away) => moved.push(away),
+            None => left.push(Done::Left(old, grant.path.clone())),
+        }
     }
+    let is_gone = left.is_empty();
+    let told = |away| if is_gone { Done::Retired(old, away) } else { Done::PutAway(old, away) };
+    moved.into_iter().map(told).chain(left).collect()
+}
+
+/// Gives a key file a name under which it does not count, and no other file's.
+fn set_aside(path: &Path) -> Option<PathBuf> {
+    let free = |number: u32| {
+        let more = if number == 1 { String::new() } else { format!("-{number}") };
+        let away = path.with_extension(format!("pub.retired{more}"));
+        away.symlink_metadata().is_err().then_some(away)
+    };
+    let away = (1..=NAMES_TRIED).find_map(free)?;
+    std::fs::rename(path, &away).is_ok().then_some(away)
 }
 
 /// A basic string of TOML.
@@ -241,9 +266,9 @@ fn entry(accepted: &Accepted, name: &str, scope: &Scope, today: u64) -> Result<S
     Ok(text)
 }
 
-fn retirement(grant: &Grant, by: &str, today: u64) -> String {
-    let mut text = format!("\n[[key]]\nid = \"{}\"\n", grant.key.id());
-    if let Some(name) = &grant.name {
+fn retirement(old: KeyId, called: Option<&str>, by: &str, today: u64) -> String {
+    let mut text = format!("\n[[key]]\nid = \"{old}\"\n");
+    if let Some(name) = called {
         let _ = writeln!(text, "name = {}", quoted(name));
     }
     let _ = writeln!(text, "revoked = {}", day(today));
@@ -251,18 +276,42 @@ fn retirement(grant: &Grant, by: &str, today: u64) -> String {
     text
 }
 
-/// Adds to the end of a file, which is replaced once it is whole.
-fn append(path: &Path, text: &str) -> Result<()> {
+/// Adds to the end of a `trust.toml`, which is replaced by one that can be read and says what it
+/// should, under the permissions of the old one.
+fn append(path: &Path, text: &str, says: impl FnOnce(&Trust) -> bool) -> Result<()> {
     if text.is_empty() {
         return Ok(());
     }
     let shown = path.display().to_string();
-    let file =
-        std::fs::File::open(path).map_err(|e| Error::io(format!("cannot read {shown}"), e))?;
+    let cannot = |e| Error::io(format!("cannot read {shown}"), e);
+    let _alone = alone(path)?;
+    let file = File::open(path).map_err(cannot)?;
+    let meta = file.metadata().map_err(cannot)?;
     let mut bytes = read_bounded(file, limits::TRUST_FILE_BYTES, &shown)?;
     if !bytes.ends_with(b"\n") {
         bytes.push(b'\n');
     }
     bytes.extend(text.bytes());
-    write_file(path, 0o644, &bytes)
+    let hint = "it was left as it is; write each key of it as a section of its own, under [[key]], and accept again";
+    let unfit = || Error::usage(format!("{shown} cannot be added to at its end"));
+    if bytes.len() as u64 > limits::TRUST_FILE_BYTES {
+        return Err(unfit().because("it would be too long").hint("leave out what is not needed"));
+    }
+    let whole = std::str::from_utf8(&bytes).map_err(|e| unfit().because(e).hint(hint))?;
+    let trust = Trust::from_policy_text(whole, path).map_err(|e| unfit().because(e).hint(hint))?;
+    if !says(&trust) {
+        return Err(unfit().because("what is added would not count there").hint(hint));
+    }
+    replace_file(path, &meta, &bytes)
+}
+
+/// Keeps others from adding to the same file meanwhile. A file system that knows no locks has none.
+fn alone(path: &Path) -> Result<Option<File>> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let Ok(folder) = File::open(folder.unwrap_or(Path::new("."))) else { return Ok(None) };
+    if matches!(folder.try_lock(), Err(TryLockError::WouldBlock)) {
+        let what = format!("somebody else is changing {}", path.display());
+        return Err(Error::new(Kind::Io, what).hint("try again when that is done"));
+    }
+    Ok(Some(folder))
 }

@@ -203,7 +203,9 @@ fn choose(bundle: &Bundle<Authentic>, copied: &[u64], bytes: u64, progress: &dyn
         return;
     }
     watched("choosing among copies", bytes, progress, |advance| {
-        copied.iter().for_each(|&number| bundle.choose_copy(number, advance));
+        for &number in copied {
+            bundle.choose_copy(number, advance);
+        }
         Vec::new()
     });
 }

@@ -104,10 +104,9 @@ impl PublicKey {
 
     /// The name of the key.
     pub fn id(&self) -> KeyId {
-        match Digest::of(self.0.as_bytes()) {
-            Digest::Sha256(bytes) => KeyId(bytes),
-            Digest::Sha512(_) => unreachable!("Digest::of is SHA-256"),
-        }
+        let mut id = [0; 32];
+        id.copy_from_slice(Digest::of(self.0.as_bytes()).bytes());
+        KeyId(id)
     }
 
     /// Whether `signature` is this key's over exactly `message`. Strict: malleable signatures and
@@ -241,7 +240,40 @@ mod tests {
 
     #[test]
     fn debug_shows_no_secret() {
-        assert_eq!(format!("{:?}", SecretKey::generate().unwrap()), "SecretKey(***)");
+        let key = SecretKey::generate().unwrap();
+        assert_eq!(format!("{key:?}"), "SecretKey(***)");
+        let (public, id) = (key.public(), key.public().id());
+        assert_eq!(format!("{public:?}"), format!("PublicKey({id})"));
+        assert_eq!(format!("{id:?}"), id.to_string());
+        assert_eq!(KeyId::parse(&id.to_string()), Some(id));
+        assert_eq!(KeyId::parse(&id.to_string().to_uppercase()), None);
+        assert_eq!(KeyId::parse(&"g".repeat(64)), None);
+        assert_eq!(KeyId::parse("ab"), None);
+    }
+
+    #[test]
+    fn what_is_no_key_is_told_as_that() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key.pem");
+        let key = SecretKey::generate().unwrap();
+        let (secret, public) = (key.to_pem(None).unwrap(), key.public().to_pem().unwrap());
+        for text in ["", "no key", &public, &secret[..secret.len() / 2]] {
+            crate::codec::atomic::write_file(&path, 0o600, text.as_bytes()).unwrap();
+            let error = SecretKey::load(&path, &mut no_passphrase).unwrap_err();
+            assert_eq!(error.kind(), Kind::Usage, "{text}");
+            assert!(
+                error.message().ends_with("holds no Ed25519 secret key in PEM form"),
+                "{error}"
+            );
+        }
+        for text in ["", "no key", &*secret, &public[..public.len() / 2]] {
+            let error = PublicKey::from_pem(text, "it").unwrap_err();
+            assert_eq!(error.kind(), Kind::Usage, "{text}");
+            assert_eq!(error.message(), "it holds no Ed25519 public key in PEM form");
+        }
+        let line = key.public().to_line().unwrap();
+        assert_eq!(PublicKey::from_text(&format!(" {line}\n"), "it").unwrap(), key.public());
+        assert!(PublicKey::from_text(&line[1..], "it").is_err());
     }
 
     #[test]

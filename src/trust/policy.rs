@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use super::file::{Grant, Policy, Revocation};
 use super::key::{KeyId, PublicKey, SIGNATURE_BYTES};
 use super::scope::Scope;
+use crate::model::mapping::Repositories;
 use crate::model::{Error, ImageName, Result, StreamName, limits};
 
 /// A key that is trusted, and the file that says so.
@@ -105,11 +106,22 @@ impl Trust {
         Ok(Self { grants, revocations, threshold, own: Vec::new() })
     }
 
+    /// A key that lies in several files is in each of them: it is not gone before all of them are.
     fn add(&mut self, key: PublicKey, path: &Path) {
-        if self.grants.iter().all(|known| known.key != key) {
+        if self.grants.iter().all(|known| known.key != key || known.path != path) {
             let (path, name, scope) = (path.to_owned(), None, Scope::default());
             self.grants.push(Grant { key, path, name, scope });
         }
+    }
+
+    /// What a `trust.toml` at `path` would say if this were its text.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`](crate::model::Kind::Usage) where it is not as it should be; where a key file
+    /// that it names cannot be read.
+    pub fn from_policy_text(text: &str, path: &Path) -> Result<Self> {
+        let Policy { threshold, grants, revocations } = Policy::parse(text, path)?;
+        Ok(Self { grants, revocations, threshold, own: Vec::new() })
     }
 
     /// Does not trust the keys that another [`trust.toml`](super::file) says are revoked.
@@ -297,12 +309,8 @@ impl Trust {
         if self.has_own(&keys) {
             return Ok(());
         }
-        let of_signers: Vec<&Grant> =
-            self.grants.iter().filter(|grant| keys.contains(&grant.key.id())).collect();
-        let count = |fits: &dyn Fn(&Scope) -> bool| {
-            let fitting = of_signers.iter().filter(|grant| fits(&grant.scope));
-            fitting.map(|grant| grant.key.id()).collect::<BTreeSet<KeyId>>().len()
-        };
+        let of_signers = self.grants_of(&keys);
+        let count = |fits: &dyn Fn(&Scope) -> bool| able(&of_signers, fits);
         let refuse = |thing: String, count: usize| {
             let by: BTreeSet<String> = of_signers
                 .iter()
@@ -334,6 +342,29 @@ impl Trust {
         }
         Ok(())
     }
+
+    /// Whether the signers may sign an image of this name, in any stream.
+    pub fn may_sign(&self, signers: &[Signer], name: &ImageName) -> bool {
+        let keys = distinct(signers);
+        let fits = |scope: &Scope| scope.has_image(Some(name));
+        self.has_own(&keys) || able(&self.grants_of(&keys), &fits) >= self.threshold
+    }
+
+    /// The registries to whose repositories keys are limited.
+    pub fn limiting_registries(&self) -> BTreeSet<&str> {
+        let limits = self.grants.iter().filter_map(|grant| grant.scope.repositories.as_ref());
+        limits.flatten().filter_map(Repositories::registry).collect()
+    }
+
+    fn grants_of(&self, keys: &BTreeSet<KeyId>) -> Vec<&Grant> {
+        self.grants.iter().filter(|grant| keys.contains(&grant.key.id())).collect()
+    }
+}
+
+/// How many different keys have a grant that fits.
+fn able(grants: &[&Grant], fits: &dyn Fn(&Scope) -> bool) -> usize {
+    let fitting = grants.iter().filter(|grant| fits(&grant.scope));
+    fitting.map(|grant| grant.key.id()).collect::<BTreeSet<KeyId>>().len()
 }
 
 /// The different keys that signed and are trusted.

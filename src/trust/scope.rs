@@ -52,3 +52,27 @@ fn list(things: &[impl fmt::Display]) -> String {
     }
     things.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_says_what_is_in_it() {
+        let stream = |name: &str| name.parse::<StreamName>().unwrap();
+        let image: ImageName = "r.example/a/b:1".parse().unwrap();
+        let all = Scope::default();
+        assert_eq!(all.to_string(), "all images");
+        assert!(all.has_stream(None) && all.has_image(None));
+        let some = Scope {
+            streams: Some(vec![stream("x"), stream("y")]),
+            repositories: Some(vec!["r.example/a/".parse().unwrap()]),
+        };
+        assert_eq!(some.to_string(), "images of r.example/a/ in streams x, y");
+        assert!(some.has_stream(Some(&stream("y"))) && some.has_image(Some(&image)));
+        assert!(!some.has_stream(None) && !some.has_stream(Some(&stream("z"))));
+        let none = Scope { streams: Some(Vec::new()), repositories: Some(Vec::new()) };
+        assert_eq!(none.to_string(), "images of nothing in streams nothing");
+        assert!(!none.has_stream(Some(&stream("x"))) && !none.has_image(Some(&image)));
+    }
+}

@@ -54,6 +54,7 @@ impl Yard {
         let output = Command::new(env!("CARGO_BIN_EXE_sealift"))
             .current_dir(self.bench.folder.path())
             .env_clear()
+            .envs(crate::coverage::passed_on())
             .env("HOME", self.bench.folder.path())
             .args(["-q"])
             .args(arguments)

@@ -1,5 +1,7 @@
 //! The bundle, through the library: what goes in comes out, nothing else does.
 
+#[path = "../support/coverage.rs"]
+mod coverage;
 #[path = "../support/forge.rs"]
 #[allow(dead_code)]
 mod forge;
@@ -16,13 +18,16 @@ mod packing;
 mod parity;
 mod read_back;
 mod reader;
+mod receipts;
 mod remake;
 mod resealed;
 mod resume;
 mod round_trip;
 mod sealing;
 mod sets;
+mod shared_folder;
 mod split;
+mod strange;
 mod volumes;
 
 use std::path::{Path, PathBuf};

@@ -155,3 +155,42 @@ fn who_gives_up_learns_what_is_missing() {
     assert_eq!(report.problems.len(), 1);
     assert_eq!(report.problems[0].volume, 2);
 }
+
+/// Somebody who has everything in one other place.
+struct Elsewhere {
+    folder: PathBuf,
+    asked: RefCell<Vec<Option<u64>>>,
+}
+
+impl Media for Elsewhere {
+    fn ask(&self, wanted: &Wanted) -> Answer {
+        self.asked.borrow_mut().push(wanted.number.map(|(number, _)| number));
+        Answer::LookIn(self.folder.clone())
+    }
+
+    fn keeps(&self, _: &Path, _: u64) {}
+}
+
+#[test]
+fn volumes_may_lie_where_somebody_says() {
+    let set = Set::new();
+    for (here, asked) in [(1, None), (3, Some(1))] {
+        set.write();
+        let folder = set.bench.path("elsewhere");
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir(&folder).unwrap();
+        for number in (1..=3).filter(|&number| number != here) {
+            std::fs::rename(set.file(number), folder.join(number.to_string())).unwrap();
+        }
+        let person = Elsewhere { folder, asked: RefCell::default() };
+        let changer = Changer { media: &person, temporary: set.bench.folder.path() };
+        let paths = [set.file(here)];
+        let bundle =
+            Bundle::open_asking(&paths, None, &Identities::default(), Some(changer)).unwrap();
+        let bundle = bundle.authenticate(&set.bench.trust).unwrap();
+        bundle.fetch(&BTreeSet::from([1, 2, 3]), changer).unwrap();
+        assert_eq!(person.asked.take(), [asked]);
+        assert!(verify(&bundle, Depth::Quick, 1, &Silent).unwrap().problems.is_empty());
+        restores(&bundle, &set.images);
+    }
+}

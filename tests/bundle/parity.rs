@@ -367,6 +367,53 @@ fn what_is_encrypted_is_covered_as_it_lies_there() {
     assert!(std::fs::read(output).unwrap() == bytes);
 }
 
+#[test]
+fn of_several_bundles_one_must_be_named() {
+    let stick = Stick::new();
+    let (sent, output) = (stick.bench.path("sent"), stick.bench.path("new"));
+    std::fs::write(sent.join("other"), noise(4, 300_000)).unwrap();
+    let other = wanted(20, sent.join("other.parity"));
+    parity::make_beside(&[sent.join("other")], &other, &Silent).unwrap();
+    std::fs::write(sent.join("app.sealift"), stick.hit([4])).unwrap();
+    let error = stick.bench.repair(std::slice::from_ref(&sent), &output).unwrap_err();
+    assert_eq!(error.kind(), Kind::Usage);
+    assert!(error.message().starts_with("there is parity of several bundles at "), "{error}");
+    let named = [sent.join("app.sealift")];
+    assert!(repair::is_there(&named));
+    let condition = repair::condition(&named, &Silent).unwrap();
+    assert_eq!((condition.left, condition.whole), (stick.budget, stick.budget));
+    assert_eq!(repair::outlook(&named, &Silent).unwrap().lost, 1);
+    let report = stick.bench.repair(&named, &output).unwrap();
+    assert_eq!((report.written, report.proof), (vec![output.clone()], Proof::Signed));
+    assert!(std::fs::read(&output).unwrap() == stick.bundle);
+
+    // What is there is not replaced unless somebody says so.
+    let error = stick.bench.repair(&named, &output).unwrap_err();
+    assert_eq!(error.kind(), Kind::Usage);
+    assert!(error.chain().contains("new"), "{error:?}");
+
+    // A file of neither, named beside the parity of one.
+    std::fs::write(stick.bench.path("stranger"), noise(5, 50_000)).unwrap();
+    let both = [stick.bench.path("stranger"), sent.join("app.parity.sealift")];
+    let error = repair::look(&both, &Silent).unwrap_err();
+    assert_eq!(error.kind(), Kind::Damaged);
+    assert!(error.message().contains("is not for "), "{error}");
+    assert!(repair::condition(&[stick.bench.path("stranger")], &Silent).is_none());
+}
+
+#[test]
+fn what_only_looks_encrypted_by_its_name_is_proved_all_the_same() {
+    let stick = Stick::new();
+    let file = stick.bench.path("app.age");
+    std::fs::write(&file, &stick.bundle).unwrap();
+    let made = wanted(10, stick.bench.path("app.parity"));
+    parity::make_beside(std::slice::from_ref(&file), &made, &Silent).unwrap();
+    std::fs::write(&file, stick.hit([7])).unwrap();
+    let report = stick.bench.repair(&[file], &stick.bench.path("new")).unwrap();
+    assert_eq!(report.proof, Proof::Signed);
+    assert!(std::fs::read(stick.bench.path("new")).unwrap() == stick.bundle);
+}
+
 /// Hears how much is looked through.
 #[derive(Default)]
 struct Listener {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use sealift::bundle::Run;
 use sealift::trust::SecretKey;
+use serde_json::Value;
 
 use crate::Bench;
 use crate::forge::{Forge, number};
@@ -48,5 +49,10 @@ impl Resealed {
         let mut index = self.index.clone();
         change(&mut index);
         self.forge.with_index(&index).sealed(std::slice::from_ref(&self.key))
+    }
+
+    /// The bundle with a manifest that says something else, sealed by the same key.
+    pub(crate) fn with_manifest(&self, change: impl FnOnce(&mut Value)) -> Vec<u8> {
+        self.forge.with_manifest(change).sealed(std::slice::from_ref(&self.key))
     }
 }

@@ -50,6 +50,7 @@ fn run(set: &Set, arguments: &[&str]) -> (Option<i32>, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_sealift"))
         .current_dir(set.bench.folder.path())
         .env_clear()
+        .envs(crate::coverage::passed_on())
         .env("HOME", set.bench.folder.path())
         .args(arguments)
         .args(["--key", "key.pub"])

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 fn sealift(home: &Path) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin("sealift"));
-    command.current_dir(home).env_clear().env("HOME", home).env("TMPDIR", home);
+    command.current_dir(home).env_clear().envs(crate::support::coverage::passed_on());
+    command.env("HOME", home).env("TMPDIR", home);
     command
 }
 

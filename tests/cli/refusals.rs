@@ -16,7 +16,8 @@ pub(crate) fn refused(home: &TempDir, arguments: &[&str]) -> (i32, String) {
 
 pub(crate) fn sealift(home: &Path) -> Command {
     let mut command = Command::cargo_bin("sealift").expect("the binary is built");
-    command.current_dir(home).env_clear().env("HOME", home).env("COLUMNS", "100");
+    command.current_dir(home).env_clear().envs(crate::support::coverage::passed_on());
+    command.env("HOME", home).env("COLUMNS", "100");
     command
 }
 

@@ -36,6 +36,7 @@ impl Stick {
             .expect("the binary is built")
             .current_dir(home)
             .env_clear()
+            .envs(crate::support::coverage::passed_on())
             .env("HOME", home)
             .args(line.split_whitespace())
             .output()

@@ -141,6 +141,11 @@ fn passphrases_go_both_ways() {
     assert_eq!(hands.on_a_terminal(&verify, &["wrong"]).1, 2);
     let (shown, code) = hands.on_a_terminal(&verify, &["tr0ub\u{3}"]);
     assert!(code == 130 && !shown.contains("tr0ub"), "{shown}");
+    // Whoever named the file does not steer the terminal of who is asked.
+    let named = "a\u{1b}]0;b\u{202e}.age";
+    fs::copy(hands.path("y.age"), hands.path(named)).unwrap();
+    let (shown, _) = hands.on_a_terminal(&[BINARY, "verify", named], &["tr0ub\u{3}"]);
+    assert!(!shown.contains(['\u{1b}', '\u{202e}']) && shown.contains("a\\u{1b}]0;b"), "{shown}");
     let said = hands.station.sealift([&["verify", "y.age"], &with[..]].concat()).refused(2);
     assert!(said.contains("passphrase does not open") && !said.contains("horse"), "{said}");
     let said = hands.station.sealift(["verify", "y.age"]).refused(2);

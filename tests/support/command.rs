@@ -7,6 +7,8 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+use super::coverage;
+
 /// Somebody's machine: a home with a signing key that is trusted there, and room for files.
 pub(crate) struct Station {
     folder: tempfile::TempDir,
@@ -58,6 +60,7 @@ impl Station {
         command
             .current_dir(self.home())
             .env_clear()
+            .envs(coverage::passed_on())
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HOME", self.home())
             .env("TMPDIR", self.temporary())

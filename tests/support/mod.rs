@@ -6,6 +6,7 @@ pub(crate) mod authority;
 pub(crate) mod carry;
 pub(crate) mod command;
 pub(crate) mod containerd;
+pub(crate) mod coverage;
 pub(crate) mod crowd;
 pub(crate) mod dockerd;
 pub(crate) mod faultline;

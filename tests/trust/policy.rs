@@ -1,7 +1,7 @@
 //! trust.toml at work: every sentence with which a bundle is refused.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 
 use insta::assert_snapshot;
 
@@ -326,4 +326,63 @@ fn the_example_can_be_read() {
     0f1e2d3c4b5a6978  Anna's old laptop   nothing, revoked since 2026-10-01: stolen                                           example/trust.toml
     2 different ones must have signed
     ");
+}
+
+#[test]
+fn two_registries_do_not_share_a_name_at_the_target() {
+    let desk = Desk::new();
+    desk.policy("[[key]]\nname = \"Anna\"\nfile = \"anna.pub\"\nrepositories = [\"h.example/team/\"]\n\n[[key]]\nname = \"Ben\"\nfile = \"ben.pub\"\nrepositories = [\"ben.example/\"]\n\n[[key]]\nname = \"Carl\"\nfile = \"carl.pub\"\n");
+    desk.export("one", &[]);
+    // Nobody listens there: it is refused before anybody is asked.
+    let to = ["--to", "127.0.0.1:9/mirror"];
+    for command in ["import", "map"] {
+        assert_snapshot!(desk.refused(&[&[command, "-q", "one"], &to[..]].concat()), @r"
+        2
+        error: h.example/team/app:1 would become 127.0.0.1:9/mirror/team/app:1, and so would ben.example/team/app:1, which its signers may not sign
+          hint: keep the registry in the name, as with --map h.example/=h.example/; or say in another rule for h.example/ what its images are to be called
+        ");
+    }
+    let named = |bundle: &str, rules: &[&str]| {
+        let rules = rules.iter().flat_map(|rule| ["--map", rule]);
+        let line: Vec<&str> =
+            ["map", "-q", bundle, "--format", "list"].into_iter().chain(to).chain(rules).collect();
+        let told = desk.told(&line);
+        told.split(['@', '\n']).nth(1).unwrap_or_default().to_owned()
+    };
+    assert_eq!(
+        named("one", &["*=all/"]),
+        "error: h.example/team/app:1 would become 127.0.0.1:9/mirror/all/team/app:1, and so would ben.example/team/app:1, which its signers may not sign"
+    );
+    let as_is = "h.example/team/app:1 127.0.0.1:9/mirror";
+    assert_eq!(named("one", &["h.example/=h.example/"]), format!("{as_is}/h.example/team/app:1"));
+    assert_eq!(named("one", &["*={registry}/"]), format!("{as_is}/h.example/team/app:1"));
+    // A rule for just this registry is somebody's word.
+    assert_eq!(named("one", &["h.example/team/=ours/"]), format!("{as_is}/ours/app:1"));
+    // Who may sign both takes nobody's name; and where names are whole, nobody can.
+    desk.export("carl", &["--key", "carl.pem"]);
+    assert_eq!(named("carl", &[]), format!("{as_is}/team/app:1"));
+    desk.run(&["import", "-q", "one", "--to", "oci:there"]).succeeds();
+}
+
+#[test]
+fn what_belongs_to_another_user_says_nothing() {
+    let desk = Desk::new().trusting(&["anna"]);
+    desk.export("one", &[]);
+    let give = |path: &std::path::Path, user| chown(path, Some(user), None).unwrap();
+    let trust = desk.trust();
+    give(&trust.join("anna.pub"), 65_534);
+    assert_snapshot!(desk.refused(&["verify", "-q", "one"]), @r"
+    2
+    error: HOME/.config/sealift/trust/anna.pub belongs to another user of this machine (user ID 65534), who can change it
+      hint: look at what it says, then chown root HOME/.config/sealift/trust/anna.pub; or, where sudo kept the HOME of that user, run it without sudo, or with sudo -H
+    ");
+    give(&trust.join("anna.pub"), 0);
+    give(&trust, 65_534);
+    desk.run(&["verify", "-q", "one"]).refused(2);
+    give(&trust, 0);
+    desk.run(&["verify", "-q", "one"]).succeeds();
+    let policy = desk.policy("[[key]]\nfile = \"anna.pub\"\n");
+    give(&policy, 65_534);
+    let told = desk.refused(&["verify", "-q", "one"]);
+    assert!(told.contains("trust.toml belongs to another user of this machine"), "{told}");
 }

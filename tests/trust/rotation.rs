@@ -1,10 +1,12 @@
 //! A new key in place of an old one.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use insta::assert_snapshot;
 
 use crate::desk::Desk;
+use crate::support::command::Run;
 
 #[test]
 fn a_new_key_is_trusted_because_the_old_one_says_so() {
@@ -52,6 +54,62 @@ fn the_old_key_retires() {
     error: old is signed by ANNA, which is not trusted here
       hint: compare the key with the sender over another channel; if it is theirs, name it with --key or put it into the trust folder
     ");
+}
+
+#[test]
+fn a_key_that_lies_in_several_files_retires_from_all_of_them() {
+    let desk = Desk::new().trusting(&["anna"]);
+    let trust = desk.trust();
+    fs::copy(trust.join("anna.pub"), trust.join("zz-anna.pub")).unwrap();
+    fs::write(trust.join("anna.pub.retired"), "an older one").unwrap();
+    desk.export("old", &[]);
+    desk.run(&["key", "endorse", "ben.pub", "--key", "anna.pem", "--retire", "-o", "e"]).succeeds();
+    assert_snapshot!(desk.told(&["key", "accept", "e", "--name", "ben"]), @r"
+    0
+    trusted  BEN in HOME/.config/sealift/trust/ben.pub
+    retired  ANNA in HOME/.config/sealift/trust/anna.pub.retired-2
+    retired  ANNA in HOME/.config/sealift/trust/zz-anna.pub.retired
+    endorsed by ANNA
+    ");
+    desk.run(&["verify", "-q", "old"]).refused(5);
+    assert_eq!(fs::read_to_string(trust.join("anna.pub.retired")).unwrap(), "an older one");
+}
+
+#[test]
+fn what_would_break_the_file_is_not_added_to_it() {
+    let desk = Desk::new();
+    let text = "key = [ { name = \"Anna\", file = \"anna.pub\" } ]\n";
+    let path = desk.policy(text);
+    desk.run(&["key", "endorse", "ben.pub", "--key", "anna.pem", "-o", "e"]).succeeds();
+    let told = desk.refused(&["key", "accept", "e", "--name", "ben"]);
+    assert!(
+        told.starts_with(
+            "2\nerror: HOME/.config/sealift/trust/trust.toml cannot be added to at its end\n"
+        ),
+        "{told}"
+    );
+    assert!(told.contains("\n  hint: it was left as it is; "), "{told}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+
+    // While somebody else is at it.
+    desk.policy("[[key]]\nname = \"Anna\"\nfile = \"anna.pub\"\n");
+    let held = fs::File::open(desk.trust()).unwrap();
+    held.try_lock().unwrap();
+    let told = desk.refused(&["key", "accept", "e", "--name", "ben"]);
+    assert!(told.starts_with("3\nerror: somebody else is changing "), "{told}");
+    drop(held);
+    // It stays as private as it was.
+    let set = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    let is = || path.metadata().unwrap().permissions().mode() & 0o7777;
+    set(0o600);
+    desk.run(&["key", "accept", "e", "--name", "ben"]).succeeds();
+    assert_eq!(is(), 0o600);
+    set(0o644);
+    desk.run(&["key", "endorse", "carl.pub", "--key", "ben.pem", "-o", "f"]).succeeds();
+    let program = crate::support::command::BINARY;
+    let line = ["-c", r#"umask 077; exec "$@""#, "sh", program, "key", "accept", "f"];
+    Run::of(desk.station.command("sh").args(line)).succeeds();
+    assert_eq!(is(), 0o644);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::bundle::recipe::{Body, Encoding, Recipe, Run};
 use crate::codec::number::{Cursor, Odd};
-use crate::codec::split::Stretch;
+use crate::codec::stretches::Stretches;
 use crate::endpoint::Plain;
 use crate::model::{Algorithm, Digest, Error, Result, limits};
 
@@ -19,6 +19,10 @@ impl Index {
     /// # Errors
     /// [`Kind::Malformed`](crate::model::Kind::Malformed) for anything that does not add up.
     pub fn parse(bytes: &[u8], packs: &[u64]) -> Result<Self> {
+        // So there are less than 2^32 chunks and pieces: each takes two bytes and more.
+        if bytes.len() as u64 > limits::INDEX_BYTES {
+            return Err(bad("it is longer than it may be"));
+        }
         let (rest, first) = match (bytes.strip_prefix(MAGIC), bytes.strip_prefix(MAGIC_1)) {
             (Some(rest), _) => (rest, false),
             (None, Some(rest)) => (rest, true),
@@ -34,7 +38,7 @@ impl Index {
             .map(|_| cursor.count(1 + CHUNK_ID_BYTES))
             .collect::<Result<Vec<_>, Odd>>()?;
         let total: usize = counts.iter().sum();
-        if total > rest.len() / (1 + CHUNK_ID_BYTES) || u32::try_from(total).is_err() {
+        if total > rest.len() / (1 + CHUNK_ID_BYTES) {
             return Err(bad("it counts more chunks than it holds"));
         }
         index.chunks.reserve_exact(total);
@@ -65,19 +69,21 @@ impl Index {
             index.parse_borrowed(&mut cursor)?;
         }
         index.before = running_sums(&index.chunks, &index.borrowed.pieces);
-        for pack in 0..packs.len() {
+        let mut covered = 0u64;
+        let mut waiting = Vec::with_capacity(packs.len() + 1);
+        waiting.push(0);
+        for pack in (0u32..).take(packs.len()) {
             let prefix = if first { Vec::new() } else { index.runs(&mut cursor)? };
-            index.check_prefix(pack, &prefix)?;
+            index.check_prefix(pack, &prefix, &waiting)?;
+            covered = used(covered, prefix.iter().map(|run| u64::from(run.count)).sum())?;
+            let waits = u32::from(!prefix.is_empty() && packs[pack as usize] > 0);
+            waiting.push(waiting[pack as usize] + waits);
             index.prefixes.push(prefix);
         }
         let count = cursor.count(36)?;
-        let mut covered = 0u64;
         for at in 0..count {
             let blob = index.parse_blob(&mut cursor)?;
-            covered = add(covered, blob.recipe.chunks())?;
-            if covered > limits::CHUNK_USES {
-                return Err(bad("its blobs use more chunks than any real ones do"));
-            }
+            covered = used(covered, blob.recipe.chunks())?;
             if index.by_digest.insert(blob.digest, at).is_some() {
                 return Err(bad("a blob stands in it twice"));
             }
@@ -107,22 +113,26 @@ impl Index {
             }
             self.borrowed.blobs.push(BaseBlob { digest, size, plain });
         }
-        if u32::try_from(self.chunks.len() + self.borrowed.pieces.len()).is_err() {
-            return Err(bad("it counts more chunks than can be numbered"));
-        }
         Ok(())
     }
 
     /// A prefix is no longer than it may be, and no frame waits for another that waits: what lies
     /// in packs of this bundle lies in earlier ones that have no prefix themselves.
-    fn check_prefix(&self, pack: usize, prefix: &[Run]) -> Result<()> {
+    ///
+    /// `waiting` counts, for each pack up to this one, the packs before it that hold something and
+    /// have a prefix: chunks follow each other from pack to pack, so both ends of a run tell all.
+    fn check_prefix(&self, pack: u32, prefix: &[Run], waiting: &[u32]) -> Result<()> {
         if self.length(prefix)? > limits::PREFIX_BYTES {
             return Err(bad("the prefix of a pack is longer than it may be"));
         }
-        let waits = |(_, own, _): (u32, u32, u32)| {
-            own as usize >= pack || !self.prefixes[own as usize].is_empty()
+        let waits = |run: &Run| {
+            let end = (run.first + run.count).min(self.chunks.len() as u32);
+            let own = self.chunks.get(run.first as usize..end as usize);
+            let own = own.unwrap_or_default();
+            let (Some(first), Some(last)) = (own.first(), own.last()) else { return false };
+            last.pack >= pack || waiting[last.pack as usize + 1] > waiting[first.pack as usize]
         };
-        if self.chunks_of(prefix).any(waits) {
+        if prefix.iter().any(waits) {
             return Err(bad("the prefix of a pack lies where it may not"));
         }
         Ok(())
@@ -179,7 +189,7 @@ impl Index {
             BODY_TAR => {
                 let (meta, content) = (self.runs(cursor)?, self.runs(cursor)?);
                 let count = cursor.count(2)?;
-                let mut stretches: Vec<Stretch> = Vec::with_capacity(count);
+                let mut stretches = Stretches::default();
                 let mut sums = (0u64, 0u64);
                 for _ in 0..count {
                     let (meta, content) = (cursor.number()?, cursor.number()?);
@@ -194,6 +204,7 @@ impl Index {
                 {
                     return Err(bad("the parts of a tar are not as long as the tar"));
                 }
+                stretches.shrink();
                 Body::Tar { meta, content, stretches }
             }
             _ => return Err(bad("a blob is made of something unknown")),
@@ -234,6 +245,15 @@ impl Index {
 
 fn bad(why: &str) -> Error {
     Error::malformed(format!("the index of the bundle cannot be right: {why}"))
+}
+
+/// Chunks that are used, and more of them: no more than any real bundle uses.
+fn used(covered: u64, more: u64) -> Result<u64> {
+    let covered = add(covered, more)?;
+    if covered > limits::CHUNK_USES {
+        return Err(bad("it uses more chunks than any real one does"));
+    }
+    Ok(covered)
 }
 
 fn add(a: u64, b: u64) -> Result<u64> {

@@ -74,11 +74,8 @@ impl Index {
                     put(&mut out, BODY_TAR);
                     put_runs(&mut out, meta);
                     put_runs(&mut out, content);
-                    put(&mut out, stretches.len() as u64);
-                    for &(meta, content) in stretches {
-                        put(&mut out, meta);
-                        put(&mut out, content);
-                    }
+                    put(&mut out, stretches.count() as u64);
+                    out.extend_from_slice(stretches.as_bytes());
                 }
             }
         }

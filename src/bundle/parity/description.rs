@@ -204,6 +204,12 @@ mod tests {
             }
             sealed(bytes)
         };
+        // As many files as no set has, with room for all of them.
+        let many = [vec![0, 4096, 10_000], vec![1; 30_000]].concat();
+        assert_eq!(
+            Description::parse(&line(&many)),
+            Err(Flaw::Malformed("it covers too many files"))
+        );
         for numbers in [
             &[1][..],
             &[17],

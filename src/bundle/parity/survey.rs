@@ -284,11 +284,6 @@ impl<'a> Survey<'a> {
         self.helpers().len()
     }
 
-    /// Whether what is lost can be made up for.
-    pub fn can_be_repaired(&self) -> bool {
-        self.lost_count() <= self.budget()
-    }
-
     /// Whether something of this set, or of its parity, was found in a file.
     pub fn uses(&self, path: &Path) -> bool {
         let is_it = |spot: &Spot| self.media.files()[spot.medium].path == path;

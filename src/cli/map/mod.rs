@@ -40,6 +40,7 @@ pub(super) fn run(request: &request::Map, console: &Console) -> Result<()> {
     let report = map::map(
         &map::Request {
             bundle: &bundle,
+            trust: &trust,
             target: &request.target,
             naming: &request.naming,
             images: request.images.clone(),

@@ -35,10 +35,12 @@ impl Log {
 
     /// What is being done, and how far it is.
     fn tell(&mut self) {
-        let (title, sentence) = (self.tally.title(), self.tally.sentence(Instant::now()));
+        let now = Instant::now();
+        let (title, sentence) = (self.tally.title(), self.tally.sentence(now));
         let text = match (title.is_empty(), sentence.is_empty()) {
             (true, _) => return,
-            (false, true) => title.to_owned(),
+            // Nothing counts there, but the clock does: two such lines are not the same.
+            (false, true) => format!("{title}, {} so far", self.tally.elapsed(now)),
             (false, false) => format!("{title}: {sentence}"),
         };
         self.say(&text);
@@ -170,6 +172,17 @@ mod tests {
             Some("sealift: import: sending: 0 B of 2.0 KiB"),
             "{first}"
         );
+    }
+
+    #[test]
+    fn what_cannot_be_counted_is_timed() {
+        let paper = Paper::default();
+        let lines = Lines::start("export", Box::new(paper.clone()), Duration::from_hours(1));
+        lock(&lines.log).tell();
+        assert_eq!(written(&paper), "", "nothing has begun");
+        lines.event(Event::Phase { title: "sealing", total: None });
+        lock(&lines.log).tell();
+        assert_eq!(written(&paper), "sealift: export: sealing, 0 s so far\n");
     }
 
     #[test]

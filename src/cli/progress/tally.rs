@@ -114,6 +114,11 @@ impl Tally {
         }
     }
 
+    /// How long the phase has taken, as in `2 min 5 s`.
+    pub(super) fn elapsed(&self, now: Instant) -> String {
+        duration(self.pace.elapsed(now))
+    }
+
     /// Whether nothing is left to be moved in this phase, whatever else is still to be done.
     fn has_moved_all(&self) -> bool {
         self.total.is_some_and(|total| self.high >= total)
@@ -131,7 +136,8 @@ impl Tally {
             return String::new();
         }
         if self.then.is_some() && self.has_moved_all() {
-            return format!("all {} are there", size(self.position()));
+            let (all, time) = (size(self.position()), self.elapsed(now));
+            return format!("all {all} are there, {time} so far");
         }
         how_far(self.position(), self.total, &self.pace, now)
     }
@@ -141,7 +147,7 @@ impl Tally {
         if self.title.is_empty() || self.high == 0 {
             return None;
         }
-        let time = duration(self.pace.elapsed(now));
+        let time = self.elapsed(now);
         let then = self.then.as_ref().map_or_else(String::new, |then| format!(" and {then}"));
         let moved = format!("{}{then}: {} in {time}", self.title, size(self.position()));
         Some(match self.pace.average(now) {
@@ -242,7 +248,7 @@ mod tests {
         tally.take(&Event::Advanced { id: 1, bytes: MIB }, start);
         assert_eq!(tally.title(), "packing\\u{1b}");
         let later = start + Duration::from_secs(50);
-        assert_eq!(tally.sentence(later), "all 100.0 MiB are there");
+        assert_eq!(tally.sentence(later), "all 100.0 MiB are there, 50 s so far");
         assert_eq!(
             tally.summary(later).unwrap(),
             "reading images and packing\\u{1b}: 100.0 MiB in 50 s, 2.0 MiB/s"

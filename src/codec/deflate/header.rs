@@ -70,6 +70,15 @@ pub(super) fn trailer(crc: &Crc) -> [u8; TRAILER_BYTES] {
 mod tests {
     use super::*;
 
+    /// A medium that fails.
+    struct Broken;
+
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::other("medium"))
+        }
+    }
+
     #[test]
     fn headers_are_read_to_their_last_byte() {
         let plain = [0x1f, 0x8b, 8, 0, 1, 2, 3, 4, 0, 3];
@@ -86,5 +95,17 @@ mod tests {
             }
         }
         assert_eq!(read(&mut &b"PK\x03\x04 and more of it"[..]).unwrap(), None);
+        // A flag that nobody knows; a name without an end.
+        let mut unknown = plain;
+        unknown[3] = 0x20;
+        assert_eq!(read(&mut &unknown[..]).unwrap(), None);
+        let mut endless = plain.to_vec();
+        endless[3] = HAS_NAME;
+        endless.resize(2 * HEADER_BYTES, b'n');
+        let mut reader = &endless[..];
+        assert_eq!(read(&mut reader).unwrap(), None);
+        assert!(reader.len() > HEADER_BYTES / 2, "no more was read than a header may have");
+        let broken = (&plain[..5]).chain(Broken);
+        assert!(read(&mut { broken }).is_err());
     }
 }

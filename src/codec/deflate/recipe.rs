@@ -215,6 +215,26 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_no_recipe_says_is_refused() {
+        let refused = |bytes: &[u8], says: &'static str| {
+            assert_eq!(GzipRecipe::parse(bytes), Err(Odd(says)));
+        };
+        let good = sample().to_bytes();
+        refused(&[&good[..], &[0]].concat(), "something follows the recipe of a gzip stream");
+        refused(&good[..good.len() - 1], "it counts more than it holds");
+        let mut marked = sample();
+        marked.members[0].marks = marked.members[1].marks.clone();
+        refused(&marked.to_bytes(), "the general coder has no marks");
+        let mut long = sample();
+        long.members[1].marks[0].state = vec![0; STATE_BYTES + 1];
+        refused(&long.to_bytes(), "a mark of an engine lies outside its stream");
+        // One member with an empty header: its coder, and what its end is.
+        refused(&[1, 0, 0x80, 0x80, 4, 0, 0, 0, 0, 0], "an engine is unknown");
+        refused(&[1, 0, 1, 0, 0, 2, 0, 0], "the end of a gzip member is of an unknown kind");
+        assert!(GzipRecipe::parse(&[1, 0, 1, 0, 0, 0, 0, 0]).is_ok());
+    }
+
     proptest! {
         #[test]
         fn no_recipe_does_harm(flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6), cut: prop::sample::Index) {

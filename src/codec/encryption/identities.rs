@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use age::secrecy::SecretString;
@@ -24,6 +25,8 @@ pub struct Identities {
     ask: Option<Arc<Ask>>,
     /// Passphrases that opened something, or were to: nobody is asked twice.
     passphrase: Arc<Mutex<Option<Zeroizing<String>>>>,
+    /// For files that nobody named: how many the passphrase has not opened.
+    misses: Option<Arc<AtomicUsize>>,
 }
 
 impl fmt::Debug for Identities {
@@ -75,10 +78,17 @@ impl Identities {
     }
 
     /// The same, but nobody is asked for a passphrase: for files that nobody named. One that is
-    /// known by then is tried.
+    /// known by then is tried, since it opens all volumes of a set.
     #[must_use]
     pub fn without_asking(&self) -> Self {
-        Self { ask: None, ..self.clone() }
+        Self { ask: None, ..self.sparingly() }
+    }
+
+    /// The same for the files that lie in a folder: once the passphrase has not opened
+    /// [`limits::AGE_MISSES`] of them it is tried on no other, since each costs seconds.
+    #[must_use]
+    pub fn sparingly(&self) -> Self {
+        Self { misses: Some(Arc::default()), ..self.clone() }
     }
 
     /// The key of the file whose header this is. `what` names it.
@@ -115,9 +125,20 @@ impl Identities {
             }
         };
         drop(known);
+        let missed = self.misses.as_ref().map_or(0, |misses| misses.load(Ordering::Relaxed));
+        if missed >= limits::AGE_MISSES {
+            return Err(Error::usage(format!(
+                "the passphrase was not tried on {what}: it did not open {missed} other files beside it"
+            ))
+            .hint("name the file itself, or move the others away"));
+        }
         let mut identity = scrypt::Identity::new(SecretString::from(passphrase.to_string()));
         identity.set_max_work_factor(limits::AGE_WORK);
-        unwrap(header, &identity, what)?.ok_or_else(|| {
+        let opened = unwrap(header, &identity, what);
+        if let (Some(misses), Err(_) | Ok(None)) = (&self.misses, &opened) {
+            misses.fetch_add(1, Ordering::Relaxed);
+        }
+        opened?.ok_or_else(|| {
             Error::usage(format!("the passphrase does not open {what}"))
                 .hint("try again; damage to the first bytes of the file looks the same")
         })

@@ -186,6 +186,35 @@ fn a_passphrase_is_asked_once_for_all_files() {
 }
 
 #[test]
+fn a_passphrase_is_tried_in_vain_on_few_files_of_a_folder() {
+    let place = Place::new();
+    let own = Recipients::passphrase(Zeroizing::new("correct horse".into()));
+    let own = place.encrypt("own", b"content", &own);
+    // One step of scrypt, where a whole one takes a second.
+    let (salt, body) = ("A".repeat(22), "A".repeat(43));
+    let text = format!("age-encryption.org/v1\n-> scrypt {salt} 1\n{body}\n--- {body}\n");
+    let other = place.path("other");
+    std::fs::write(&other, [text.as_bytes(), &[0; 100]].concat()).unwrap();
+    let asked = Arc::new(|_: &str| Ok(Zeroizing::new("correct horse".to_owned())));
+    let identities = place.identities().asking(asked);
+    let refused = |path: &PathBuf, identities: &Identities| {
+        let opened = Reader::open(&File::open(path).unwrap(), identities, "it");
+        opened.err().map(|error| error.message().to_owned()).unwrap_or_default()
+    };
+    let in_folder = identities.sparingly();
+    // What opens costs nothing of it.
+    assert_eq!(refused(&own, &in_folder), "");
+    for number in 0..2 * limits::AGE_MISSES {
+        let tried = refused(&other, &in_folder) == "the passphrase does not open it";
+        assert_eq!(tried, number < limits::AGE_MISSES, "{number}");
+    }
+    assert!(refused(&own, &in_folder).contains("was not tried"));
+    assert_eq!(refused(&own, &in_folder.without_asking()), "", "another folder");
+    // A file that was named is tried whatever was before it.
+    assert_eq!(refused(&other, &identities), "the passphrase does not open it");
+}
+
+#[test]
 fn whatever_is_changed_does_not_open() {
     let place = Place::new();
     let content = noise(2 * CHUNK as usize + 100);
@@ -414,11 +443,15 @@ fn only_identities_of_their_owner_alone_are_taken() {
         "# nothing\n",
         "AGE-PLUGIN-X-1ABC",
         "-----BEGIN OPENSSH PRIVATE KEY-----",
+        "age-encryption.org/v1",
+        "-----BEGIN AGE ENCRYPTED FILE-----",
         &secret[..70],
     ] {
         std::fs::write(&path, text).unwrap();
         let error = Identities::load([&path]).unwrap_err();
         assert_eq!(error.kind(), Kind::Usage, "{text}");
+        let itself = error.message().ends_with("it is encrypted itself");
+        assert_eq!(itself, text.contains("age-enc") || text.contains("BEGIN AGE"), "{error}");
         assert!(!error.chain().contains("AGE-SECRET"), "{error}");
     }
     let error = Recipients::parse([secret]).unwrap_err();
@@ -429,4 +462,45 @@ fn only_identities_of_their_owner_alone_are_taken() {
     assert_eq!(Recipients::parse([&*place.recipient; 2]).unwrap().count(), Some(1));
     let many = vec![place.recipient.as_str(); limits::AGE_STANZAS];
     assert_eq!(Recipients::parse(many).unwrap().count(), Some(1));
+}
+
+#[test]
+fn a_copy_is_read_with_what_opened_the_original() {
+    let place = Place::new();
+    let content = noise(200_000);
+    let path = place.encrypt("x", &content, &place.recipients());
+    let reader = place.open(&path).unwrap().unwrap();
+    std::fs::copy(&path, place.path("copy")).unwrap();
+    let copy = reader.copied_to(&File::open(place.path("copy")).unwrap()).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert!(whole(&copy).unwrap() == content);
+    assert_eq!(format!("{copy:?}"), "Reader { length: 200000, .. }");
+}
+
+#[test]
+fn a_file_that_changes_after_it_was_opened_gives_nothing() {
+    let place = Place::new();
+    let path = place.encrypt("x", &noise(200_000), &place.recipients());
+    let bytes = std::fs::read(&path).unwrap();
+    let other = std::fs::read(place.encrypt("y", b"y", &place.recipients())).unwrap();
+    // Another header under it, and none; then its last chunk is gone.
+    for (now, kind) in [
+        (&[&other[..200], &bytes[200..]].concat()[..], std::io::ErrorKind::InvalidData),
+        (&[&[0; 200], &bytes[200..]].concat(), std::io::ErrorKind::InvalidData),
+        (&bytes[..100], std::io::ErrorKind::UnexpectedEof),
+    ] {
+        std::fs::write(&path, &bytes).unwrap();
+        let reader = place.open(&path).unwrap().unwrap();
+        std::fs::write(&path, now).unwrap();
+        let fault = whole(&reader).unwrap_err();
+        assert_eq!((fault.error.kind(), fault.offset), (kind, 0), "{fault:?}");
+    }
+}
+
+#[test]
+fn a_header_that_cannot_be_read_is_a_matter_of_the_medium() {
+    let place = Place::new();
+    let unreadable = File::create(place.path("x")).unwrap();
+    let error = is_encrypted(&unreadable, "it").unwrap_err();
+    assert_eq!((error.kind(), error.message()), (Kind::Io, "cannot read it"));
 }

@@ -77,6 +77,11 @@ impl fmt::Display for Rule {
 }
 
 impl Rule {
+    /// Whether it is for images of any registry and any name.
+    pub fn is_for_everything(&self) -> bool {
+        self.from == Pattern::All
+    }
+
     fn parse(text: &str, place: Option<String>) -> Result<Self> {
         let wanted = text.strip_prefix('?');
         let (from, to) = wanted

@@ -181,6 +181,12 @@ impl Naming {
         Ok(NewName { name, rule })
     }
 
+    /// A rule that keeps the registry of an image in the names of all images from there; for hints.
+    pub fn keeping_registry(name: &ImageName) -> String {
+        let registry = name.registry();
+        format!("{registry}/={}/", super::goal::path_part(registry))
+    }
+
     /// A rule that would give an image a place of its own, whatever else is there; for hints.
     pub fn way_out(name: &ImageName) -> Option<String> {
         let tag = name.tag()?;

@@ -21,6 +21,16 @@ impl Repositories {
     }
 }
 
+impl Repositories {
+    /// The registry that they are at, unless they are at any.
+    pub fn registry(&self) -> Option<&str> {
+        match &self.pattern {
+            Pattern::Repository(path) | Pattern::Below(path) => path.split('/').next(),
+            Pattern::All | Pattern::Digest(_) | Pattern::Image { .. } => None,
+        }
+    }
+}
+
 impl fmt::Display for Repositories {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.written)

@@ -102,6 +102,12 @@ fn a_revoked_key_counts_nowhere() {
     assert!(why.contains("Anna") && why.contains("2026-10-01 (lost)"), "{why}");
     let signers = trust.require(b"m", &desk.signed(&[0, 1]), "x").unwrap();
     assert!(signers[0].trusted.is_none() && signers[0].revoked.is_some());
+    // It may be given as any key is.
+    for named in ["file = \"0.pub\"", "public = \"LINE0\""] {
+        let gone = format!("[[key]]\nfile = \"0.pub\"\n[[key]]\n{named}\nrevoked = 2026-10-01\n");
+        let why = refusal(desk.policy(&gone).unwrap().require(b"m", &desk.signed(&[0]), "x"));
+        assert!(why.contains("2026-10-01"), "{why}");
+    }
     // Not where it is named, nor where it is one's own.
     for mut trust in
         [desk.files(&[0]), Trust::default().or_own([desk.keys[0].public()].into_iter())]
