@@ -78,7 +78,7 @@ impl Receipt {
 
     /// Length of the file in bytes.
     pub fn length(&self) -> u64 {
-        self.bundle.length()
+        self.bundle.tail_file().length()
     }
 
     /// What the trusted keys say about each signature of the bundle.

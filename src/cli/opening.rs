@@ -37,10 +37,7 @@ pub(super) fn open(
     case: &mut Case,
     console: &Console,
 ) -> Result<Opened> {
-    // Where media are changed, the first may not be in yet.
-    if changer.is_none() {
-        all_are_there(&arrival.files)?;
-    }
+    all_are_there(&arrival.files)?;
     let trust = arrival.trust.load_some()?;
     case.trusting(&trust);
     let identities = arrival.unlock.identities()?;

@@ -32,8 +32,11 @@ pub(super) fn with_outlook(error: Error, arrival: &Arrival, console: &Console) -
     let damaged: Vec<PathBuf> = damaged.map(|file| PathBuf::from(&file.name)).collect();
     if !state.can_be_repaired() {
         return error.hint(match known {
-            // What is wrong with a volume that is not there is said with what to do about it.
-            Some(known) if damaged.is_empty() => format!("{known}; {}", within(&state)),
+            // What is wrong with a volume that is not there, or is of another set, is said with what to
+            // do about it.
+            Some(known) if damaged.is_empty() || may_be_meant => {
+                format!("{known}; {}", within(&state))
+            }
             _ => format!("{}: copy {} again", within(&state), names(&damaged)),
         });
     }

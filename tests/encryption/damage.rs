@@ -43,8 +43,10 @@ fn no_flipped_bit_gets_through() {
             Err(error) => error.kind(),
         };
         let expected = match at {
-            // It may look as if it were for somebody else, or no age file at all.
-            0..400 => &[Kind::Usage, Kind::Damaged, Kind::Malformed][..],
+            // The number of a later version.
+            20 => &[Kind::Malformed, Kind::Damaged][..],
+            // It may look as if it were for somebody else.
+            0..400 => &[Kind::Usage, Kind::Damaged],
             _ => &[Kind::Damaged],
         };
         assert!(expected.contains(&kind), "bit {bit} of byte {at}: {kind:?}");
@@ -81,7 +83,7 @@ fn damage_is_named_with_its_place_and_cuts_and_additions_are_refused() {
     for length in [10, 30, 100, good.len() - 1, good.len() - 16, good.len() / 2] {
         write(&good[..length]);
         let run = verify();
-        assert!(matches!(run.code, Some(4 | 7)), "{length}: {run:?}");
+        assert_eq!(run.code, Some(4), "{length}: {run:?}");
     }
     let borders: Vec<usize> = (header..good.len()).step_by(chunk + 16).collect();
     assert!(borders.len() > 5);
