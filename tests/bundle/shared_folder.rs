@@ -80,7 +80,8 @@ impl Shared {
     fn note(&self) -> String {
         let lengths =
             self.volumes().into_iter().map(|path| path.metadata().unwrap().len()).chain([9]);
-        format!("{SET}\n{}", lengths.map(|length| format!("{length}\n")).collect::<String>())
+        let lines: Vec<String> = lengths.map(|length| length.to_string()).collect();
+        format!("{SET}\n{}\n", lines.join("\n"))
     }
 }
 
