@@ -138,12 +138,17 @@ impl Bundle<Unverified> {
                 }
                 vec![found]
             }
-            None => match select(&mut search, &handles)? {
-                Selection::Tails(tails) => tails,
-                Selection::Headless(set) => return Err(set.error()),
-            },
+            None => return Self::selected(search, handles),
         };
         Self::with_tails(search, handles, tails)
+    }
+
+    /// The bundle that is meant, of all whose volumes were found.
+    pub(super) fn selected(mut search: Search, handles: Handles) -> Result<Self> {
+        match select(&mut search, &handles)? {
+            Selection::Tails(tails) => Self::with_tails(search, handles, tails),
+            Selection::Headless(set) => Err(set.error()),
+        }
     }
 
     /// The bundle of one of these tails, which say that they are of one set.

@@ -80,18 +80,20 @@ impl Shared {
     fn note(&self) -> String {
         let lengths =
             self.volumes().into_iter().map(|path| path.metadata().unwrap().len()).chain([9]);
-        format!("{SET}\n{}", lengths.map(|length| format!("{length}\n")).collect::<String>())
+        let lines: Vec<String> = lengths.map(|length| length.to_string()).collect();
+        format!("{SET}\n{}\n", lines.join("\n"))
     }
 }
 
 #[test]
 fn what_an_export_left_while_it_named_its_volumes_is_removed() {
     let shared = Shared::new();
-    shared.left(shared.note().as_bytes());
+    let note = shared.note();
+    shared.left(note.as_bytes());
     assert!(shared.volumes().is_empty(), "they are no bundle, and will go");
     // One of another length is not one of those.
     let volumes: Vec<PathBuf> = shared.whole().into_keys().collect();
-    let longer = shared.note().replacen('\n', "\n1", 1);
+    let longer = note.replacen('\n', "\n1", 1);
     shared.left(longer.as_bytes());
     assert_eq!(shared.volumes(), volumes[..1]);
 }

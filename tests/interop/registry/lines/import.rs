@@ -184,6 +184,7 @@ fn import(
     let naming = Naming::below(line.host(), prefix);
     let request = importing::Request {
         bundle,
+        trust: &sealift::trust::Trust::default(),
         naming: &naming,
         bases: &[],
         target: &target,
