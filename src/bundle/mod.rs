@@ -39,8 +39,9 @@
 //!
 //! To read a set, files are looked at for what they claim to be, one bundle is selected with the tail
 //! that is signed, and once that is proved the files are put in order by number; what is read is hashed
-//! each time. To verify it, of several files of one volume one is chosen that is whole by itself. [`Media`] brings volumes one after another. What is named and is none, it is said what it
-//! is: a receipt, parity, an archive.
+//! each time. To verify it, one of several files of a volume is chosen that is whole by itself. [`Media`]
+//! brings volumes one after another. What is named and is none, it is said what it is: a receipt,
+//! parity, an archive.
 
 mod account;
 mod backing;
