@@ -4,17 +4,20 @@
 //! Nothing stops at the first thing that is wrong: whoever has a damaged stick wants to know all
 //! that is lost. Findings come in the order of the volumes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::blob::rebuild;
-use super::index::BlobEntry;
+use super::blob::{Store, prefix, rebuild};
+use super::index::{BlobEntry, Index, Piece};
 use super::reader::{Authentic, Bundle};
 use crate::codec::checked::VerifiedReader;
+use crate::codec::deflate::Pool;
+use crate::codec::frame;
+use crate::endpoint::Form;
 use crate::model::{Digest, Error, Result};
 
 /// What a finding is about.
@@ -55,18 +58,26 @@ impl Bundle<Authentic> {
         packs: impl IntoIterator<Item = u32>,
         advance: &(dyn Fn(u64) + Sync),
     ) -> Vec<Finding> {
+        self.pack_findings(self.bad_packs(packs, advance))
+    }
+
+    fn bad_packs(
+        &self,
+        packs: impl IntoIterator<Item = u32>,
+        advance: &(dyn Fn(u64) + Sync),
+    ) -> BTreeMap<u32, Error> {
         let missing = self.volumes.missing();
-        let mut findings = Vec::new();
+        let mut bad = BTreeMap::new();
         for number in packs {
             let entry = &self.contents().manifest.packs[number as usize];
             if !missing.contains(&entry.volume)
                 && let Err(error) = self.stored_pack(number, &self.pack_name(number))
             {
-                findings.push(self.pack_finding(number, error));
+                bad.insert(number, error);
             }
             advance(entry.size);
         }
-        findings
+        bad
     }
 
     /// Hashes the packs of one volume, counted from 1.
@@ -92,55 +103,91 @@ impl Bundle<Authentic> {
     /// hashed as they are opened, those that no blob uses at the end. Blobs that need a volume which
     /// is missing are left out. `advance` hears how many bytes of blobs were rebuilt.
     pub fn examine_blobs(&self, threads: usize, advance: &(dyn Fn(u64) + Sync)) -> Vec<Finding> {
-        let index = &self.contents().index;
-        let blobs = index.blobs();
+        let blobs = self.contents().index.blobs();
         let missing = self.volumes.missing();
         let is_lost = |blob: &BlobEntry| {
             !missing.is_empty()
                 && self.volumes_of(blob).iter().any(|volume| missing.contains(volume))
         };
+        let looking = Looking { bundle: self, good: Mutex::default(), bad: Mutex::default() };
         let next = AtomicUsize::new(0);
-        let findings = Mutex::new(Vec::new());
+        let failed = Mutex::new(Vec::new());
         std::thread::scope(|scope| {
             for _ in 0..threads.max(1) {
                 scope.spawn(|| {
                     while let Some(blob) = blobs.get(next.fetch_add(1, Ordering::Relaxed)) {
                         if is_lost(blob) {
                             advance(blob.size);
-                        } else if let Err(error) = self.examine_blob(blob, advance) {
-                            let finding = self.blob_finding(blob, error);
-                            findings
-                                .lock()
-                                .unwrap_or_else(std::sync::PoisonError::into_inner)
-                                .push(finding);
+                        } else if let Err(error) = looking.at(blob, advance) {
+                            held(&failed).push((blob, error));
                         }
                     }
                 });
             }
         });
-        let mut findings = findings.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let looked_at = blobs.iter().filter(|blob| !is_lost(blob));
-        let mut touched: BTreeSet<u32> = looked_at.flat_map(|blob| self.packs_of(blob)).collect();
-        // A blob stops at its first bad pack: the packs after it were not looked at.
-        for finding in &findings {
-            for blob in &finding.blobs {
-                for pack in index.blob(blob).into_iter().flat_map(|blob| self.packs_of(blob)) {
-                    touched.remove(&pack);
-                }
-            }
-        }
-        let untouched = (0..self.pack_count()).filter(|pack| !touched.contains(pack));
-        for finding in self.examine_packs(untouched, &|_| ()) {
-            if findings.iter().all(|known| known.subject != finding.subject) {
-                findings.push(finding);
-            }
-        }
-        merge(findings)
+        let good = looking.good.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut bad = looking.bad.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let untouched =
+            (0..self.pack_count()).filter(|pack| !good.contains(pack) && !bad.contains_key(pack));
+        let untouched: Vec<u32> = untouched.collect();
+        bad.extend(self.bad_packs(untouched, &|_| ()));
+        // A blob that needs a bad pack is told of with the pack.
+        let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let odd = failed
+            .into_iter()
+            .filter(|(blob, _)| !self.packs_of(blob).iter().any(|pack| bad.contains_key(pack)));
+        let mut findings: Vec<Finding> =
+            odd.map(|(blob, error)| self.blob_finding(blob, error)).collect();
+        findings.extend(self.pack_findings(bad));
+        findings.sort_by_key(|finding| finding.subject);
+        findings
     }
 
-    fn examine_blob(&self, blob: &BlobEntry, advance: &(dyn Fn(u64) + Sync)) -> Result<()> {
+    /// That packs are bad, and what that hits; in the order of the file.
+    fn pack_findings(&self, bad: BTreeMap<u32, Error>) -> Vec<Finding> {
+        if bad.is_empty() {
+            return Vec::new();
+        }
+        let mut hit = self.hit_by(|pack| bad.contains_key(&pack).then_some(pack));
+        let finding = |(number, error)| {
+            let entry = &self.contents().manifest.packs[number as usize];
+            Finding {
+                subject: Subject::Pack(number),
+                volume: entry.volume,
+                file: self.volumes.file(entry.volume),
+                offset: Some(entry.offset),
+                blobs: hit.remove(&number).unwrap_or_default(),
+                error,
+            }
+        };
+        bad.into_iter().map(finding).collect()
+    }
+
+    /// A blob that could not be rebuilt though its packs are right.
+    fn blob_finding(&self, blob: &BlobEntry, error: Error) -> Finding {
+        Finding {
+            subject: Subject::Blob(blob.digest),
+            volume: self.contents().manifest.index.volume,
+            file: Some(self.file_in_use()),
+            offset: None,
+            blobs: vec![blob.digest],
+            error,
+        }
+    }
+}
+
+/// Looks at blobs, and remembers of which packs it is known whether they are right: one that is bad is
+/// read once, however many blobs need it.
+struct Looking<'a> {
+    bundle: &'a Bundle<Authentic>,
+    good: Mutex<BTreeSet<u32>>,
+    bad: Mutex<BTreeMap<u32, Error>>,
+}
+
+impl Looking<'_> {
+    fn at(&self, blob: &BlobEntry, advance: &(dyn Fn(u64) + Sync)) -> Result<()> {
         let mut reader =
-            VerifiedReader::new(rebuild(self, blob)?, blob.digest, blob.size, self.title());
+            VerifiedReader::new(rebuild(self, blob)?, blob.digest, blob.size, self.bundle.title());
         let mut buffer = vec![0; 256 << 10];
         loop {
             match reader.read(&mut buffer) {
@@ -152,61 +199,50 @@ impl Bundle<Authentic> {
         }
     }
 
-    /// The packs that it takes to rebuild a blob: those that it is in, and those that these are
-    /// packed against.
-    fn packs_of(&self, blob: &BlobEntry) -> BTreeSet<u32> {
-        let index = &self.contents().index;
-        let own = blob.recipe.runs().flat_map(|runs| index.chunks_of(runs));
-        let mut packs: BTreeSet<u32> = own.map(|(_, pack, _)| pack).collect();
-        let prefixes = packs.iter().flat_map(|&pack| index.chunks_of(index.prefix(pack)));
-        let prefixes: Vec<u32> = prefixes.map(|(_, pack, _)| pack).collect();
-        packs.extend(prefixes);
-        packs
-    }
-
-    /// The volumes that it takes to rebuild a blob.
-    pub fn volumes_of(&self, blob: &BlobEntry) -> BTreeSet<u64> {
-        let packs = &self.contents().manifest.packs;
-        self.packs_of(blob).into_iter().map(|pack| packs[pack as usize].volume).collect()
-    }
-
-    fn pack_finding(&self, number: u32, error: Error) -> Finding {
-        let entry = &self.contents().manifest.packs[number as usize];
-        let blobs = self.contents().index.blobs().iter();
-        let hit =
-            blobs.filter(|blob| self.packs_of(blob).contains(&number)).map(|blob| blob.digest);
-        Finding {
-            subject: Subject::Pack(number),
-            volume: entry.volume,
-            file: self.volumes.file(entry.volume),
-            offset: Some(entry.offset),
-            blobs: hit.collect(),
-            error,
+    fn load(&self, pack: u32) -> Result<Vec<u8>> {
+        let name = self.bundle.pack_name(pack);
+        let is_bad = || Error::damaged(format!("{name} is damaged"));
+        if held(&self.bad).contains_key(&pack) {
+            return Err(is_bad());
         }
-    }
-
-    /// A blob that could not be rebuilt: because of a pack, where one of its packs is bad.
-    fn blob_finding(&self, blob: &BlobEntry, error: Error) -> Finding {
-        let bad = self.packs_of(blob).into_iter().find_map(|number| {
-            self.stored_pack(number, &self.pack_name(number)).err().map(|error| (number, error))
-        });
-        match bad {
-            Some((number, error)) => self.pack_finding(number, error),
-            None => Finding {
-                subject: Subject::Blob(blob.digest),
-                volume: self.contents().manifest.index.volume,
-                file: Some(self.path().to_owned()),
-                offset: None,
-                blobs: vec![blob.digest],
-                error,
-            },
+        let prefix =
+            prefix(self, pack).map_err(|e| Error::from_io(format!("cannot open {name}"), e))?;
+        match self.bundle.stored_pack(pack, &name) {
+            Ok(stored) => {
+                held(&self.good).insert(pack);
+                let content = self.bundle.contents().manifest.packs[pack as usize].content;
+                frame::decode(&stored, content, &prefix, &name)
+            }
+            Err(error) => {
+                held(&self.bad).insert(pack, error);
+                Err(is_bad())
+            }
         }
     }
 }
 
-/// One finding for each subject, in the order of the file.
-fn merge(mut findings: Vec<Finding>) -> Vec<Finding> {
-    findings.sort_by_key(|finding| (finding.subject, finding.offset));
-    findings.dedup_by(|next, kept| next.subject == kept.subject);
-    findings
+impl Store for Looking<'_> {
+    fn tables(&self) -> &Index {
+        self.bundle.tables()
+    }
+
+    fn opened(&self, pack: u32) -> Result<Arc<Vec<u8>>> {
+        self.bundle.state.cache.get(pack, || self.load(pack))
+    }
+
+    fn of_base_piece(&self, piece: Piece) -> Result<Vec<u8>> {
+        self.bundle.of_base_piece(piece)
+    }
+
+    fn of_base(&self, number: u32, form: Form) -> Result<Box<dyn Read + Send + '_>> {
+        self.bundle.of_base(number, form)
+    }
+
+    fn pool(&self) -> &Arc<Pool> {
+        self.bundle.pool()
+    }
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

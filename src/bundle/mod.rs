@@ -39,7 +39,7 @@
 //!
 //! To read a set, files are looked at for what they claim to be, one bundle is selected with the tail
 //! that is signed, and once that is proved the files are put in order by number; what is read is hashed
-//! each time. [`Media`] brings volumes one after another. What is named and is none, it is said what it
+//! each time. To verify it, of several files of one volume one is chosen that is whole by itself. [`Media`] brings volumes one after another. What is named and is none, it is said what it
 //! is: a receipt, parity, an archive.
 
 mod account;
@@ -51,12 +51,15 @@ mod checkpoint;
 mod claim;
 mod class;
 mod content;
+mod copies;
 mod cosign;
 mod difference;
+mod exact;
 mod examine;
 mod foreign;
 mod handles;
 mod held;
+mod hits;
 mod index;
 mod layer;
 mod lending;
@@ -92,7 +95,9 @@ mod volume;
 mod writer;
 
 pub use base::{Base, Known};
+pub use copies::Unused;
 pub use difference::{Difference, News};
+pub use exact::is_closed;
 pub use examine::{Finding, Subject};
 pub use held::{Held, Needs};
 pub use index::{BaseBlob, BlobEntry, Borrowed, Index, LeftOut, Piece};

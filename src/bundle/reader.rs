@@ -138,12 +138,17 @@ impl Bundle<Unverified> {
                 }
                 vec![found]
             }
-            None => match select(&mut search, &handles)? {
-                Selection::Tails(tails) => tails,
-                Selection::Headless(set) => return Err(set.error()),
-            },
+            None => return Self::selected(search, handles),
         };
         Self::with_tails(search, handles, tails)
+    }
+
+    /// The bundle that is meant, of all whose volumes were found.
+    pub(super) fn selected(mut search: Search, handles: Handles) -> Result<Self> {
+        match select(&mut search, &handles)? {
+            Selection::Tails(tails) => Self::with_tails(search, handles, tails),
+            Selection::Headless(set) => Err(set.error()),
+        }
     }
 
     /// The bundle of one of these tails, which say that they are of one set.
@@ -188,19 +193,26 @@ impl Bundle<Unverified> {
         })
     }
 
-    /// With that tail in front that as many have signed as it takes, if one is: of two copies of a
-    /// last volume one may have more signatures.
+    /// With that tail in front that as many have signed as it takes, and that lies where it belongs, if
+    /// one does: of two copies of a last volume one may have more signatures, or more than was signed.
     fn preferring(mut self, trust: &Trust) -> Self {
         let counts = |tail: &Tail| trust.require(&tail.manifest, &tail.signatures, "").is_ok();
-        if !counts(&self.tail) {
-            let mut others = std::mem::take(&mut self.state.others).into_iter();
-            if let Some(Found { tail, file, is_receipt }) = others.find(|other| counts(&other.tail))
-            {
-                file.path().clone_into(&mut self.path);
-                self.volumes.change_last(Some(&*file).filter(|_| !is_receipt));
-                self.tail = tail;
-                self.state = Unverified { others: Vec::new(), file, is_receipt };
-            }
+        let fits = |tail: &Tail, is_receipt: bool| {
+            let manifest = Manifest::parse(&tail.manifest);
+            counts(tail) && manifest.is_ok_and(|manifest| in_place(&manifest, tail, is_receipt))
+        };
+        let mut others = std::mem::take(&mut self.state.others);
+        if others.is_empty() || fits(&self.tail, self.state.is_receipt) {
+            return self;
+        }
+        let better = others.iter().position(|other| fits(&other.tail, other.is_receipt));
+        let signed = || others.iter().position(|other| counts(&other.tail));
+        let chosen = better.or_else(|| if counts(&self.tail) { None } else { signed() });
+        if let Some(Found { tail, file, is_receipt }) = chosen.map(|at| others.swap_remove(at)) {
+            file.path().clone_into(&mut self.path);
+            self.volumes.change_last(Some(&*file).filter(|_| !is_receipt));
+            self.tail = tail;
+            self.state = Unverified { others: Vec::new(), file, is_receipt };
         }
         self
     }
@@ -255,8 +267,8 @@ impl Bundle<Unverified> {
                 "the tar headers of the bundle have another time than its manifest",
             ));
         }
-        let belongs = manifest.volumes.last().map_or(0, |last| last.size);
-        if !self.state.is_receipt && belongs != self.tail.manifest_at {
+        if !in_place(&manifest, &self.tail, self.state.is_receipt) {
+            let belongs = manifest.volumes.last().map_or(0, |last| last.size);
             return Err(Error::damaged(format!(
                 "the manifest of {path} lies at {}, not at {belongs} where it belongs: bytes were lost or added before it",
                 self.tail.manifest_at,
@@ -353,20 +365,32 @@ impl Bundle<Authentic> {
 
     /// A pack as errors name it.
     pub(super) fn pack_name(&self, number: u32) -> String {
-        let manifest = &self.state.contents.manifest;
-        let pack = &manifest.packs[number as usize];
-        let file = match self.volumes.file(pack.volume) {
+        let volume = self.state.contents.manifest.packs[number as usize].volume;
+        let file = match self.volumes.file(volume) {
             Some(file) => file.display().to_string(),
-            None => format!("volume {}", pack.volume),
+            None => format!("volume {volume}"),
         };
+        self.pack_name_in(number, &file)
+    }
+
+    /// The same, as it lies in this file.
+    pub(super) fn pack_name_in(&self, number: u32, file: &str) -> String {
+        let packs = &self.state.contents.manifest.packs;
+        let pack = &packs[number as usize];
         format!(
             "pack {} of {} ({} bytes at {} of {file})",
             number + 1,
-            manifest.packs.len(),
+            packs.len(),
             pack.size,
             pack.offset,
         )
     }
+}
+
+/// Whether a manifest lies right behind what it lists, with nothing between; in a receipt it lies elsewhere.
+fn in_place(manifest: &Manifest, tail: &Tail, is_receipt: bool) -> bool {
+    let belongs = manifest.volumes.last().map_or(0, |last| last.size);
+    is_receipt || belongs == tail.manifest_at && manifest.created == tail.time
 }
 
 /// Whether those who signed may sign what they did.

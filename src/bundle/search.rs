@@ -133,6 +133,12 @@ impl Search {
         Ok(())
     }
 
+    /// Without what lies beside the named files: that is never looked at.
+    pub(super) fn without_neighbours(mut self) -> Self {
+        self.looked_beside = true;
+        self
+    }
+
     /// Looks again at everything, after a medium was changed, and into one more folder. Copies that
     /// are kept stay.
     pub(super) fn again(&mut self, more: Option<PathBuf>) -> Result<()> {

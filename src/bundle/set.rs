@@ -2,21 +2,22 @@
 //!
 //! For each volume there may be several files that claim to be it: a copy beside the original, or
 //! one on each of two sticks. What is read from one and does not have its digest is read from the
-//! next. Where none claims to be a volume, one that begins with its first pack may serve: it may be
+//! next, unless one was chosen. Where none claims to be a volume, one that begins with its first pack may serve: it may be
 //! damaged in the very member that says which it is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::claim::{Series, called, short};
+use super::copies::{Choice, Unused};
 use super::handles::Handles;
 use super::manifest::{Manifest, PackEntry};
 use super::search::{Candidate, Origin, Search};
 use super::selection::{opened, titled};
 use super::volume::{self, Volume};
 use crate::model::shell::file;
-use crate::model::{Digest, Error, Result};
+use crate::model::{Digest, Error, Kind, Result};
 
 /// A volume, as far as it is at hand.
 #[derive(Clone, Debug)]
@@ -40,6 +41,8 @@ pub(super) struct VolumeSet {
     pub(super) search: Mutex<Search>,
     /// For each volume, the files that may be it; those that count first come first.
     files: RwLock<Vec<Vec<Arc<Candidate>>>>,
+    /// What came of looking for the one that is whole, of the volumes of which several are there.
+    choices: RwLock<BTreeMap<u64, Choice>>,
     /// How they are called, and where the first lies that is called so; where names tell.
     series: RwLock<Option<(Series, PathBuf)>>,
     /// The file with the manifest, where it is a volume.
@@ -69,6 +72,7 @@ impl VolumeSet {
             handles,
             search: Mutex::new(search),
             files: RwLock::default(),
+            choices: RwLock::default(),
             series: RwLock::default(),
             last,
         }
@@ -96,7 +100,42 @@ impl VolumeSet {
         let series = Series::of_most(numbered);
         *self.series.write().unwrap_or_else(PoisonError::into_inner) = series;
         *self.files.write().unwrap_or_else(PoisonError::into_inner) = files;
+        self.choices.write().unwrap_or_else(PoisonError::into_inner).clear();
         Ok(())
+    }
+
+    /// Of the files of a volume only one is used from now on, the one at this place; all of them where
+    /// there is none.
+    pub(super) fn choose(&self, number: u64, at: Option<usize>, choice: Choice) {
+        let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(at), Some(files)) = (at, files.get_mut(number as usize - 1)) {
+            *files = files.drain(..).skip(at).take(1).collect();
+        }
+        self.choices.write().unwrap_or_else(PoisonError::into_inner).insert(number, choice);
+    }
+
+    /// Whether it was looked for a file of this volume that is whole.
+    pub(super) fn has_choice(&self, number: u64) -> bool {
+        self.choices.read().unwrap_or_else(PoisonError::into_inner).contains_key(&number)
+    }
+
+    /// How many files claim to be a volume of which none is whole, and what is wrong with the first.
+    pub(super) fn split(&self, number: u64) -> Option<(usize, Vec<(Kind, String)>)> {
+        let choices = self.choices.read().unwrap_or_else(PoisonError::into_inner);
+        match choices.get(&number) {
+            Some(Choice::None(count, wrong)) => Some((*count, wrong.clone())),
+            _ => None,
+        }
+    }
+
+    /// The files that are not used, since others are.
+    pub(super) fn unused(&self) -> Vec<Unused> {
+        let choices = self.choices.read().unwrap_or_else(PoisonError::into_inner);
+        let unused = choices.values().flat_map(|choice| match choice {
+            Choice::One(unused) => unused.as_slice(),
+            Choice::None(..) => &[],
+        });
+        unused.cloned().collect()
     }
 
     /// Looks again, after a medium was changed, and into one more folder. The copies of volumes that
@@ -198,6 +237,11 @@ impl VolumeSet {
     /// Whether the manifest was read from this file.
     pub(super) fn has_manifest(&self, candidate: &Candidate) -> bool {
         self.last.as_ref().is_some_and(|last| candidate.is_marked(last))
+    }
+
+    /// Whether the manifest was read from a last volume, and not from a receipt.
+    pub(super) fn has_last(&self) -> bool {
+        self.last.is_some()
     }
 
     /// Bytes of all volumes that are there.

@@ -60,11 +60,11 @@ fn look(request: &request::Verify, depth: Depth, case: &mut Case, console: &Cons
         Some(number) => verify::verify_volume(bundle, number, &*console.progress("verify"))?,
         None => whole(&opened, request, depth, console)?,
     };
-    case.examined(&report);
+    case.examined(bundle, &report);
     show(bundle, &report, fresh.standing, arrival.json)?;
     match report.worst() {
-        // Only what is whole stands in the way of what is older.
-        None if report.volume.is_none() => opened.fresh.remember(),
+        // Only what is whole stands in the way of what is older: all of it was looked at, and rebuilt.
+        None if report.volume.is_none() && report.depth == Depth::Full => opened.fresh.remember(),
         None => Ok(()),
         Some(kind) => Err(verdict(bundle, &report, kind)),
     }
@@ -132,7 +132,7 @@ fn show(
     });
     if as_json {
         return out.json(&json!({
-            "bundle": bundle.path(),
+            "bundle": bundle.file_in_use(),
             "digest": bundle.digest(),
             "bytes": bundle.length(),
             "set": manifest.set,
@@ -150,6 +150,10 @@ fn show(
             })).collect::<Vec<_>>(),
             "volumes": bundle.volumes().iter().map(volume).collect::<Vec<_>>(),
             "volume": report.volume,
+            "unused": report.unused.iter().map(|unused| json!({
+                "volume": unused.volume, "file": unused.file, "problem": unused.problem,
+            })).collect::<Vec<_>>(),
+            "notJudged": report.not_judged,
             "problems": report.problems.iter().map(problem).collect::<Vec<_>>(),
         }));
     }
@@ -189,6 +193,15 @@ fn show(
     }
     if report.volume.is_none() {
         out.table(&table)?;
+    }
+    for unused in &report.unused {
+        out.line(format!("note: {unused}"))?;
+    }
+    if let Some(file) = &report.not_judged {
+        let (file, judged) = (file.display(), bundle.path().display());
+        out.line(format!(
+            "note: the signatures in {file} were not judged: those in {judged} were"
+        ))?;
     }
     for found in &report.problems {
         let place = found

@@ -4,11 +4,11 @@
 //! bundle that nobody trusted vouches for. Here nothing stops at the first fault: all findings are
 //! collected, each with the place where it lies and the images that it hits.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::bundle::{Authentic, Bundle, Finding, Held};
+use crate::bundle::{Authentic, Bundle, Finding, Held, Unused};
 use crate::endpoint::{Event, How, Progress, Root, Source, Transfers, read_small};
 use crate::model::manifest::ImageConfig;
 use crate::model::{Digest, Error, Graph, Kind, Manifest, Result, limits};
@@ -65,6 +65,10 @@ pub struct Report {
     pub packs: usize,
     /// The only volume that was looked at, where it was one.
     pub volume: Option<u64>,
+    /// Files that claim to be a volume too, and were not used.
+    pub unused: Vec<Unused>,
+    /// The file of the last volume, where the signatures that were judged are in a receipt and not in it.
+    pub not_judged: Option<PathBuf>,
 }
 
 impl Report {
@@ -102,6 +106,8 @@ pub fn verify(
     progress: &dyn Progress,
 ) -> Result<Report> {
     let contents = bundle.contents();
+    let (copied, bytes) = bundle.copied();
+    choose(bundle, &copied, bytes, progress);
     let mut findings = bundle.examine_frame();
     let total = match depth {
         Depth::Quick => contents.manifest.packs.iter().map(|pack| pack.size).sum(),
@@ -128,7 +134,7 @@ pub fn verify(
             let name = display_name(root);
             problems.push(Problem {
                 volume: contents.manifest.index.volume,
-                file: Some(bundle.path().to_owned()),
+                file: Some(bundle.file_in_use()),
                 offset: None,
                 blobs: Vec::new(),
                 error: error.context(format!("{name} cannot be had whole")),
@@ -136,16 +142,16 @@ pub fn verify(
             });
         }
     }
+    let hit: HashSet<&str> =
+        problems.iter().flat_map(|problem| &problem.images).map(String::as_str).collect();
     let images = roots
         .into_iter()
-        .map(|root| {
-            let name = display_name(&root);
-            Verdict { whole: !problems.iter().any(|problem| problem.images.contains(&name)), root }
-        })
+        .map(|root| Verdict { whole: !hit.contains(&*display_name(&root)), root })
         .collect();
     let blobs = if depth == Depth::Full { contents.index.blobs().len() } else { 0 };
     let packs = contents.manifest.packs.len();
-    Ok(Report { depth, images, problems, blobs, packs, volume: None })
+    let (unused, not_judged) = (bundle.unused_copies(), bundle.not_judged());
+    Ok(Report { depth, images, problems, blobs, packs, volume: None, unused, not_judged })
 }
 
 /// Looks at the bytes of one volume alone, counted from 1: one that was brought in place of a bad
@@ -168,6 +174,10 @@ pub fn verify_volume(
     }
     let packs = bundle.packs_in(number);
     let total = packs.clone().map(|pack| manifest.packs[pack as usize].size).sum();
+    let (copied, _) = bundle.copied();
+    if copied.contains(&number) {
+        choose(bundle, &[number], total, progress);
+    }
     let mut findings = bundle.examine_frame_of(number);
     findings.extend(watched(HASHING, total, progress, |advance| {
         bundle.examine_packs_of(number, advance)
@@ -182,7 +192,22 @@ pub fn verify_volume(
         blobs: 0,
         packs: packs.len(),
         volume: Some(number),
+        unused: bundle.unused_copies(),
+        not_judged: bundle.not_judged().filter(|_| number == count),
     })
+}
+
+/// Of several files that claim to be one volume, chooses one that is whole.
+fn choose(bundle: &Bundle<Authentic>, copied: &[u64], bytes: u64, progress: &dyn Progress) {
+    if copied.is_empty() {
+        return;
+    }
+    watched("choosing among copies", bytes, progress, |advance| {
+        for &number in copied {
+            bundle.choose_copy(number, advance);
+        }
+        Vec::new()
+    });
 }
 
 /// What is announced of hashing packs.
@@ -205,15 +230,16 @@ fn watched(
 
 /// Whom the findings hit.
 fn problems(findings: Vec<Finding>, roots: &[Root], graphs: &[Result<Members>]) -> Vec<Problem> {
-    let hit = |lost: &BTreeSet<Digest>| {
-        let images = roots.iter().zip(graphs).filter(|(_, members)| match members {
-            Ok(members) => members.all.iter().any(|digest| lost.contains(digest)),
-            Err(_) => false,
-        });
-        images.map(|(root, _)| display_name(root)).collect()
-    };
+    let mut needed_by: HashMap<Digest, Vec<usize>> = HashMap::new();
+    for (at, members) in graphs.iter().enumerate() {
+        for &digest in members.iter().flat_map(|members| &members.all) {
+            needed_by.entry(digest).or_default().push(at);
+        }
+    }
     let problem = |Finding { subject: _, volume, file, offset, blobs, error }| {
-        let images = hit(&blobs.iter().copied().collect());
+        let hit: BTreeSet<usize> =
+            blobs.iter().filter_map(|digest| needed_by.get(digest)).flatten().copied().collect();
+        let images = hit.into_iter().map(|at| display_name(&roots[at])).collect();
         Problem { volume, file, offset, blobs, images, error }
     };
     findings.into_iter().map(problem).collect()

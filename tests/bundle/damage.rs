@@ -199,3 +199,48 @@ fn a_bad_pack_leaves_images_without_it_whole() {
     assert_eq!(whole, [false, true], "{:?}", report.problems);
     assert_eq!(report.problems[0].offset, Some(first.offset));
 }
+
+#[test]
+fn a_bad_pack_is_read_once_however_many_blobs_need_it() {
+    const IMAGES: u64 = 60;
+    let bench = Bench::new();
+    let folder = bench.path("alone");
+    std::fs::create_dir(&folder).unwrap();
+    let path = folder.join("b.sealift");
+    let mut memory = crate::memory::Memory::default();
+    for n in 0..IMAGES {
+        let files = [("all".into(), noise(1000, 300_000)), ("own".into(), noise(n, 3000))];
+        let layer =
+            memory.layer(&crate::memory::tar(&files), sealift::model::manifest::media::OCI_LAYER);
+        memory.image(&format!("h.example/a:{n}"), "amd64", &[layer]);
+    }
+    bench.export(memory, &path, 2);
+    let calls = bench.path("calls");
+    let reads = |code: i32| {
+        let output = std::process::Command::new("strace")
+            .args(["-f", "-qq", "-e", "trace=pread64", "-o"])
+            .arg(&calls)
+            .args([env!("CARGO_BIN_EXE_sealift"), "verify", "-q", "--no-state", "--jobs", "1"])
+            .arg(&path)
+            .arg("--key")
+            .arg(bench.path("key.pub"))
+            .output()
+            .expect("strace is there");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        if code != 0 {
+            assert!(said.contains("blobs lost: ") && said.contains("a:59"), "{said}");
+        }
+        std::fs::read_to_string(&calls).unwrap().matches("pread64(").count()
+    };
+    let whole = reads(0);
+    let bundle = Bundle::open(&path).unwrap().authenticate(&bench.trust).unwrap();
+    let packs = bundle.contents().manifest.packs.clone();
+    let common = packs.iter().find(|pack| pack.size > 300_000).expect("the common file");
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[common.data_offset() as usize + 150_000] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let damaged = reads(4);
+    // What a failed check looks for beside the bundle is little.
+    assert!(damaged < whole + IMAGES as usize / 2, "{damaged} reads, {whole} of the whole one");
+}

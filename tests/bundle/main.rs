@@ -29,6 +29,7 @@ mod shared_folder;
 mod split;
 mod strange;
 mod volumes;
+mod vouching;
 
 use std::path::{Path, PathBuf};
 

@@ -20,7 +20,12 @@ use crate::volumes::images;
 const SHARD: usize = 16_384;
 
 impl Bench {
-    fn with_parity(&self, memory: Memory, percent: u8, volume_size: Option<u64>) -> Report {
+    pub(crate) fn with_parity(
+        &self,
+        memory: Memory,
+        percent: u8,
+        volume_size: Option<u64>,
+    ) -> Report {
         let output = self.path("sent/app.sealift");
         let _ = std::fs::create_dir(self.path("sent"));
         let mut request = self.request(memory, &output, 2, volume_size);
@@ -29,13 +34,13 @@ impl Bench {
         export::export(request, &Silent).unwrap()
     }
 
-    fn repair(&self, places: &[PathBuf], output: &Path) -> Result<repair::Report> {
+    pub(crate) fn repair(&self, places: &[PathBuf], output: &Path) -> Result<repair::Report> {
         let trust = || Ok(self.trust.clone());
         repair_with(places, output, &trust)
     }
 }
 
-fn repair_with(
+pub(crate) fn repair_with(
     places: &[PathBuf],
     output: &Path,
     trust: &dyn Fn() -> Result<Trust>,
@@ -52,12 +57,12 @@ fn repair_with(
     repair::repair(&request, &Silent)
 }
 
-fn wanted(percent: u8, output: PathBuf) -> parity::Wanted {
+pub(crate) fn wanted(percent: u8, output: PathBuf) -> parity::Wanted {
     parity::Wanted { percent, output, limit: None, force: false }
 }
 
 /// Three megabytes that do not shrink.
-fn noisy() -> Memory {
+pub(crate) fn noisy() -> Memory {
     let mut memory = Memory::default();
     let layer = memory.layer(
         &tar(&[("f".into(), noise(3, 3_000_000))]),

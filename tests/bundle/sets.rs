@@ -11,6 +11,7 @@ use sealift::model::{Kind, Result};
 use sealift::operation::verify::{Depth, Report, verify, verify_volume};
 
 use crate::contents::restores;
+use crate::forge::{end, member, put_member};
 use crate::split::Set;
 
 impl Set {
@@ -224,7 +225,7 @@ fn two_bundles_in_a_folder_are_listed_and_neither_is_taken() {
 }
 
 #[test]
-fn of_two_copies_either_may_serve() {
+fn of_two_copies_one_has_to_be_whole_by_itself() {
     let set = Set::new();
     for number in 1..=3 {
         let copy = set.folder.join(format!("app.{number:03}.sealift.bak"));
@@ -239,14 +240,88 @@ fn of_two_copies_either_may_serve() {
     }
     // The first volume has two packs, and of each one copy is right. The second has one, and none is.
     let report = set.folder_report();
-    let problem = Set::only(report);
-    assert_eq!(problem.volume, 2, "{}", problem.error);
-    std::fs::write(set.folder.join("third copy"), &set.volumes[1]).unwrap();
-    assert!(set.folder_report().problems.is_empty());
+    let told: Vec<(u64, bool, usize)> = report
+        .problems
+        .iter()
+        .map(|problem| (problem.volume, problem.offset.is_some(), problem.images.len()))
+        .collect();
+    assert_eq!(told, [(1, false, 0), (2, false, 0), (2, true, 2)], "{:?}", report.problems);
+    let said = report.problems[0].error.chain();
+    assert!(said.starts_with("of 2 files that claim to be volume 1, none is whole: "), "{said}");
+    assert!(said.contains("app.001.sealift)") && said.contains("app.001.sealift.bak)"), "{said}");
+
+    let third = [set.folder.join("third copy of 1"), set.folder.join("third copy of 2")];
+    std::fs::write(&third[1], &set.volumes[1]).unwrap();
+    let problem = Set::only(set.folder_report());
+    assert_eq!(problem.volume, 1, "{}", problem.error);
+    // An import takes each pack from the file that has it.
     restores(&set.open(std::slice::from_ref(&set.folder)).unwrap(), &set.images);
+
+    std::fs::write(&third[0], &set.volumes[0]).unwrap();
+    let bundle = set.open(std::slice::from_ref(&set.folder)).unwrap();
+    let report = verify(&bundle, Depth::Full, 2, &Silent).unwrap();
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+    let files: Vec<_> = bundle.volumes().into_iter().map(|volume| volume.file.unwrap()).collect();
+    assert_eq!(files, [third[0].clone(), third[1].clone(), set.file(3)]);
+    let unused: Vec<_> = report.unused.iter().map(|it| (it.volume, it.problem.is_some())).collect();
+    assert_eq!(unused, [(1, true), (1, true), (2, true), (2, true), (3, false)]);
     // A file that is named stands for its volume.
     let problem = Set::only(set.report(&[set.file(1)], Depth::Quick));
     assert_eq!((problem.volume, problem.file), (1, Some(set.file(1))));
+}
+
+#[test]
+fn a_last_volume_with_more_in_it_than_was_signed_is_refused() {
+    let set = Set::new();
+    let receipt = set.bench.path("receipt");
+    set.open(std::slice::from_ref(&set.folder)).unwrap().write_receipt(&receipt).unwrap();
+    let alone = set.bench.path("alone");
+    let look = |bytes: &[u8], tail: &Path| {
+        std::fs::write(&alone, bytes).unwrap();
+        let paths = [alone.clone()];
+        let bundle = Bundle::open_set(&paths, Some(tail), &Identities::default()).unwrap();
+        let bundle = bundle.authenticate(&set.bench.trust).unwrap();
+        verify_volume(&bundle, 3, &Silent).unwrap()
+    };
+    let last = &set.volumes[2];
+    let manifest = member(last, "manifest");
+    let signature = member(last, "signatures/");
+    let id = signature.name["signatures/".len()..].strip_suffix(".sig").unwrap().to_owned();
+    let signed = [(id, signature.content)];
+    let ended = |put: &[&str], signatures: &[(String, Vec<u8>)], time: u64| {
+        let mut bytes = last[..manifest.at].to_vec();
+        for name in put {
+            put_member(&mut bytes, name, b"echo harm\n", 1_700_000_000);
+        }
+        end(&mut bytes, &manifest.content, signatures, time);
+        bytes
+    };
+    let added = ended(&["packs/install.sh"], &signed, 1_700_000_000);
+    let later = ended(&[], &signed, 1_700_000_001);
+    let mut index = last.clone();
+    index[member(last, "index/").at + 520] ^= 1;
+    for bytes in [&added, &later, &index] {
+        for tail in [&receipt, &set.file(3)] {
+            assert_eq!(look(bytes, tail).worst(), Some(Kind::Damaged));
+        }
+        // Nor is it one of two copies that is whole.
+        std::fs::write(set.folder.join("00 copy"), bytes).unwrap();
+        let bundle = set.open(std::slice::from_ref(&set.folder)).unwrap();
+        let report = verify(&bundle, Depth::Quick, 1, &Silent).unwrap();
+        assert!(report.problems.is_empty(), "{:?}", report.problems);
+        assert_eq!(bundle.volumes()[2].file, Some(set.file(3)));
+    }
+    assert_eq!(look(last, &receipt).not_judged, None);
+    let unsigned = ended(&[], &[], 1_700_000_000);
+    let report = look(&unsigned, &receipt);
+    assert_eq!((report.worst(), report.not_judged), (None, Some(alone.clone())));
+    assert_eq!(look(&unsigned, &set.file(3)).worst(), Some(Kind::Untrusted));
+    let (code, said) = run(&set, &["verify", "--volume", "3", "alone", "--tail", "receipt"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("note: the signatures in alone were not judged: those in receipt were"),
+        "{said}"
+    );
 }
 
 #[test]

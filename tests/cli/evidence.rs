@@ -141,6 +141,49 @@ fn a_damaged_bundle() {
 }
 
 #[test]
+fn of_two_copies_the_one_that_is_whole_is_vouched_for() {
+    let desk = Desk::new();
+    fs::create_dir(desk.path("two")).unwrap();
+    let write = |name: &str, flip: Option<usize>| {
+        let mut bytes = fs::read(GOLDEN).unwrap();
+        if let Some(at) = flip {
+            bytes[at] ^= 1;
+        }
+        fs::write(desk.path(name), bytes).unwrap();
+    };
+    let verify =
+        |more: &[&str]| desk.run(&[&["verify", "two", "--key", "sender.pub"], more].concat());
+    // A pack of the first is bad, and the second is whole.
+    write("two/a.sealift", Some(5000));
+    write("two/b.sealift", None);
+    let (code, stdout, _) = verify(&["--report", "r.json"]);
+    assert_eq!(code, 0, "{stdout}");
+    let note =
+        "note: two/a.sealift claims to be volume 1 too and is not used, since it is damaged: ";
+    assert!(stdout.contains(note), "{stdout}");
+    let report = desk.json("r.json");
+    let files = report["files"].as_array().unwrap();
+    let digest = sealift::model::Digest::of(&fs::read(GOLDEN).unwrap()).hex();
+    assert_eq!((files.len(), &files[0]["path"]), (1, &"two/b.sealift".into()));
+    assert_eq!(files[0]["sha256"], digest);
+    let sentence = report["verdict"]["sentence"].as_str().unwrap();
+    assert!(sentence.starts_with("two/b.sealift is whole: "), "{sentence}");
+    let gaps = report["notChecked"].as_array().unwrap();
+    let copy = gaps.iter().find(|gap| gap["what"] == "copies").unwrap();
+    assert!(copy["why"].as_str().unwrap().starts_with("two/a.sealift "), "{copy}");
+    let json: Value = serde_json::from_str(&verify(&["--json"]).1).unwrap();
+    assert_eq!(json["bundle"], "two/b.sealift");
+    assert_eq!(json["unused"][0]["file"], "two/a.sealift");
+    // In the second the README is bad: of what is needed, each is right in one, and no file is.
+    write("two/b.sealift", Some(600));
+    for more in [&[][..], &["--quick"]] {
+        let (code, stdout, _) = verify(more);
+        assert_eq!(code, 4, "{stdout}");
+        assert!(stdout.contains("of 2 files that claim to be volume 1, none is whole"), "{stdout}");
+    }
+}
+
+#[test]
 fn what_nobody_vouches_for_is_not_repeated() {
     let desk = Desk::new();
     desk.run(&["key", "generate", "-o", "own.pem"]);

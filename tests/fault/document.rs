@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::sample::{key, sample};
-use crate::support::forge::{Forge, member, put_member};
+use crate::support::forge::{Forge, end, member, members, put_member};
 
 const DOCUMENT: &str = include_str!("../../docs/security.md");
 
@@ -124,7 +124,55 @@ fn the_auditors_commands_take_what_is_whole_and_nothing_else() {
     for (what, bytes) in bad {
         assert!(audit(&[("app.sealift", &bytes)]).is_err(), "{what} was not noticed");
     }
+    for (what, bytes) in smuggled(small) {
+        assert!(audit(&[("app.sealift", &bytes)]).is_err(), "{what} was not noticed");
+    }
+    let more = [&set[0].1[..set[0].1.len() - 1024], &smuggled(small)[0].1[pack.at..]].concat();
+    let more = [&[(set[0].0, &more[..])], &set[1..]].concat();
+    assert!(audit(&more).is_err(), "what was added to the first volume was not noticed");
     let stray: &[(&str, &[u8])] =
         &[("app.001.sealift", &sample().large), ("app.002.sealift", small)];
     assert!(audit(stray).is_err(), "a volume of another set was not noticed");
+}
+
+/// Ways to bring more along than was signed, with an end that is right for what is there.
+fn smuggled(bundle: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    const TIME: u64 = 1_700_000_000;
+    let manifest = member(bundle, "manifest");
+    let signed = members(bundle).into_iter().filter_map(|member| {
+        let id = member.name.strip_prefix("signatures/")?.strip_suffix(".sig")?;
+        Some((id.to_owned(), member.content))
+    });
+    let signed: Vec<(String, Vec<u8>)> = signed.collect();
+    let with = |signatures: &[(String, Vec<u8>)], put: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = bundle[..manifest.at].to_vec();
+        put(&mut bytes);
+        end(&mut bytes, &manifest.content, signatures, TIME);
+        bytes
+    };
+    let file = |name: &'static str| {
+        with(&signed, &move |bytes| put_member(bytes, name, b"echo harm\n", TIME))
+    };
+    let index = member(bundle, "index/");
+    let twice = with(&signed, &|bytes| put_member(bytes, &index.name, &index.content, TIME));
+    let link = with(&signed, &|bytes| {
+        let at = bytes.len();
+        put_member(bytes, &format!("signatures/{}.sig", "0".repeat(64)), b"", TIME);
+        let mut header = tar::Header::from_byte_slice(&bytes[at..at + 512]).clone();
+        header.set_entry_type(tar::EntryType::Symlink);
+        header.set_link_name("/etc/passwd").unwrap();
+        header.set_cksum();
+        bytes[at..at + 512].copy_from_slice(header.as_bytes());
+    });
+    let long = ("f".repeat(64), b"echo harm\n".repeat(20));
+    let long = with(&[&signed[..], &[long]].concat(), &|_| ());
+    vec![
+        ("a script among the packs", file("packs/install.sh")),
+        ("a script at the top", file("install.sh")),
+        ("a script as the index", file("index/install.sh")),
+        ("a second README", file("README.txt")),
+        ("a second index", twice),
+        ("a link", link),
+        ("a signature that is none", long),
+    ]
 }

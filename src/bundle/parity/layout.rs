@@ -61,8 +61,9 @@ impl Layout {
             files.iter().map(|file| file.length.min(limits::BLOB_BYTES).div_ceil(shard)).sum()
         };
         let mut shard = total.div_ceil(wanted).next_multiple_of(GRAIN).max(SMALLEST);
-        while count(shard) > wanted && shard <= limits::PARITY_SHARD_BYTES {
-            shard += (shard / 64).next_multiple_of(GRAIN);
+        let longest = longest_shard(&files);
+        while count(shard) > wanted && shard < longest {
+            shard = (shard + (shard / 64).next_multiple_of(GRAIN)).min(longest);
         }
         let recovery = (count(shard) * u64::from(percent)).div_ceil(100).max(1);
         Self::new(shard, files, recovery as usize).map_err(|odd| {
@@ -99,6 +100,9 @@ impl Layout {
                 return Err("it has too many shards");
             }
             begins.push(count as usize);
+        }
+        if shard > longest_shard(&files) {
+            return Err("a shard is longer than any file");
         }
         let mut names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
         names.sort_unstable();
@@ -141,6 +145,12 @@ impl Layout {
     }
 }
 
+/// No shard is longer than this for these files: what is longer than all of them is zeros.
+fn longest_shard(files: &[Covered]) -> u64 {
+    let longest = files.iter().map(|file| file.length.min(limits::BLOB_BYTES)).max();
+    longest.unwrap_or(0).next_multiple_of(GRAIN).max(SMALLEST)
+}
+
 /// Whether a name stays in its folder and paints no terminal: what comes from a stick is written
 /// under it.
 fn is_plain_name(name: &str) -> bool {
@@ -172,6 +182,17 @@ mod tests {
         assert_eq!(plan(&[300 << 20]), (76, 4043, 405));
         assert_eq!(plan(&[(4 << 30) - 1]), (1024, 4096, 410));
         assert_eq!(plan(&[(4 << 30) - 1; 10]).1, 4040);
+    }
+
+    #[test]
+    fn no_shard_is_longer_than_the_longest_file() {
+        for (shard, longest) in [(16_384, 1), (20_480, 16_385), (1 << 20, 1 << 20)] {
+            assert!(Layout::new(shard, files(&[1, longest]), 1).is_ok(), "{shard}");
+            assert!(Layout::new(shard + 4096, files(&[1, longest]), 1).is_err(), "{shard}");
+        }
+        // So many volumes of one length have a shard each.
+        let most = Layout::plan(files(&vec![1 << 20; limits::VOLUMES]), 10).unwrap();
+        assert_eq!((most.shard(), most.data()), (1 << 20, limits::VOLUMES));
     }
 
     #[test]

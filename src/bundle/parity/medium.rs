@@ -64,7 +64,7 @@ impl Media {
     /// The same files in another order: those first of which `rank` says less.
     pub fn sort_by_rank(&mut self, rank: impl Fn(&Medium) -> u8) {
         self.open.take();
-        self.files.sort_by_key(rank);
+        self.files.sort_by_cached_key(rank);
     }
 
     /// Fills `buffer` with bytes of a file from `offset` on. What lies behind its end, or cannot be

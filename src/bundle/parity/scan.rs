@@ -1,8 +1,9 @@
 //! Looks for shards in a file: at their places, and where those do not fit, at every byte.
 //!
 //! A weak hash says where it is worth while to look closer; only a SHA-256 that is in the table
-//! makes a stretch of bytes a shard. A hostile table can make the weak hash fit anywhere, so what
-//! may be looked at in vain has a bound.
+//! makes a stretch of bytes a shard. A hostile table can make the weak hash fit anywhere, and a shard
+//! as long as it says, with nothing behind it but zeros. So what is hashed in vain, and what is hashed
+//! of zeros that are in no file, is bounded by the bytes that there are.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,6 +16,16 @@ use crate::bundle::volume::BLOCK;
 
 /// Bytes that are read at once.
 const PIECE: usize = 256 << 10;
+
+/// For each byte of the files, so many may be hashed in vain or be zeros of no file. Where volumes are
+/// cut as sealift does it, their ends take less than two.
+const PATIENCE: u64 = 4;
+
+/// As many more: what small files have is not spared.
+const SPARE_PATIENCE: u64 = 1 << 20;
+
+/// Zeros that are in no file.
+const ZEROS: [u8; 4096] = [0; 4096];
 
 /// The filter has so many bits, by the upper bits of the weak hash.
 const FILTER_BITS: u32 = 20;
@@ -44,6 +55,8 @@ pub(super) struct Finds {
     pub(super) spots: Vec<Option<Spot>>,
     /// For each covered file: a file that is it, byte for byte.
     pub(super) whole: Vec<Option<usize>>,
+    /// Bytes that may still be hashed in vain, or be zeros of no file.
+    patience: u64,
 }
 
 impl<'a> Lookup<'a> {
@@ -61,11 +74,12 @@ impl<'a> Lookup<'a> {
         Self { description, by_digest, weak, filter, rolling }
     }
 
-    /// An empty result.
-    pub(super) fn nothing(&self) -> Finds {
+    /// An empty result, before a search through files of so many bytes together.
+    pub(super) fn nothing(&self, bytes: u64) -> Finds {
         Finds {
             spots: vec![None; self.description.marks.len()],
             whole: vec![None; self.description.layout.files().len()],
+            patience: bytes.saturating_mul(PATIENCE).saturating_add(SPARE_PATIENCE),
         }
     }
 
@@ -85,8 +99,6 @@ pub(super) struct Scan<'a> {
     finds: &'a mut Finds,
     /// For each covered file, how many of its shards lie where they belong.
     in_place: Vec<usize>,
-    /// Bytes that may still be hashed in vain.
-    patience: u64,
     buffer: Vec<u8>,
 }
 
@@ -107,7 +119,6 @@ impl<'a> Scan<'a> {
             end,
             finds,
             in_place: vec![0; layout.files().len()],
-            patience: (2 * end).saturating_add(4 * layout.shard()),
             buffer: vec![0; PIECE],
         }
     }
@@ -167,22 +178,34 @@ impl<'a> Scan<'a> {
 
     /// The weak hash of the shard whose first `length` bytes are at `at`, all others zeros.
     fn weak(&mut self, at: u64, length: u64) -> u64 {
+        let there = length.min(self.end - at);
         let mut hash = 0;
-        self.pieces(at, length, |piece| hash = weak::extend(hash, piece));
-        hash
+        self.pieces(at, there, |piece| hash = weak::extend(hash, piece));
+        weak::zeros(hash, self.lookup.description.layout.shard() - there)
     }
 
-    /// Looks closer. Notes the shard, if it is one.
+    /// Looks closer, as long as there is patience. Notes the shard, if it is one.
     fn strong(&mut self, at: u64, length: u64) -> Option<usize> {
-        let mut hash = Sha256::new();
-        self.pieces(at, length, |piece| hash.update(piece));
-        let mark: [u8; 32] = hash.finalize().into();
         let lookup = self.lookup;
+        let shard = lookup.description.layout.shard();
+        if self.finds.patience < shard {
+            return None;
+        }
+        let there = length.min(self.end - at);
+        let mut hash = Sha256::new();
+        self.pieces(at, there, |piece| hash.update(piece));
+        let mut zeros = shard - there;
+        while zeros > 0 {
+            let width = zeros.min(ZEROS.len() as u64);
+            hash.update(&ZEROS[..width as usize]);
+            zeros -= width;
+        }
+        let mark: [u8; 32] = hash.finalize().into();
         let Some(all) = lookup.by_digest.get(&mark) else {
-            let shard = lookup.description.layout.shard();
-            self.patience = self.patience.saturating_sub(shard);
+            self.finds.patience -= shard;
             return None;
         };
+        self.finds.patience -= shard - there;
         // The same content may stand in the table many times: what is new is noted once, and each
         // later time only what would be in its place here.
         if self.finds.spots[all[0]].is_none() {
@@ -208,7 +231,7 @@ impl<'a> Scan<'a> {
     /// Moves on from `at`, where nothing is, to the next shard, or to the end: what was found, and
     /// where to go on.
     fn beyond(&mut self, at: u64, shard: u64) -> (Option<usize>, u64) {
-        if self.patience == 0 {
+        if self.finds.patience < shard {
             return (None, at + shard);
         }
         let mut hash = self.weak(at, shard);
@@ -228,7 +251,7 @@ impl<'a> Scan<'a> {
                     {
                         return (Some(found), here + shard);
                     }
-                    if self.patience == 0 {
+                    if self.finds.patience < shard {
                         return (None, (at + shard).max(here));
                     }
                 }
@@ -238,16 +261,12 @@ impl<'a> Scan<'a> {
         (None, end)
     }
 
-    /// Gives the bytes of a shard, `length` of them from the file, then zeros, in pieces.
+    /// Gives bytes of the file in pieces.
     fn pieces(&mut self, at: u64, length: u64, mut take: impl FnMut(&[u8])) {
-        let shard = self.lookup.description.layout.shard();
         let mut done = 0;
-        while done < shard {
-            let width = (shard - done).min(PIECE as u64) as usize;
-            let there = length.saturating_sub(done).min(width as u64) as usize;
-            let (file, behind) = self.buffer[..width].split_at_mut(there);
-            self.media.read(self.number, at + done, file);
-            behind.fill(0);
+        while done < length {
+            let width = (length - done).min(PIECE as u64) as usize;
+            self.media.read(self.number, at + done, &mut self.buffer[..width]);
             take(&self.buffer[..width]);
             done += width as u64;
         }
@@ -257,4 +276,81 @@ impl<'a> Scan<'a> {
 /// Whether bytes are the shard that a mark describes.
 pub(super) fn is(digest: Sha256, mark: &Mark) -> bool {
     <[u8; 32]>::from(digest.finalize()) == mark.digest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::layout::{Covered, Layout};
+    use super::*;
+
+    /// A table for one file of this length, whose shards all have this mark.
+    fn table(shard: u64, length: u64, mark: Mark) -> Description {
+        let files = vec![Covered { name: "app.sealift".to_owned(), length }];
+        let layout = Layout::new(shard, files, 1).unwrap();
+        let marks = vec![mark; layout.data() + 1];
+        Description { set: None, layout, marks }
+    }
+
+    /// What is left of the patience, and what was found, after a search through such files.
+    fn search(description: &Description, files: &[Vec<u8>]) -> (u64, u64, Finds) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut media = Media::default();
+        for (number, bytes) in files.iter().enumerate() {
+            let path = folder.path().join(number.to_string());
+            std::fs::write(&path, bytes).unwrap();
+            media.add(&path).unwrap();
+        }
+        let lookup = Lookup::new(description);
+        let bytes = files.iter().map(|file| file.len() as u64).sum();
+        let mut finds = lookup.nothing(bytes);
+        let before = finds.patience;
+        for number in 0..files.len() {
+            Scan::new(&lookup, &media, number, &mut finds).run(&|_| ());
+        }
+        (before, finds.patience, finds)
+    }
+
+    /// The weak hash of zeros is zero: it fits everywhere in these files.
+    fn hostile() -> Mark {
+        Mark { weak: 0, digest: [1; 32] }
+    }
+
+    /// A shard of 4 GiB that no file is long enough for would take seconds for each file.
+    #[test]
+    fn what_is_much_longer_than_all_files_is_not_hashed() {
+        let description = table(4 << 30, 1 << 40, hostile());
+        let (before, after, finds) = search(&description, &vec![vec![0; 180]; 8]);
+        assert_eq!(before, after, "something was hashed");
+        assert!(finds.spots.iter().all(Option::is_none));
+    }
+
+    #[test]
+    fn what_is_hashed_in_vain_is_bounded_over_all_files_together() {
+        let description = table(256 << 10, 1 << 30, hostile());
+        let (before, after, _) = search(&description, &vec![vec![0; 100]; 50]);
+        assert!(before - after >= 256 << 10, "nothing was tried");
+        assert!(after < 256 << 10 && before < 2 << 20, "{after} of {before}");
+    }
+
+    /// A mark that is right costs as well, if nearly all of the shard is in no file.
+    #[test]
+    fn zeros_of_no_file_are_bounded_too() {
+        let shard = 256u64 << 10;
+        let zeros = Sha256::digest(vec![0; shard as usize]).into();
+        let description = table(shard, 1 << 30, Mark { weak: 0, digest: zeros });
+        let (before, after, finds) = search(&description, &vec![vec![0; 100]; 50]);
+        assert!(finds.spots[0].is_some());
+        assert!(after < shard && before < 2 << 20, "{after} of {before}");
+    }
+
+    #[test]
+    fn the_short_end_of_a_file_is_found_in_a_long_shard() {
+        let (shard, bytes) = (1u64 << 20, vec![7; 5000]);
+        let mut filled = bytes.clone();
+        filled.resize(shard as usize, 0);
+        let digest = Sha256::digest(&filled).into();
+        let mark = Mark { weak: weak::extend(0, &filled), digest };
+        let (_, _, finds) = search(&table(shard, shard, mark), &[bytes]);
+        assert_eq!(finds.spots[0], Some(Spot { medium: 0, offset: 0 }));
+    }
 }

@@ -1,5 +1,6 @@
 //! What is there of a set that parity covers: found by content, whatever the files are called.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::description::{Description, Flaw, TYPE_LINE};
@@ -18,6 +19,13 @@ const WINDOW: u64 = 2 * (limits::PARITY_DESCRIPTION_BYTES + (64 << 10));
 /// Places in one file that look like the beginning of a description and are none. More are not
 /// tried: each costs a hash.
 const MOST_TRIES: usize = 64;
+
+/// For each byte of a file, so many are hashed at most to see whether a description is whole.
+const TRIED_BYTES: u64 = 4;
+
+/// A set has at most as many parity volumes as recovery shards. Of so many copies of each it is
+/// remembered where they are.
+const COPIES: usize = 4;
 
 /// Parity that was found, and the files that hold a whole description of it.
 #[derive(Debug)]
@@ -51,17 +59,19 @@ impl Parity {
     }
 
     fn search(media: &Media, everywhere: bool) -> (Vec<Self>, Option<Error>) {
-        let mut found: Vec<([u8; 32], Self)> = Vec::new();
+        let mut found: Vec<Self> = Vec::new();
+        let mut known: HashMap<[u8; 32], usize> = HashMap::new();
         let mut odd = None;
         for (number, medium) in media.files().iter().enumerate() {
             match read_description(media, number, everywhere) {
                 Ok(description) => {
-                    let id = description.id();
-                    let path = medium.path.clone();
-                    if let Some((_, known)) = found.iter_mut().find(|(known, _)| *known == id) {
-                        known.files.push(path);
-                    } else {
-                        found.push((id, Self { description, files: vec![path] }));
+                    let at = *known.entry(description.id()).or_insert(found.len());
+                    if at == found.len() {
+                        found.push(Self { description, files: Vec::new() });
+                    }
+                    let parity = &mut found[at];
+                    if parity.files.len() < COPIES * parity.description.layout.recovery() {
+                        parity.files.push(medium.path.clone());
                     }
                 }
                 Err(Flaw::Damaged) => {}
@@ -74,7 +84,7 @@ impl Parity {
                 }
             }
         }
-        (found.into_iter().map(|(_, parity)| parity).collect(), odd)
+        (found, odd)
     }
 
     /// What it says of itself.
@@ -82,7 +92,7 @@ impl Parity {
         &self.description
     }
 
-    /// The files with a whole description.
+    /// The files with a whole description; of very many copies some.
     pub fn files(&self) -> &[PathBuf] {
         &self.files
     }
@@ -125,7 +135,7 @@ fn stem(name: &str) -> &str {
 fn read_description(media: &Media, number: usize, everywhere: bool) -> Result<Description, Flaw> {
     let length = media.files()[number].length;
     let mut odd = Flaw::Damaged;
-    let mut tries = 0;
+    let (mut tries, mut bytes) = (0, length.saturating_mul(TRIED_BYTES));
     let mut window = vec![0; WINDOW.min(length) as usize];
     let mut at = 0;
     loop {
@@ -135,11 +145,13 @@ fn read_description(media: &Media, number: usize, everywhere: bool) -> Result<De
         while let Some(next) = position(&window[from..], TYPE_LINE) {
             let begin = from + next;
             from = begin + 1;
+            let member = member(window, begin);
             tries += 1;
-            if tries > MOST_TRIES {
-                return Err(odd);
-            }
-            match Description::parse(member(window, begin)) {
+            bytes = match bytes.checked_sub(member.len() as u64) {
+                Some(left) if tries <= MOST_TRIES => left,
+                _ => return Err(odd),
+            };
+            match Description::parse(member) {
                 Ok(description) => return Ok(description),
                 Err(Flaw::Damaged) => {}
                 Err(flaw) => odd = flaw,
@@ -210,15 +222,34 @@ impl<'a> Survey<'a> {
     /// `likely` or beyond it only as many are looked through as are needed to make up for what is
     /// lost. `advance` hears how many bytes were looked through.
     pub fn new(parity: &'a Parity, media: &'a Media, likely: usize, advance: &dyn Fn(u64)) -> Self {
-        let description = &parity.description;
-        let lookup = Lookup::new(description);
-        let mut finds = lookup.nothing();
-        for number in 0..media.files().len() {
-            let data = description.layout.data();
+        let layout = &parity.description.layout;
+        let is_enough = |number: usize, spots: &[Option<Spot>]| {
             let lost = |spots: &[Option<_>]| spots.iter().filter(|spot| spot.is_none()).count();
-            let missing = lost(&finds.spots[..data]);
-            let helpers = description.layout.recovery() - lost(&finds.spots[data..]);
-            if number >= likely && missing <= helpers {
+            let missing = lost(&spots[..layout.data()]);
+            number >= likely && missing <= layout.recovery() - lost(&spots[layout.data()..])
+        };
+        Self::until(parity, media, is_enough, advance)
+    }
+
+    /// Looks through files for recovery shards, until all were found.
+    pub fn of_recovery(parity: &'a Parity, media: &'a Media, advance: &dyn Fn(u64)) -> Self {
+        let data = parity.description.layout.data();
+        let is_enough = |_, spots: &[Option<Spot>]| spots[data..].iter().all(Option::is_some);
+        Self::until(parity, media, is_enough, advance)
+    }
+
+    /// Looks through one file after another, until it is enough.
+    fn until(
+        parity: &'a Parity,
+        media: &'a Media,
+        is_enough: impl Fn(usize, &[Option<Spot>]) -> bool,
+        advance: &dyn Fn(u64),
+    ) -> Self {
+        let lookup = Lookup::new(&parity.description);
+        let bytes = media.files().iter().map(|medium| medium.length);
+        let mut finds = lookup.nothing(bytes.fold(0, u64::saturating_add));
+        for number in 0..media.files().len() {
+            if is_enough(number, &finds.spots) {
                 break;
             }
             Scan::new(&lookup, media, number, &mut finds).run(advance);
@@ -288,5 +319,63 @@ impl<'a> Survey<'a> {
     pub fn uses(&self, path: &Path) -> bool {
         let is_it = |spot: &Spot| self.media.files()[spot.medium].path == path;
         self.finds.spots.iter().flatten().any(is_it)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::description::Mark;
+    use super::super::layout::{Covered, Layout};
+    use super::*;
+    use sha2::{Digest as _, Sha256};
+
+    fn description() -> Description {
+        let files = vec![Covered { name: "app.sealift".to_owned(), length: 31_232 }];
+        let layout = Layout::new(16_384, files, 1).unwrap();
+        Description { set: None, layout, marks: vec![Mark::default(); 3] }
+    }
+
+    fn media(folder: &Path, files: &[Vec<u8>]) -> Media {
+        let mut media = Media::default();
+        for (number, bytes) in files.iter().enumerate() {
+            let path = folder.join(number.to_string());
+            std::fs::write(&path, bytes).unwrap();
+            media.add(&path).unwrap();
+        }
+        media
+    }
+
+    #[test]
+    fn of_very_many_copies_some_are_remembered() {
+        let folder = tempfile::tempdir().unwrap();
+        let media = media(folder.path(), &vec![description().to_bytes(); 20]);
+        let found = Parity::find_quickly(&media);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].files.len(), COPIES);
+    }
+
+    #[test]
+    fn what_only_begins_as_a_description_is_tried_a_few_times() {
+        let folder = tempfile::tempdir().unwrap();
+        let good = description().to_bytes();
+        let after =
+            |tries: usize| [TYPE_LINE.repeat(tries), vec![0; 10_000], good.clone()].concat();
+        let media = media(folder.path(), &[after(2), after(40)]);
+        let found = Parity::find_quickly(&media);
+        assert_eq!(found[0].files, [folder.path().join("0")]);
+    }
+
+    #[test]
+    fn a_shard_that_is_longer_than_every_file_is_no_parity() {
+        let mut bytes = TYPE_LINE.to_vec();
+        for number in [0, 256 << 20, 1, 31_232, 1] {
+            crate::codec::number::put(&mut bytes, number);
+        }
+        bytes.extend_from_slice(b"a\x01");
+        bytes.extend_from_slice(&[1; 80]);
+        let own: [u8; 32] = Sha256::digest(&bytes).into();
+        bytes.extend_from_slice(&own);
+        let flaw = Description::parse(&bytes).unwrap_err();
+        assert_eq!(flaw, Flaw::Malformed("a shard is longer than any file"));
     }
 }

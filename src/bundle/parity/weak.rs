@@ -34,6 +34,24 @@ pub(super) fn extend(mut hash: u64, bytes: &[u8]) -> u64 {
     hash
 }
 
+/// Continues the hash over so many zeros.
+pub(super) fn zeros(hash: u64, count: u64) -> u64 {
+    hash.wrapping_mul(power(count))
+}
+
+/// FACTOR to a power.
+fn power(mut exponent: u64) -> u64 {
+    let (mut product, mut square) = (1u64, FACTOR);
+    while exponent > 0 {
+        if exponent & 1 == 1 {
+            product = product.wrapping_mul(square);
+        }
+        square = square.wrapping_mul(square);
+        exponent >>= 1;
+    }
+    product
+}
+
 /// Moves a window of a fixed length over bytes.
 pub(super) struct Rolling {
     /// What a byte weighs when it leaves.
@@ -43,14 +61,7 @@ pub(super) struct Rolling {
 impl Rolling {
     /// For windows of this length.
     pub(super) fn new(window: u64) -> Self {
-        let (mut weight, mut power, mut left) = (1u64, FACTOR, window);
-        while left > 0 {
-            if left & 1 == 1 {
-                weight = weight.wrapping_mul(power);
-            }
-            power = power.wrapping_mul(power);
-            left >>= 1;
-        }
+        let weight = power(window);
         let mut leaving = Box::new([0; 256]);
         for (byte, value) in leaving.iter_mut().enumerate() {
             *value = (byte as u64).wrapping_mul(weight);
@@ -93,6 +104,14 @@ mod tests {
                 hash = rolling.roll(hash, bytes[at], bytes[at + window]);
                 prop_assert_eq!(hash, extend(0, &bytes[at + 1..=at + window]));
             }
+        }
+
+        #[test]
+        fn zeros_need_not_be_there(
+            bytes in prop::collection::vec(any::<u8>(), 0..100), count in 0usize..5000
+        ) {
+            let hash = extend(0, &bytes);
+            prop_assert_eq!(zeros(hash, count as u64), extend(hash, &vec![0; count]));
         }
 
         #[test]

@@ -71,6 +71,12 @@ impl Case {
         let named: Vec<Wanted> = paths.iter().map(named).collect();
         let wanted = if self.volumes.is_empty() { &named } else { &self.volumes };
         self.files = look(wanted, progress);
+        if self.files.iter().any(|file| file.sha256.is_some()) {
+            self.cannot(
+                "files",
+                "each file was read once more for its digest, after the check: what a medium that answers differently each time has shown before is not known to have it",
+            );
+        }
     }
 
     /// These keys count.
@@ -126,7 +132,6 @@ impl Case {
         let contents = bundle.contents();
         let manifest = &contents.manifest;
         self.judged(bundle.signers());
-        self.title = Some(bundle.title());
         self.at_hand(bundle);
         self.bundle = Some(BundleFacts {
             set: manifest.set.clone(),
@@ -155,6 +160,7 @@ impl Case {
 
     /// These volumes are at hand now.
     pub fn at_hand(&mut self, bundle: &Bundle<Authentic>) {
+        self.title = Some(bundle.title());
         let volume = |volume: AtHand| Wanted {
             volume: Some(volume.number),
             path: volume.file,
@@ -198,8 +204,10 @@ impl Case {
         self.not_checked.push(NotChecked { what, why: why.into() });
     }
 
-    /// It was looked at.
-    pub fn examined(&mut self, report: &verify::Report) {
+    /// It was looked at. Of several files of one volume one was chosen for that.
+    pub fn examined(&mut self, bundle: &Bundle<Authentic>, report: &verify::Report) {
+        self.at_hand(bundle);
+        self.left_aside(bundle, report);
         if let Some(number) = report.volume {
             self.depth = Some(Depth::Quick);
             self.volume = Some(number);
@@ -229,6 +237,26 @@ impl Case {
             images: problem.images.clone(),
             ..Finding::of(&problem.error)
         }));
+    }
+
+    /// What was there and is not part of what was checked.
+    fn left_aside(&mut self, bundle: &Bundle<Authentic>, report: &verify::Report) {
+        for unused in report.unused.iter().take(UNUSED) {
+            self.cannot("copies", unused.to_string());
+        }
+        if let Some(more) = report.unused.len().checked_sub(UNUSED + 1) {
+            self.cannot("copies", format!("{} more files are not used either", more + 1));
+        }
+        if let Some(file) = &report.not_judged {
+            self.cannot(
+                "signatures",
+                format!(
+                    "those in {} were not judged: the ones that count are in {}",
+                    file.display(),
+                    bundle.path().display()
+                ),
+            );
+        }
     }
 
     /// So many images were brought.
@@ -374,6 +402,9 @@ impl Case {
         }
     }
 }
+
+/// Files that are not used of which each is told.
+const UNUSED: usize = 16;
 
 /// What is said of an image before anything is known.
 const NOT_LOOKED_AT: &str = "not looked at";

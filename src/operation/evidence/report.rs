@@ -252,7 +252,8 @@ pub struct Finding {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NotChecked {
-    /// A word for it: `contents`, `volumes`, `blobs`, `base`, `expiry`, `freshness`.
+    /// A word for it: `contents`, `volumes`, `copies`, `signatures`, `blobs`, `base`, `expiry`,
+    /// `freshness`, `files`.
     pub what: &'static str,
     /// Why.
     pub why: String,

@@ -68,10 +68,10 @@ pub(super) fn find(places: &[PathBuf], effort: Effort) -> Result<Found> {
         }
     };
     if all.len() > 1 {
+        let is_named = |medium: &&Medium| named.contains(&medium.path);
+        let own: Vec<&Medium> = media.files().iter().filter(is_named).collect();
         let covers = |parity: &Parity| {
-            let of_it = |medium: &&Medium| named.contains(&medium.path);
-            let mut own = media.files().iter().filter(of_it);
-            own.any(|medium| {
+            own.iter().any(|medium| {
                 parity.files().contains(&medium.path) || parity.covers(&medium.path, medium.length)
             })
         };

@@ -1,8 +1,8 @@
 //! Repair: parity gives back what a medium has spoiled.
 //!
 //! A repair never changes what is there. It finds pieces by their content among the files that were
-//! named and those beside them, gives back whole volumes in new files, and proves these as it
-//! would any bundle that arrives before they get their names.
+//! named and those beside them, gives back whole volumes in new files, and proves each of these to be a
+//! volume that was signed before they get their names.
 
 mod find;
 
@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 use self::find::{Effort, find, listed};
 use super::parity::{Coverage, in_the_way, is_age, phase, require_room, synced};
 use crate::bundle::parity::{FileState, Media, Medium, Survey};
-use crate::bundle::{Authentic, Bundle};
+use crate::bundle::{Authentic, Bundle, is_closed};
 use crate::codec::atomic::{AtomicFile, name_together};
 use crate::codec::encryption::Identities;
 use crate::endpoint::Progress;
-use crate::model::{Error, Kind, Result};
+use crate::model::{Error, Result};
 use crate::trust::Trust;
 
 /// What there is of a set and of its parity.
@@ -57,7 +57,7 @@ impl State {
     /// Whether each of the files that were named is one of these volumes, whole, or of their parity.
     ///
     /// # Errors
-    /// [`Kind::Damaged`] where one is something else although all
+    /// [`Kind::Damaged`](crate::model::Kind::Damaged) where one is something else although all
     /// volumes are whole.
     fn accounts_for(&self, named: &[PathBuf]) -> Result<()> {
         let whole: Vec<PathBuf> =
@@ -84,8 +84,9 @@ impl State {
 /// Says what there is of a set and of its parity.
 ///
 /// # Errors
-/// [`Kind::Damaged`] where there is no parity, or a file that was named
-/// is not of it; [`Kind::Malformed`] for hostile parity; [`Kind::Io`].
+/// [`Kind::Damaged`](crate::model::Kind::Damaged) where there is no parity, or a file that was named
+/// is not of it; [`Kind::Malformed`](crate::model::Kind::Malformed) for hostile parity;
+/// [`Kind::Io`](crate::model::Kind::Io).
 pub fn look(places: &[PathBuf], progress: &dyn Progress) -> Result<State> {
     let mut found = find(places, Effort::Thorough)?;
     let named = found.named.clone();
@@ -140,7 +141,7 @@ pub fn condition(places: &[PathBuf], progress: &dyn Progress) -> Option<Conditio
     }
     let total = media.files().iter().map(|medium| medium.length).sum();
     let left = phase("looking at the parity", total, progress, |advance| {
-        Ok(Survey::new(&found.parity, &media, usize::MAX, advance).budget())
+        Ok(Survey::of_recovery(&found.parity, &media, advance).budget())
     });
     Some(Condition {
         left: left.ok()?,
@@ -187,7 +188,8 @@ pub struct Report {
 pub enum Proof {
     /// Nothing was written.
     Nothing,
-    /// Signed by a trusted key, and every stored byte is the one that was signed.
+    /// Each file is a volume that a trusted key signed, and every stored byte is the one that was
+    /// signed.
     Signed,
     /// The table of the parity alone: the volumes are encrypted, and nothing that is here opens them
     /// or says who may have signed them.
@@ -197,8 +199,9 @@ pub enum Proof {
 /// Gives back the volumes that are damaged or missing.
 ///
 /// # Errors
-/// [`Kind::Damaged`] where more is lost than the parity makes up for; [`Kind::Untrusted`] where what
-/// comes out is not signed by a trusted key; as for [`look`]. Then nothing is written.
+/// [`Kind::Damaged`](crate::model::Kind::Damaged) where more is lost than the parity makes up for;
+/// [`Kind::Untrusted`](crate::model::Kind::Untrusted) where what comes out is not signed by a trusted key,
+/// or is no volume of what was signed; as for [`look`]. Then nothing is written.
 pub fn repair(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> {
     let mut found = find(&request.places, Effort::Thorough)?;
     let named = found.named.clone();
@@ -215,9 +218,6 @@ pub fn repair(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> 
         return Err(too_much(&state));
     }
     // Whoever has no key should learn it before a long repair.
-    let is_plain = |volume: &FileState| {
-        Path::new(&volume.name).extension().is_none_or(|extension| extension != "age")
-    };
     let any_is_plain = state.volumes.iter().any(is_plain);
     let trust = if any_is_plain || request.must_open {
         Some((request.trust)()?)
@@ -227,10 +227,7 @@ pub fn repair(request: &Request<'_>, progress: &dyn Progress) -> Result<Report> 
         (request.trust)().ok()
     };
     // Whoever signed it since should not lose that.
-    let stands = |trust: &Trust| {
-        let bundle = open(&request.places, trust, &request.identities);
-        bundle.and_then(|bundle| every_byte(&bundle, progress)).is_ok()
-    };
+    let stands = |trust: &Trust| stands(request, trust, progress).is_ok();
     if !request.all && trust.as_ref().is_some_and(stands) {
         return nothing(state, true);
     }
@@ -272,7 +269,7 @@ fn targets(state: &State, wanted: &[usize], request: &Request<'_>) -> Result<Vec
     }
 }
 
-/// Proves what was written as anything that arrives, together with the volumes that were whole.
+/// Proves that what was written and the volumes that were whole are what was signed, each of them.
 fn prove(
     state: &State,
     outputs: &[(usize, AtomicFile)],
@@ -280,36 +277,89 @@ fn prove(
     request: &Request<'_>,
     progress: &dyn Progress,
 ) -> Result<Proof> {
-    let mut files: Vec<PathBuf> = Vec::new();
-    for (number, volume) in state.volumes.iter().enumerate() {
+    let file = |(number, volume): (usize, &FileState)| {
         let written = outputs.iter().find(|(wanted, _)| *wanted == number);
         let written = written.map(|(_, output)| output.temporary().to_owned());
-        files.extend(written.or_else(|| volume.whole.clone()));
-    }
+        let file = written.or_else(|| volume.whole.clone());
+        file.ok_or_else(|| Error::damaged(format!("{} is not there", volume.name)))
+    };
+    let files = state.volumes.iter().enumerate().map(file).collect::<Result<Vec<_>>>()?;
     let all_are_encrypted = files.iter().all(|path| is_age(path));
-    let opened = || Bundle::open_set(&files, None, &request.identities);
     if all_are_encrypted && !request.must_open {
-        // Without an identity, nobody knows whether the parity was made of something whole.
+        // Without an identity, nobody knows whether the parity was made of something whole. What one
+        // opens of it has to be proved, and the rest too.
         let is_closed = request.identities.is_empty()
-            || opened().is_err_and(|error| error.kind() == Kind::Usage);
+            || files.iter().all(|path| is_closed(path, &request.identities));
         if trust.is_none() || is_closed {
-            return Ok(Proof::Table);
+            return unproved(state);
         }
     }
     let trust = match trust {
         Some(trust) => trust,
         None => (request.trust)()?,
     };
-    let proved = opened()
+    let names: Vec<&str> = state.volumes.iter().map(|volume| &*volume.name).collect();
+    let proved = Bundle::open_exactly(&files, &request.identities)
         .and_then(|bundle| bundle.authenticate(&trust))
-        .and_then(|bundle| every_byte(&bundle, progress));
+        .and_then(|bundle| {
+            each_is_a_volume(&bundle, &files, &names)?;
+            every_byte(&bundle, progress)
+        });
     proved.map(|()| Proof::Signed).map_err(|error| {
         error.context("what the parity gives back is not accepted, and nothing was written")
     })
 }
 
-fn open(files: &[PathBuf], trust: &Trust, identities: &Identities) -> Result<Bundle<Authentic>> {
-    Bundle::open_set(files, None, identities)?.authenticate(trust)
+/// Whether a volume is not encrypted, by its name.
+fn is_plain(volume: &FileState) -> bool {
+    Path::new(&volume.name).extension().is_none_or(|extension| extension != "age")
+}
+
+/// Files for which the parity alone vouches: whoever made it chose their names too. None gets the
+/// name of something that is not encrypted.
+fn unproved(state: &State) -> Result<Proof> {
+    match state.volumes.iter().find(|volume| is_plain(volume)) {
+        None => Ok(Proof::Table),
+        Some(volume) => Err(Error::untrusted(format!(
+            "nobody vouches for {}: it is encrypted, and is not called so; nothing was written",
+            volume.name
+        ))
+        .hint("name what opens the bundle with --identity: then it is proved")),
+    }
+}
+
+/// Whether the bundle stands, signed and whole, in one file for each volume, whatever its parity says.
+fn stands(request: &Request<'_>, trust: &Trust, progress: &dyn Progress) -> Result<()> {
+    let identities = &request.identities;
+    let bundle = Bundle::open_set(&request.places, None, identities)?.authenticate(trust)?;
+    let files: Vec<PathBuf> =
+        bundle.volumes().into_iter().filter_map(|volume| volume.file).collect();
+    let bundle = Bundle::open_exactly(&files, identities)?.authenticate(trust)?;
+    every_byte(&bundle, progress)
+}
+
+/// That each file is a volume of the bundle, and each volume one of the files. `names` are those
+/// under which the parity has them.
+fn each_is_a_volume(bundle: &Bundle<Authentic>, files: &[PathBuf], names: &[&str]) -> Result<()> {
+    let strangers: Vec<&str> =
+        bundle.strangers(files).into_iter().map(|number| names[number]).collect();
+    if !strangers.is_empty() {
+        return Err(Error::untrusted(format!(
+            "no trusted key has signed all that the parity covers: {} is no volume of the bundle",
+            strangers.join(", ")
+        ))
+        .hint("take parity that was made for this bundle alone, from where the bundle comes"));
+    }
+    let volumes = bundle.volumes();
+    match volumes.iter().find(|volume| volume.file.is_none()) {
+        None => Ok(()),
+        Some(missing) => Err(Error::damaged(format!(
+            "the parity does not cover volume {} of {}: the bundle cannot be proved without it",
+            missing.number,
+            volumes.len()
+        ))
+        .hint("take parity that was made for all volumes: sealift parity makes it where they are whole")),
+    }
 }
 
 /// Every byte of the volumes against what was signed; the first thing that is wrong.
