@@ -4,9 +4,9 @@
 //! one that is whole by itself is looked for, frame, index and packs, and from then on it alone is read.
 //! Where there is none, that is a finding, though the files may have everything between them.
 
-use std::fmt;
 use std::path::PathBuf;
 
+use super::choice::{Choice, Unused};
 use super::examine::{Finding, Subject};
 use super::reader::{Authentic, Bundle};
 use super::search::Candidate;
@@ -15,41 +15,6 @@ use crate::model::{Error, Kind};
 
 /// Files of which it is told one by one what is wrong with them.
 const TOLD: usize = 8;
-
-/// A file that claims to be a volume and is not used, since another one is.
-#[derive(Clone, Debug)]
-pub struct Unused {
-    /// The volume, counted from 1.
-    pub volume: u64,
-    /// The file.
-    pub file: PathBuf,
-    /// What is wrong with it; `None` where it was not looked at.
-    pub problem: Option<String>,
-}
-
-impl fmt::Display for Unused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} claims to be volume {} too and is not used",
-            self.file.display(),
-            self.volume
-        )?;
-        match &self.problem {
-            Some(problem) => write!(f, ", since it is damaged: {problem}"),
-            None => f.write_str(": it was not looked at"),
-        }
-    }
-}
-
-/// What came of looking for a file that is whole.
-#[derive(Debug)]
-pub(super) enum Choice {
-    /// There is one. The others are not used.
-    One(Vec<Unused>),
-    /// There is none: how many there are, and what is wrong with the first of them.
-    None(usize, Vec<(Kind, String)>),
-}
 
 impl Bundle<Authentic> {
     /// The numbers of the volumes that several files claim to be, of which none was chosen yet, and how many

@@ -49,6 +49,7 @@ mod base;
 mod blob;
 mod cache;
 mod checkpoint;
+mod choice;
 mod claim;
 mod class;
 mod content;
@@ -96,7 +97,7 @@ mod volume;
 mod writer;
 
 pub use base::{Base, Known};
-pub use copies::Unused;
+pub use choice::Unused;
 pub use difference::{Difference, News};
 pub use exact::is_closed;
 pub use examine::{Finding, Subject};

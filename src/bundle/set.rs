@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use super::choice::{Choice, Unused};
 use super::claim::{Series, called, short};
-use super::copies::{Choice, Unused};
 use super::handles::Handles;
 use super::manifest::{Manifest, PackEntry};
 use super::search::{Candidate, Origin, Search};

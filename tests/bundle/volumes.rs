@@ -237,16 +237,21 @@ fn volumes_without_their_last_are_taken_away_by_the_next_export() {
     let whole = bench.volumes(images(), &path, 2, Some(1 << 20)).unwrap().sealed.volumes;
     let run = out.join(".a.sealift.partial/1");
     std::fs::create_dir_all(&run).unwrap();
-    let note = format!("{} {}", "0".repeat(32), whole.len());
-    std::fs::write(run.join("names"), &note).unwrap();
+    let lengths = whole.iter().map(|volume| volume.path.metadata().unwrap().len());
+    let lengths: String = lengths.map(|length| format!("{length}\n")).collect();
+    let note = |digit: &str| {
+        let set = digit.repeat(32);
+        std::fs::write(run.join("names"), format!("{set}\n{lengths}")).unwrap();
+    };
+    note("0");
     // The last one is there: it was complete.
     assert_eq!(Occupied::find(&path).unwrap().files().len(), whole.len());
     std::fs::remove_file(&whole.last().unwrap().path).unwrap();
     assert!(Occupied::find(&path).unwrap().files().is_empty());
     // Another set is not touched.
-    std::fs::write(run.join("names"), note.replace('0', "1")).unwrap();
+    note("1");
     assert_eq!(Occupied::find(&path).unwrap().files().len(), whole.len() - 1);
-    std::fs::write(run.join("names"), &note).unwrap();
+    note("0");
     let report = bench.volumes(images(), &path, 2, None).unwrap();
     assert!(report.removed.is_empty());
     assert!(files(&out).into_keys().eq(["a.sealift"]), "{:?}", files(&out).keys());
