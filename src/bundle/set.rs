@@ -276,7 +276,7 @@ impl VolumeSet {
     /// The bytes of a frame that have its digest, from whichever file has them. `what` names it.
     ///
     /// # Errors
-    /// [`Kind::Damaged`](crate::model::Kind::Damaged) where no file has them, as it is with the
+    /// [`Kind::Damaged`] where no file has them, as it is with the
     /// first.
     pub(super) fn read(
         &self,
@@ -344,8 +344,8 @@ impl VolumeSet {
     }
 
     /// What is to be said of a volume that is missing:
-    /// [`Kind::Untrusted`](crate::model::Kind::Untrusted) where the file in its place belongs to
-    /// another set, else [`Kind::Damaged`](crate::model::Kind::Damaged).
+    /// [`Kind::Untrusted`] where the file in its place belongs to
+    /// another set, else [`Kind::Damaged`].
     pub(super) fn lacking(&self, number: u64, manifest: &Manifest) -> Error {
         let search = self.search.lock().unwrap_or_else(PoisonError::into_inner);
         let name = self.probable_name(number);

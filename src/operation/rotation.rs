@@ -68,10 +68,10 @@ pub struct Accepted {
 /// Trusts the new key.
 ///
 /// # Errors
-/// [`Kind::Untrusted`](crate::model::Kind::Untrusted) where not enough trusted keys vouch for it;
-/// [`Kind::Usage`](crate::model::Kind::Usage) where the endorsements are not all for one key, where
+/// [`Kind::Untrusted`] where not enough trusted keys vouch for it;
+/// [`Kind::Usage`] where the endorsements are not all for one key, where
 /// those who vouch may not sign the same, or the name cannot be one;
-/// [`Kind::Io`](crate::model::Kind::Io).
+/// [`Kind::Io`].
 pub fn accept(request: &Request<'_>) -> Result<Accepted> {
     let Some(first) = request.endorsements.first() else {
         return Err(Error::usage("there is no endorsement"));

@@ -237,11 +237,11 @@ fn volumes_without_their_last_are_taken_away_by_the_next_export() {
     let whole = bench.volumes(images(), &path, 2, Some(1 << 20)).unwrap().sealed.volumes;
     let run = out.join(".a.sealift.partial/1");
     std::fs::create_dir_all(&run).unwrap();
-    let lengths = whole.iter().map(|volume| volume.path.metadata().unwrap().len());
-    let lengths: String = lengths.map(|length| format!("{length}\n")).collect();
+    let lengths = whole.iter().map(|volume| volume.path.metadata().unwrap().len().to_string());
+    let lengths = lengths.collect::<Vec<_>>().join("\n");
     let note = |digit: &str| {
         let set = digit.repeat(32);
-        std::fs::write(run.join("names"), format!("{set}\n{lengths}")).unwrap();
+        std::fs::write(run.join("names"), format!("{set}\n{lengths}\n")).unwrap();
     };
     note("0");
     // The last one is there: it was complete.

@@ -190,7 +190,7 @@ fn an_import_into_a_registry_that_is_killed_before_it_sends() {
     let to = RefCell::new(Registry::start());
     let given = |command: &mut Command| ToRegistries::give(command, &to.borrow());
     let what = "import into a registry";
-    Strikes { what, station: &way.station, given: &given, calls: &SENDS, sparsely: 8 }
+    Strikes { what, station: &way.station, given: &given, calls: &SENDS, sparsely: 4 }
         .at_every_step(|step| {
             way.judge(&to.borrow(), step);
             drop(to.replace(Registry::start()));
