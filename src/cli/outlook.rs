@@ -21,7 +21,7 @@ pub(super) fn with_outlook(error: Error, arrival: &Arrival, console: &Console) -
     if !may_be_damage {
         return error;
     }
-    let progress = console.progress("verify");
+    let progress = console.progress("parity");
     let state = repair::outlook(&arrival.files, &*progress);
     drop(progress);
     // Where nothing is lost, something else is wrong.
@@ -65,7 +65,7 @@ pub(super) fn within(state: &State) -> String {
 
 /// Warns where parity beside a whole bundle is damaged.
 pub(super) fn warn_of_worn_parity(files: &[PathBuf], console: &Console) {
-    let progress = console.progress("verify");
+    let progress = console.progress("parity");
     let condition = repair::condition(files, &*progress);
     drop(progress);
     if let Some(Condition { left, whole, files: old }) = condition
